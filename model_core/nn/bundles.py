@@ -1,0 +1,124 @@
+"""The named bundles that the model's parts hand to each other, and the one signature of every slot.
+
+A slot of the model always holds a module; an absent part is a module that does nothing. Letters are
+those of ``model_core.axes``. An adjacency ``A[i, j]`` says how much node *i* hears from node *j*.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BodyStates:
+    """What a celestial processor makes of the sky waves: a state per body, an edge per pair."""
+
+    states: Float[Tensor, "B S N C"]
+    edges: Float[Tensor, "B S N N"]
+    """Strength of each directed pair in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One learner's graph, and what it asks to be added to the loss (already weighted)."""
+
+    values: Float[Tensor, "B S N N"]
+    """Edge strengths in [0, 1]; not normalised."""
+    penalties: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """All source graphs side by side, each already weighted by the market context."""
+
+    values: Float[Tensor, "B S N N G"]
+    names: tuple[str, ...]
+    """The G source graphs, e.g. ``("phase", "aspects", "dynamic", "traditional", "data_driven")``."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The structured random walk of a batch: where every head starts from."""
+
+    walk: Float[Tensor, "B P T"]
+    """Forecast displacement (log price − anchor) / scale of Open, High, Low, Close."""
+    volatility: Float[Tensor, " B"]
+    """EWMA(0.94) standard deviation of one day's Close displacement, for the mixture heads."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A mixture of normals over the scaled displacement of each step; components span the targets."""
+
+    logits: Float[Tensor, "B P M"]
+    mean: Float[Tensor, "B P M T"]
+    log_scale: Float[Tensor, "B P M T"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The model's only output."""
+
+    point: Float[Tensor, "B P T"]
+    """Scaled displacement (log price − anchor) / scale; always a valid candle."""
+    mixture: Mixture | None = None
+    penalties: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+    """Terms that the loss adds as they are, e.g. ``{"graph_kl": …}``."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the model looked at, averaged over the known days of each window."""
+
+    adjacency: Float[Tensor, "B N N"]
+    """The combined graph: how much each body hears from each other one; rows sum to 1."""
+    target_to_body: Float[Tensor, "B T N"]
+    """How much Open, High, Low, Close read from each body; rows sum to at most 1."""
+    source_weights: Float[Tensor, "B G"]
+    """Weight of each source graph; they sum to 1."""
+    source_names: tuple[str, ...]
+
+
+class CelestialProcessor(Protocol):
+    """Sky waves (angles raw, the rest scaled) to body states; causal in time."""
+
+    def __call__(self, sky: Float[Tensor, "B S K"]) -> BodyStates: ...
+
+
+class GraphLearner(Protocol):
+    """Encoder state and node features to one graph per time step."""
+
+    def __call__(
+        self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]
+    ) -> Proposal: ...
+
+
+class GraphCombiner(Protocol):
+    """All source graphs to one non-negative adjacency whose rows sum to 1."""
+
+    def __call__(
+        self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B S N N"]: ...
+
+
+class SpatioTemporalEncoding(Protocol):
+    """Mixes node features along the graph and along time; any S."""
+
+    def __call__(
+        self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
+    ) -> Float[Tensor, "B S N d"]: ...
+
+
+class TemporalMapper(Protocol):
+    """Adds summaries of coarser time scales to the nodes (or nothing at all)."""
+
+    def __call__(self, nodes: Float[Tensor, "B S N d"]) -> Float[Tensor, "B S N d"]: ...
+
+
+class ForecastHead(Protocol):
+    """Decoded horizon and the structured random walk to a forecast of valid candles."""
+
+    def __call__(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast: ...
