@@ -148,7 +148,7 @@ def _moments(days: NDArray[np.datetime64], hour_utc: float, timescale: Timescale
     utc = days >= _FIRST_UTC
     since_1970 = days.astype(np.int64).astype(np.float64)
     by_utc = timescale.utc(1970, 1, 1 + since_1970, hour_utc)
-    by_ut1 = timescale.ut1_jd(since_1970 + _JD_OF_1970, hour_utc / 24.0)
+    by_ut1 = timescale.ut1_jd(since_1970 + _JD_OF_1970 + hour_utc / 24.0)
     return timescale.tt_jd(
         np.where(utc, by_utc.whole, by_ut1.whole), np.where(utc, by_utc.tt_fraction, by_ut1.tt_fraction)
     )
