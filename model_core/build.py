@@ -1,0 +1,180 @@
+"""Settings to model: the only place that reads a switch or a ``kind`` of the model settings."""
+
+from torch import nn
+
+from model_core.base_model import EnhancedPGAT
+from model_core.config.model import BODIES, ModelSettings
+from model_core.data.inputs import ModelInputs
+from model_core.errors import SettingsError
+from model_core.model import FIRST_SKY, CelestialEnhancedPGAT
+from model_core.nn.blocks import plain, recomputed
+from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
+from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
+from model_core.nn.celestial.processor import NoSky, PhaseAwareCelestialProcessor, UngroupedProcessor
+from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
+from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction, TargetNodes
+from model_core.nn.decoder_layer import DecoderLayer
+from model_core.nn.embedding import (
+    CalendarQueries,
+    DataEmbedding,
+    KnownFutureQueries,
+    KnownFutureSky,
+    UnknownFutureSky,
+)
+from model_core.nn.graph.batched import CelestialGraphCombiner
+from model_core.nn.graph.data_driven import DataDrivenLearner
+from model_core.nn.graph.dynamic import DynamicAdjacency
+from model_core.nn.graph.edges import EdgeSources
+from model_core.nn.graph.gated import GatedGraphCombiner
+from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.graph.stochastic import StochasticGraphLearner
+from model_core.nn.graph.traditional import TraditionalLearner
+from model_core.nn.heads.forecast import StructuredWalkBaseline
+from model_core.nn.heads.mixture import MixtureDensityDecoder
+from model_core.nn.heads.point import PointHead
+from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
+from model_core.nn.market_context import MarketContextEncoder
+from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
+from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
+from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
+
+
+def build_model(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
+    """The model that ``settings`` describe, for windows as ``inputs`` describe them.
+
+    Its ``forward(window)`` returns a ``Forecast``, its ``explain(window)`` an ``Explanation``.
+
+    Raises:
+        SettingsError: the settings do not fit the dataset, or leave the model without a graph.
+    """
+    _check(settings, inputs)
+    match settings.kind:
+        case "celestial_enhanced_pgat":
+            return _celestial(settings, inputs)
+        case "enhanced_pgat":
+            return EnhancedPGAT(settings, inputs, _head(settings))
+
+
+def parameters_by_part(model: nn.Module) -> dict[str, int]:
+    """Number of parameters of each direct part of the model, largest first."""
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    counts["(own)"] = sum(p.numel() for p in model.parameters(recurse=False))
+    return {name: n for name, n in sorted(counts.items(), key=lambda item: -item[1]) if n}
+
+
+def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
+    if settings.num_input_waves != len(inputs.waves):
+        raise SettingsError(
+            f"model.num_input_waves is {settings.num_input_waves}, but the dataset has {len(inputs.waves)} "
+            f"waves; set it to {len(inputs.waves)}"
+        )
+    if settings.target_wave_indices != (0, 1, 2, 3):
+        raise SettingsError(
+            f"model.target_wave_indices is {list(settings.target_wave_indices)}, but a prepared dataset holds "
+            "log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those"
+        )
+    if len(inputs.walk_a) != inputs.window.pred_len:
+        raise SettingsError(
+            f"the structured walk has {len(inputs.walk_a)} steps, but data.window.pred_len is "
+            f"{inputs.window.pred_len}; prepare the dataset again"
+        )
+
+
+def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhancedPGAT:
+    width, node_width = settings.width, settings.width // BODIES
+    body_width = settings.celestial_dim if settings.use_celestial_graph else 0
+    interaction = EfficientCovariateInteraction if settings.use_efficient_covariate_interaction else FullInteraction
+    encoding = {"dynamic": DynamicSpatioTemporalEncoding, "joint": JointSpatioTemporalEncoding}
+    run = recomputed if settings.gradient_checkpointing else plain
+    sees_future = settings.use_future_sky and settings.use_celestial_graph
+    causal = settings.use_mixture_decoder and settings.mixture.kind == "sequential_mixture"
+    decoder = (
+        DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
+        for _ in range(settings.d_layers)
+    )
+    sources = _edge_sources(settings, inputs)
+    return CelestialEnhancedPGAT(
+        future_sky=KnownFutureSky() if sees_future else UnknownFutureSky(),
+        processor=_processor(settings, inputs),
+        embedding=DataEmbedding(FIRST_SKY + BODIES * body_width, width, settings.dropout),
+        market_context=MarketContextEncoder(width, settings.n_heads),
+        body_nodes=CelestialBodyNodes(body_width, node_width) if body_width else LatentNodes(node_width),
+        body_reader=GatedBodyReader(width, node_width, settings.n_heads),
+        edge_sources=sources,
+        combiner=_combiner(settings, len(sources.names)),
+        mapper=HierarchicalTemporalSpatialMapper(width, settings.hierarchical_mapper)
+        if settings.use_hierarchical_mapping
+        else NoTemporalMapper(),
+        encoding=encoding[settings.encoding.kind](node_width, settings.dropout, settings.encoding),
+        target_nodes=TargetNodes(node_width),
+        interaction=interaction(
+            node_width, settings.n_heads, settings.e_layers, settings.d_ff, settings.dropout, run
+        ),
+        queries=KnownFutureQueries(BODIES * body_width, width) if sees_future else CalendarQueries(width),
+        decoder=nn.ModuleList(decoder),
+        baseline=StructuredWalkBaseline(inputs),
+        head=_head(settings),
+        width=width,
+        node_width=node_width,
+        label_len=inputs.window.label_len,
+        run=run,
+    )
+
+
+def _processor(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
+    if not settings.use_celestial_graph:
+        return NoSky()
+    if not settings.aggregate_waves_to_celestial:
+        return UngroupedProcessor(len(inputs.waves) - FIRST_SKY, settings.celestial_dim)
+    match settings.celestial_processor.kind:
+        case "phase_aware":
+            return PhaseAwareCelestialProcessor(inputs, settings.celestial_dim, settings.celestial_processor)
+        case "aggregate":
+            return CelestialWaveAggregator(inputs, settings.celestial_dim)
+
+
+def _edge_sources(settings: ModelSettings, inputs: ModelInputs) -> EdgeSources:
+    """The graphs that the settings ask for, in a fixed order.
+
+    Raises:
+        SettingsError: every one of them is off.
+    """
+    graph, width, node_width = settings.graph, settings.width, settings.width // BODIES
+    sky_graphs: dict[str, nn.Module] = {}
+    if settings.use_celestial_graph and graph.use_phase_edges:
+        sky_graphs["phase"] = PhaseGraph()
+    if settings.use_celestial_graph and graph.use_aspects:
+        sky_graphs["aspects"] = AspectEdges(inputs)
+    learners: dict[str, nn.Module] = {}
+    if graph.use_dynamic:
+        learners["dynamic"] = DynamicAdjacency(node_width)
+    if graph.use_traditional:
+        learners["traditional"] = TraditionalLearner(width, graph.traditional)
+    if graph.use_data_driven:
+        learners["data_driven"] = DataDrivenLearner(node_width, graph.data_driven)
+    if settings.use_stochastic_learner:
+        learners["stochastic"] = StochasticGraphLearner(width, graph.stochastic)
+    if not sky_graphs and not learners:
+        raise SettingsError("the model has no source graph; switch on at least one of model.graph.use_…")
+    return EdgeSources(width, sky_graphs, learners)
+
+
+def _combiner(settings: ModelSettings, sources: int) -> nn.Module:
+    width, layers = settings.width, settings.celestial_fusion_layers
+    match settings.combiner.kind:
+        case "batched":
+            return CelestialGraphCombiner(sources, width, layers, settings.combiner)
+        case "sequential":
+            return SequentialCelestialGraphCombiner(sources, width, layers, settings.combiner)
+        case "gated":
+            return GatedGraphCombiner(sources, width, settings.combiner)
+
+
+def _head(settings: ModelSettings) -> nn.Module:
+    if not settings.use_mixture_decoder:
+        return PointHead(settings.width)
+    match settings.mixture.kind:
+        case "mixture":
+            return MixtureDensityDecoder(settings.width, settings.mixture)
+        case "sequential_mixture":
+            return SequentialMixtureDensityDecoder(settings.width, settings.mixture)

@@ -1,0 +1,52 @@
+"""Aspect edges: pairs of bodies that stand at one of the five classical angles to each other."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from model_core.data.inputs import ModelInputs
+from model_core.nn.blocks import over_steps
+from model_core.nn.bundles import BodyStates
+from model_core.nn.celestial.phase import BodyPhases, relative_angle, wave_bodies
+from model_core.sky.aspects import ASPECTS
+
+
+class AspectEdges(nn.Module):
+    """A_ij = Σ_a strength_a · exp(−(|Δλ_ij| − angle_a)² / 2 orb_a²), symmetric, 0 on the diagonal.
+
+    Strengths (signed) and orbs are learned from the documented values of ``model_core.sky.aspects``.
+    """
+
+    pairs: Bool[Tensor, "N N"]
+    angle: Float[Tensor, " A"]
+
+    def __init__(self, inputs: ModelInputs) -> None:
+        super().__init__()
+        self.phases = BodyPhases(inputs)
+        stands = (self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0])
+        pairs = stands & stands.unsqueeze(-1) & ~torch.eye(len(stands), dtype=torch.bool)
+        self.register_buffer("pairs", pairs, persistent=False)
+        angle = torch.tensor([math.radians(aspect.angle_deg) for aspect in ASPECTS])
+        self.register_buffer("angle", angle, persistent=False)
+        self.strength = nn.Parameter(torch.tensor([aspect.strength for aspect in ASPECTS]))
+        self.log_orb = nn.Parameter(torch.tensor([math.log(math.radians(aspect.orb_deg)) for aspect in ASPECTS]))
+
+    def forward(self, sky: Float[Tensor, "B S K"], bodies: BodyStates) -> Float[Tensor, "B S N N"]:
+        (edges,) = over_steps(self._aspects, sky.flatten(0, 1))
+        return edges.unflatten(0, sky.shape[:2])
+
+    def _aspects(self, sky: Float[Tensor, "n K"]) -> tuple[Float[Tensor, "n N N"]]:
+        cos, sin = relative_angle(self.phases(sky).longitude)
+        # A pair without angles stands at 0°, far from the origin where atan2 has no gradient.
+        separation = torch.atan2(sin.abs(), torch.where(self.pairs, cos, 1.0))
+        distance = (separation.unsqueeze(-1) - self.angle) * torch.exp(-self.log_orb)
+        return (torch.exp(-0.5 * distance.square()) @ self.strength * self.pairs,)
+
+
+class PhaseGraph(nn.Module):
+    """The processor's phase edges as a source graph."""
+
+    def forward(self, sky: Float[Tensor, "B S K"], bodies: BodyStates) -> Float[Tensor, "B S N N"]:
+        return bodies.edges

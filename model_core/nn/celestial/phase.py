@@ -1,0 +1,89 @@
+"""Where each body stands: the raw quantities of every body, found by name among the sky waves."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from model_core.data.inputs import ModelInputs
+from model_core.sky.bodies import BODIES
+
+_QUANTITIES = (
+    "longitude_cos",
+    "longitude_sin",
+    "sign_cos",
+    "sign_sin",
+    "speed",
+    "latitude",
+    "distance",
+)
+_WHEN_MISSING = {"distance": 1.0}
+"""Value of a quantity that a body has no wave for; 0 unless it stands here (the log of 1 au is 0)."""
+
+
+def wave_bodies(inputs: ModelInputs) -> Bool[Tensor, "K N"]:
+    """Which body reads which sky wave; a wave without a body (the ascendant's) is read by all."""
+    sky = [wave for wave in inputs.waves if wave.kind == "sky"]
+    return torch.tensor([[wave.body is None or wave.body == body for body in BODIES] for wave in sky])
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Position and motion of every body, in natural units; angles as cosine and sine."""
+
+    longitude: Float[Tensor, "*B N 2"]
+    """cos λ, sin λ of the ecliptic longitude; (0, 0) for a body without waves."""
+    sign: Float[Tensor, "*B N 2"]
+    """cos φ, sin φ of the phase within the zodiac sign, φ = 12 λ."""
+    motion: Float[Tensor, "*B N 3"]
+    """Speed in 10 °/day, latitude in 10 °, natural log of the distance in au."""
+
+
+class BodyPhases(nn.Module):
+    """Gathers the quantities of all bodies from the sky waves and undoes their scaling."""
+
+    columns: Int[Tensor, " QN"]
+    mean: Float[Tensor, "Q N"]
+    std: Float[Tensor, "Q N"]
+
+    def __init__(self, inputs: ModelInputs) -> None:
+        super().__init__()
+        sky = [i for i, wave in enumerate(inputs.waves) if wave.kind == "sky"]
+        place = {(inputs.waves[i].body, inputs.waves[i].quantity): k for k, i in enumerate(sky)}
+        absent = len(sky)  # a column of zeros is appended there
+        columns = torch.full((len(_QUANTITIES), len(BODIES)), absent)
+        mean, std = torch.zeros(columns.shape), torch.ones(columns.shape)
+        for q, quantity in enumerate(_QUANTITIES):
+            for n, body in enumerate(BODIES):
+                k = place.get((body, quantity))
+                if k is None:
+                    mean[q, n] = _WHEN_MISSING.get(quantity, 0.0)
+                else:
+                    columns[q, n] = k
+                    mean[q, n] = inputs.wave_mean[sky[k]]
+                    std[q, n] = inputs.wave_std[sky[k]]
+        self.register_buffer("columns", columns.flatten(), persistent=False)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def forward(self, sky: Float[Tensor, "*B K"]) -> Phases:
+        raw = F.pad(sky, (0, 1)).index_select(-1, self.columns).unflatten(-1, self.mean.shape)
+        cos, sin, sign_cos, sign_sin, speed, latitude, distance = (raw * self.std + self.mean).unbind(-2)
+        return Phases(
+            longitude=torch.stack([cos, sin], dim=-1),
+            sign=torch.stack([sign_cos, sign_sin], dim=-1),
+            # A perturbed input may ask for a distance of 0 or less; no body comes nearer than 0.0025 au.
+            motion=torch.stack([speed / 10, latitude / 10, distance.clamp_min(1e-3).log()], dim=-1),
+        )
+
+
+def relative_angle(angle: Float[Tensor, "n N 2"]) -> tuple[Float[Tensor, "n N N"], Float[Tensor, "n N N"]]:
+    """cos(αᵢ − αⱼ) and sin(αᵢ − αⱼ) of every pair, from the cosines and sines alone.
+
+    Products instead of atan2: nothing jumps at 360°, and the direction of the pair keeps its sign.
+    """
+    cos, sin = angle.unbind(-1)
+    cos_i, sin_i, cos_j, sin_j = cos.unsqueeze(-1), sin.unsqueeze(-1), cos.unsqueeze(-2), sin.unsqueeze(-2)
+    return cos_i * cos_j + sin_i * sin_j, sin_i * cos_j - cos_i * sin_j

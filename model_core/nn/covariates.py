@@ -1,0 +1,158 @@
+"""Covariates and targets as two kinds of nodes: bodies, and Open, High, Low, Close with their history."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model_core.axes import TARGETS
+from model_core.config.model import BODIES
+from model_core.nn.attention import NodeTemporalAttention, attend_nodes
+from model_core.nn.blocks import FeedForward, Run, over_steps
+from model_core.nn.graph.attention import AdjacencyAwareGraphAttention
+
+
+class TargetNodes(nn.Module):
+    """A node per target and day: its embedding, its displacement and that day's move."""
+
+    def __init__(self, node_width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.randn(len(TARGETS), node_width) * 0.5)
+        self.history = nn.Linear(2, node_width, bias=False)
+        self.out = nn.Linear(node_width, node_width)
+
+    def forward(self, prices: Float[Tensor, "B S T"]) -> Float[Tensor, "B S T d"]:
+        moves = F.pad(prices.diff(dim=1), (0, 0, 1, 0))
+        history = self.history(torch.stack([prices, moves], dim=-1))
+        return self.out(F.gelu(self.embedding + history))
+
+
+class TargetReader(nn.Module):
+    """Targets read the bodies and each other at every time step, then look along their own time line."""
+
+    def __init__(self, node_width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(node_width)
+        self.query = nn.Linear(node_width, node_width, bias=False)
+        self.memory = nn.Linear(node_width, 2 * node_width, bias=False)
+        self.out = nn.Linear(node_width, node_width)
+        self.time_norm = nn.LayerNorm(node_width)
+        self.time = NodeTemporalAttention(node_width)
+        self.token_norm = nn.LayerNorm(len(TARGETS) * node_width)
+        self.feed_forward = FeedForward(len(TARGETS) * node_width, hidden, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, targets: Float[Tensor, "B S T d"], bodies: Float[Tensor, "B S N d"]
+    ) -> Float[Tensor, "B S T d"]:
+        (read,) = over_steps(self._read, targets.flatten(0, 1), bodies.flatten(0, 1))
+        targets = targets + self.dropout(read.unflatten(0, targets.shape[:2]))
+        targets = targets + self.dropout(self.time(self.time_norm(targets)))
+        tokens = targets.flatten(2)
+        tokens = tokens + self.feed_forward(self.token_norm(tokens))
+        return tokens.view_as(targets)
+
+    def weights(
+        self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
+    ) -> Float[Tensor, "n T J H"]:
+        """How much each target reads from each of the N bodies and T targets, per head."""
+        return self._attend(targets, bodies)[1]
+
+    def _read(
+        self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
+    ) -> tuple[Float[Tensor, "n T d"]]:
+        return (self.out(self._attend(targets, bodies)[0].flatten(2)),)
+
+    def _attend(
+        self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
+    ) -> tuple[Float[Tensor, "n T H c"], Float[Tensor, "n T J H"]]:
+        nodes = self.norm(torch.cat([bodies, targets], dim=1))
+        keys, values = self.memory(nodes).unflatten(-1, (2, self.heads, -1)).unbind(2)
+        queries = self.query(nodes[:, bodies.shape[1] :]).unflatten(-1, (self.heads, -1))
+        return attend_nodes(queries, keys, values)
+
+
+class EfficientCovariateInteraction(nn.Module):
+    """Bodies interact among themselves (``layers`` graph layers); targets read the result and each other.
+
+    No body reads a target, and nobody attends over the 118 waves: 13 × 13 + 4 × 17 pairs a day.
+    """
+
+    def __init__(
+        self, node_width: int, heads: int, layers: int, hidden: int, dropout: float, run: Run
+    ) -> None:
+        super().__init__()
+        self.run = run
+        self.layers = nn.ModuleList(
+            AdjacencyAwareGraphAttention(BODIES, node_width, heads, hidden, dropout) for _ in range(layers)
+        )
+        self.reader = TargetReader(node_width, heads, hidden, dropout)
+
+    def forward(
+        self,
+        bodies: Float[Tensor, "B S N d"],
+        targets: Float[Tensor, "B S T d"],
+        adjacency: Float[Tensor, "B S N N"],
+    ) -> tuple[Float[Tensor, "B S N d"], Float[Tensor, "B S T d"]]:
+        for layer in self.layers:
+            bodies = self.run(layer, bodies, adjacency)
+        return bodies, self.run(self.reader, targets, bodies)
+
+    def target_to_body(
+        self,
+        bodies: Float[Tensor, "B S N d"],
+        targets: Float[Tensor, "B S T d"],
+        adjacency: Float[Tensor, "B S N N"],
+    ) -> Float[Tensor, "B T N"]:
+        """Mean attention from each target to each body, over days and heads; takes what forward takes."""
+        for layer in self.layers:
+            bodies = layer(bodies, adjacency)
+        weights = self.reader.weights(targets.flatten(0, 1), bodies.flatten(0, 1))
+        return weights[:, :, :BODIES].mean(-1).unflatten(0, bodies.shape[:2]).mean(1)
+
+
+class FullInteraction(nn.Module):
+    """All N + T nodes in one graph: bodies as the combiner linked them, targets linked to everybody."""
+
+    def __init__(
+        self, node_width: int, heads: int, layers: int, hidden: int, dropout: float, run: Run
+    ) -> None:
+        super().__init__()
+        self.run = run
+        nodes = BODIES + len(TARGETS)
+        self.layers = nn.ModuleList(
+            AdjacencyAwareGraphAttention(nodes, node_width, heads, hidden, dropout) for _ in range(layers)
+        )
+
+    def forward(
+        self,
+        bodies: Float[Tensor, "B S N d"],
+        targets: Float[Tensor, "B S T d"],
+        adjacency: Float[Tensor, "B S N N"],
+    ) -> tuple[Float[Tensor, "B S N d"], Float[Tensor, "B S T d"]]:
+        nodes, graph = torch.cat([bodies, targets], dim=2), self._extended(adjacency)
+        for layer in self.layers:
+            nodes = self.run(layer, nodes, graph)
+        bodies, targets = nodes.split([BODIES, len(TARGETS)], dim=2)
+        return bodies, targets
+
+    def target_to_body(
+        self,
+        bodies: Float[Tensor, "B S N d"],
+        targets: Float[Tensor, "B S T d"],
+        adjacency: Float[Tensor, "B S N N"],
+    ) -> Float[Tensor, "B T N"]:
+        """Mean attention from each target to each body in the last layer, over days and heads."""
+        nodes, graph = torch.cat([bodies, targets], dim=2), self._extended(adjacency)
+        for layer in self.layers[:-1]:
+            nodes = layer(nodes, graph)
+        weights = self.layers[-1].graph.weights(nodes.flatten(0, 1), graph.flatten(0, 1))
+        return weights[:, BODIES:, :BODIES].mean(-1).unflatten(0, bodies.shape[:2]).mean(1)
+
+    def _extended(self, adjacency: Float[Tensor, "B S N N"]) -> Float[Tensor, "B S J J"]:
+        """Rows and columns for the targets, in which every edge weighs the same."""
+        targets = len(TARGETS)
+        nodes = BODIES + targets
+        wide = F.pad(adjacency * (BODIES / nodes), (0, targets, 0, targets), value=1 / nodes)
+        return wide
