@@ -104,9 +104,14 @@ def integrate(
 
 def barycentric_epoch_state() -> State:
     """Chiron's state at the epoch, moved from the Sun to the barycentre of the Solar System."""
+    return np.array(STATE_AU_AU_PER_DAY) + sun_state(EPOCH_JD_TDB)
+
+
+def sun_state(jd_tdb: float) -> State:
+    """The Sun's barycentric position and velocity, au and au/day, ICRF axes."""
     with SPK.open(str(kernel_path())) as kernel:
-        position_km, velocity_km_per_day = kernel[0, SUN].compute_and_differentiate(EPOCH_JD_TDB)
-    return np.array(STATE_AU_AU_PER_DAY) + np.concatenate([position_km, velocity_km_per_day]) / KM_PER_AU
+        position_km, velocity_km_per_day = kernel[0, SUN].compute_and_differentiate(jd_tdb)
+    return np.concatenate([position_km, velocity_km_per_day]) / KM_PER_AU
 
 
 def make_table() -> ChironTable:

@@ -3,7 +3,7 @@
 *Place*: apparent (light time, light deflection, aberration), true ecliptic and equinox of date, seen
 from the centre of the Earth or from an observer. Planets from Mars outwards are the barycentres of
 their systems. *Moment*: the settings' hour, UTC since 1972 and UT1 before. Nutation is IAU 2000B,
-within 0.002″ of the full series over the supported dates.
+within 0.0025″ of the full series over the supported dates.
 
 *Speed* is the central difference of the longitude over a thousandth of a day to both sides: unlike
 the rates that the ephemeris itself offers it includes aberration, light time and the motion of the
