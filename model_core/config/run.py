@@ -1,0 +1,199 @@
+"""Settings of everything but the model: one section per part, gathered in ``Settings``. No torch here.
+
+The defaults here are the standard run; ``configs/celestial_enhanced_pgat.yaml`` states and comments
+each of them, and a test proves that the two agree.
+"""
+
+import datetime as dt
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from model_core.config.base import Section
+from model_core.config.model import ModelSettings
+
+
+class WindowSettings(Section):
+    """Lengths of one window in table rows (trading days)."""
+
+    seq_len: int = Field(250, ge=16)
+    label_len: int = Field(125, ge=1)
+    pred_len: int = Field(10, ge=1)
+
+    @model_validator(mode="after")
+    def _label_inside(self) -> Self:
+        if self.label_len > self.seq_len:
+            raise ValueError(f"label_len {self.label_len} is longer than seq_len {self.seq_len}")
+        return self
+
+
+class SkySettings(Section):
+    """When and where the sky is looked at: time of day in UTC, and the observer.
+
+    ``place: geocentre`` is the centre of the Earth; otherwise latitude and longitude apply.
+    """
+
+    hour_utc: float = Field(21.0, ge=0, lt=24)
+    place: Literal["geocentre", "observer"] = "geocentre"
+    latitude_deg: float = Field(0.0, ge=-90, le=90)
+    longitude_deg: float = Field(0.0, ge=-180, le=180)
+    elevation_m: float = 0.0
+    cache: str | None = None
+    """Folder of computed skies; ``None`` uses the user's cache folder ($XDG_CACHE_HOME)."""
+
+
+class RatioSplit(Section):
+    """Chronological shares; what is left after train and validation is the test span."""
+
+    kind: Literal["ratio"] = "ratio"
+    train: float = Field(0.7, gt=0, lt=1)
+    validation: float = Field(0.1, gt=0, lt=1)
+
+
+class TailSplit(Section):
+    """The published split: the last ``test`` target rows, and ``validation`` rows before them."""
+
+    kind: Literal["tail"]
+    validation: int = Field(50, ge=1)
+    test: int = Field(50, ge=1)
+
+
+class DateSplit(Section):
+    """Validation starts at one date, test at another; ``test_end`` (exclusive) may close the test span."""
+
+    kind: Literal["dates"]
+    validation_start: dt.date
+    test_start: dt.date
+    test_end: dt.date | None = None
+
+
+class RollingSplit(Section):
+    """One fold of a rolling-origin walk-forward: ``fold`` of ``folds`` equal test spans at the end."""
+
+    kind: Literal["rolling"]
+    folds: int = Field(5, ge=1)
+    fold: int = Field(0, ge=0)
+    test: int = Field(200, ge=1)
+    validation: int = Field(200, ge=1)
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Self:
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} does not exist; folds are numbered 0 … {self.folds - 1}")
+        return self
+
+
+SplitSettings = Annotated[RatioSplit | TailSplit | DateSplit | RollingSplit, Field(discriminator="kind")]
+
+
+class SyntheticSettings(Section):
+    """``sample://synthetic``: a seeded market with a planted celestial effect (0 bp: pure noise)."""
+
+    rows: int = Field(5000, ge=50)
+    start: dt.date = dt.date(1999, 1, 4)
+    seed: int = 2024
+    effect_bp_per_day: float = Field(40.0, ge=0)
+    volatility_per_day: float = Field(0.01, gt=0)
+
+
+class DataSettings(Section):
+    """From a market table to a prepared dataset."""
+
+    layout: Literal["ephemeris", "prepared"] = "ephemeris"
+    columns: dict[str, str] = {}
+    """Our name → the table's name, for tables whose columns are called otherwise, e.g. ``{Close: settle}``."""
+    date_format: str | None = None
+    sort: bool = False
+    timezone: str = "America/New_York"
+    """Exchange time zone: timestamps with a zone are converted to the date there."""
+    holidays: tuple[dt.date, ...] = ()
+    """Weekdays without trading after the last row, for the dates of a forecast beyond the table."""
+    price_anchor: float = Field(100.0, gt=0)
+    """First Close when a ``prepared`` table holds log returns and prices must be cumulated."""
+    scale_rows: int = Field(20, ge=1)
+    """Rows whose mean log High − log Low scales a window's displacements."""
+    window: WindowSettings = WindowSettings()
+    splits: SplitSettings = RatioSplit()
+    sky: SkySettings = SkySettings()
+    synthetic: SyntheticSettings = SyntheticSettings()
+
+
+class TrainingSettings(Section):
+    """Optimisation, precision, checkpoints and diagnostics of the training step."""
+
+    seed: int = 2024
+    train_epochs: int = Field(50, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    lradj: Literal["warmup_cosine", "type1", "constant"] = "warmup_cosine"
+    lr_update: Literal["epoch", "step"] = "epoch"
+    warmup_epochs: int = Field(5, ge=0)
+    min_lr: float = Field(1e-6, ge=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_grad_norm: float | None = Field(1.0, gt=0)
+    gradient_accumulation_steps: int = Field(2, ge=1)
+    mixed_precision: bool = True
+    """On CUDA only; the CPU trains in fp32 unless ``precision`` asks for bf16."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    patience: int = Field(999, ge=1)
+    """Epochs without a better validation loss before training stops; 999 never stops it."""
+    train_window_stride: int = Field(1, ge=1)
+    """Every n-th training window only, for quick runs."""
+    checkpoint_interval: int = Field(5, ge=1)
+    keep_checkpoints: int = Field(3, ge=0)
+    max_nonfinite_losses: int = Field(3, ge=1)
+    memory_log_interval: int = Field(25, ge=1)
+    step_log_interval: int = Field(10, ge=1)
+    tensorboard: bool = True
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; ``None`` leaves torch's own choice."""
+
+
+class EvaluationSettings(Section):
+    """What the evaluation computes and how sure it wants to be."""
+
+    seed: int = 2024
+    batch_size: int = Field(64, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    bootstrap_replications: int = Field(2000, ge=100)
+    seasonal_period: int = Field(5, ge=1)
+    ridge_penalty: float = Field(10.0, ge=0)
+
+
+class DiagnosticsSettings(Section):
+    """Adversarial scenarios; strengths as published."""
+
+    seed: int = 2024
+    batch_size: int = Field(64, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_batches: int | None = Field(None, ge=1)
+    """``None`` scores all test windows."""
+    noise_std: float = Field(0.05, ge=0)
+    scale_factor: float = Field(0.25, ge=0)
+    dropout_ratio: float = Field(0.1, ge=0, le=1)
+    attack_strengths: tuple[float, ...] = (0.01, 0.05, 0.1)
+    pgd_steps: int = Field(10, ge=1)
+    attacks: bool = True
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    bootstrap_replications: int = Field(1000, ge=100)
+
+
+class ReportSettings(Section):
+    """The review page."""
+
+    title: str = "Celestial Enhanced PGAT"
+    example_windows: int = Field(3, ge=1, le=12)
+
+
+class Settings(Section):
+    """Everything one run needs; each step receives its own section only."""
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+    report: ReportSettings = ReportSettings()
