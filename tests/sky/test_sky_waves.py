@@ -77,7 +77,7 @@ def test_pairs_speeds_distances_and_latitudes_are_those_of_the_places(
 
 def test_no_wave_of_the_planets_repeats_another(settings: SkySettings) -> None:
     """The nodes do: the south mirrors the north, and Ω − λ_Sun mirrors the Sun's λ_Sun − Ω."""
-    waves = sky_waves(np.arange("2001-01-01", "2004-01-01", 7, dtype="datetime64[D]"), settings)
+    waves = sky_waves(np.arange("1900-01-01", "2052-01-01", 50, dtype="datetime64[D]"), settings)
     own = waves[[name for name in waves.columns if "_node_" not in name]]
     correlation = np.corrcoef(own.to_numpy(), rowvar=False) - np.eye(own.shape[1])
     assert np.abs(correlation).max() < 0.9999
