@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,18 +44,27 @@ def cached(
     """
     folder = cache_folder(settings) / "sky"
     request = _request_digest(days, settings)
-    try:
+    with _usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         stored = _read(folder, request)
-        if stored is None:
-            stored = compute()
-            _write(folder, request, stored)
+    if stored is not None:
+        return stored
+    sky = compute()
+    with _usable(folder):
+        _write(folder, request, sky)
+    return sky
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Say what to do when the folder cannot be used."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(
-            f"the sky cache {folder} cannot be used ({error.strerror or error}); set data.sky.cache or the environment "
-            "variable XDG_CACHE_HOME to a folder that can be written"
+            f"the sky cache {folder} cannot be used ({error.strerror or error}); set data.sky.cache or the "
+            "environment variable XDG_CACHE_HOME to a folder that can be written"
         ) from error
-    return stored
 
 
 def cache_folder(settings: SkySettings) -> Path:
@@ -124,7 +134,7 @@ def _write(folder: Path, request: str, sky: pd.DataFrame) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        os.replace(temporary, folder / _file_name(request, content))
+        Path(temporary).replace(folder / _file_name(request, content))
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -13,15 +13,15 @@ perihelion turns by 0.003″ per orbit), asteroids, and the gas it loses.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 
 import numpy as np
-from jplephem.spk import SPK
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from model_core.sky.chiron import TABLE, ChironTable, save_table
-from model_core.sky.kernel import kernel_path
+from model_core.sky.kernel import open_sky
 
 EPOCH_JD_TDB = 2457024.5
 STATE_AU_AU_PER_DAY = (
@@ -78,8 +78,8 @@ def integrate(
     Returns:
         Function from Julian dates [n] between the two ends to states [6, n].
     """
-    with SPK.open(str(kernel_path())) as kernel:
-        bodies = tuple(kernel[0, body] for body in (SUN, *SUN_MASS_PER_BODY))
+    with closing(open_sky()[0]) as kernel:
+        bodies = tuple(kernel.spk[0, body] for body in (SUN, *SUN_MASS_PER_BODY))
         gm = GM_SUN_AU3_PER_DAY2 / np.array([1.0, *SUN_MASS_PER_BODY.values()])
 
         def rate(jd: float, state: State) -> State:
@@ -109,8 +109,8 @@ def barycentric_epoch_state() -> State:
 
 def sun_state(jd_tdb: float) -> State:
     """The Sun's barycentric position and velocity, au and au/day, ICRF axes."""
-    with SPK.open(str(kernel_path())) as kernel:
-        position_km, velocity_km_per_day = kernel[0, SUN].compute_and_differentiate(jd_tdb)
+    with closing(open_sky()[0]) as kernel:
+        position_km, velocity_km_per_day = kernel.spk[0, SUN].compute_and_differentiate(jd_tdb)
     return np.concatenate([position_km, velocity_km_per_day]) / KM_PER_AU
 
 

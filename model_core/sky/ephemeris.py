@@ -118,8 +118,8 @@ def _checked(dates: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     outside = days[(days < FIRST_DATE) | (days > LAST_DATE)]
     if len(outside):
         raise SkyError(
-            f"the sky is known from {FIRST_DATE} to {LAST_DATE}, and {len(outside)} dates lie outside, the first of "
-            f"them {outside[0]}; leave those rows out of the table"
+            f"the sky is known from {FIRST_DATE} to {LAST_DATE}, and {len(outside)} of {len(days)} dates lie "
+            f"outside, the first of them {outside[0]}; leave those rows out of the table"
         )
     return days
 

@@ -5,7 +5,6 @@ DE 421, 2009).
 """
 
 import warnings
-from pathlib import Path
 
 from skyfield.api import Loader
 from skyfield.jpllib import SpiceKernel
@@ -13,20 +12,15 @@ from skyfield.timelib import Timescale
 from skyfield_data import get_skyfield_data_path
 
 
-def kernel_path() -> Path:
-    """File of DE421."""
-    return _data_folder() / "de421.bsp"
-
-
 def open_sky() -> tuple[SpiceKernel, Timescale]:
     """The open ephemeris, to be closed by the caller, and the time scales that Skyfield brings along."""
-    load = Loader(str(_data_folder()), verbose=False)
-    return load(kernel_path().name), load.timescale(builtin=True)
+    load = Loader(_data_folder(), verbose=False)
+    return load("de421.bsp"), load.timescale(builtin=True)
 
 
-def _data_folder() -> Path:
+def _data_folder() -> str:
     with warnings.catch_warnings():
         # The package complains that its table of the Earth's measured rotation has expired. Only its
         # ephemeris is used here, which does not age.
         warnings.filterwarnings("ignore", message=".*has expired", category=RuntimeWarning)
-        return Path(get_skyfield_data_path())
+        return str(get_skyfield_data_path())

@@ -173,7 +173,7 @@ def _dynamic(name: str, body: str, quantities: Iterable[Quantity]) -> Iterator[W
                 False,
                 "rate of λ, constant to 1e-7 °/day and therefore left raw",
             )
-        yield _sky(f"dyn_{name}_{ending}", body, quantity, unit, scaled, f"{meaning} of {body}")
+        yield _sky(f"dyn_{name}_{ending}", body, quantity, unit, scaled, meaning)
 
 
 def _ephemeris_sky() -> Iterator[Wave]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skyfield.api import load
 
 from model_core.config.run import SkySettings
@@ -31,10 +31,8 @@ def table() -> ChironTable:
     return load_table()
 
 
-def at(
-    table: ChironTable, jd: float | NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    jds = np.atleast_1d(np.asarray(jd, dtype=np.float64))
+def at(table: ChironTable, jd: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    jds = np.atleast_1d(jd).astype(np.float64)
     return table.position_and_velocity(jds, np.zeros_like(jds))
 
 

@@ -30,7 +30,7 @@ def files_in(settings: SkySettings) -> list[Path]:
 
 def angle_deg(waves: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """Angle in degrees of the pair ``<name>_sin``, ``<name>_cos``."""
-    return np.degrees(np.arctan2(waves[f"{name}_sin"], waves[f"{name}_cos"]).to_numpy())
+    return np.degrees(np.arctan2(waves[f"{name}_sin"].to_numpy(), waves[f"{name}_cos"].to_numpy()))
 
 
 # --- what the waves hold ---------------------------------------------------------------------------
@@ -50,7 +50,7 @@ def test_every_pair_lies_on_the_unit_circle(settings: SkySettings) -> None:
     assert len(sines) == 3 * len(BODIES)
     for sine in sines:
         cosine = sine.removesuffix("sin") + "cos"
-        assert np.hypot(waves[sine], waves[cosine]).to_numpy() == pytest.approx(1.0, abs=1e-15)
+        assert np.hypot(waves[sine].to_numpy(), waves[cosine].to_numpy()) == pytest.approx(1.0, abs=1e-15)
 
 
 @pytest.mark.parametrize("body", BODIES)

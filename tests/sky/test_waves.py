@@ -33,7 +33,7 @@ def test_angles_come_as_unscaled_pairs_of_one_body(layout: Layout) -> None:
     for sine in sines:
         cosine = next(wave for wave in waves if wave.name == sine.name.removesuffix("sin") + "cos")
         assert (cosine.body, cosine.quantity) == (sine.body, sine.quantity.removesuffix("sin") + "cos")
-        assert not sine.scaled and not cosine.scaled
+        assert (sine.scaled, cosine.scaled) == (False, False)
     assert len(sines) == sum(wave.quantity.endswith("_cos") for wave in waves) > 0
 
 
@@ -67,7 +67,7 @@ def test_a_column_is_found_by_body_and_quantity() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_wave_says_what_it_means_and_in_which_unit(layout: Layout) -> None:
     for wave in waves_of(layout):
-        assert wave.meaning and wave.unit and wave.quantity in get_args(Quantity)
+        assert all((wave.meaning, wave.unit, wave.quantity in get_args(Quantity)))
 
 
 def test_the_five_aspects_stand_at_their_classical_angles() -> None:

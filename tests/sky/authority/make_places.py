@@ -11,6 +11,7 @@ date. Needs an environment of its own, since neither package is part of the prod
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import de423
 import erfa
@@ -36,11 +37,13 @@ TARGETS = {
 DELTA_T_S = {1900: -2.8, 1910: 10.4, 1920: 21.2, 1930: 24.0, 1940: 24.3, 1950: 29.1, 1960: 33.1, 1970: 40.2}
 NEW_YORK_DEG = (40.7128, -74.006)
 
+State = tuple[np.ndarray, np.ndarray]
+
 ephemeris = Ephemeris(de423)
 EARTH_SHARE = 1.0 / (1.0 + ephemeris.EMRAT)
 
 
-def barycentric(target: str, jd: float) -> tuple[np.ndarray, np.ndarray]:
+def barycentric(target: str, jd: float) -> State:
     """Position (au) and velocity (au/day)."""
     if target in ("earth", "moon"):
         earth_moon = ephemeris.position_and_velocity("earthmoon", jd)
@@ -54,11 +57,11 @@ def barycentric(target: str, jd: float) -> tuple[np.ndarray, np.ndarray]:
 
 def apparent(
     target: str, tt: tuple[float, float], observer: tuple[np.ndarray, np.ndarray]
-) -> tuple[float, ...]:
+) -> tuple[Any, Any, Any]:
     """Longitude and latitude (degrees) and distance (au) in the true ecliptic and equinox of date."""
     jd = tt[0] + tt[1]  # TDB − TT stays below 0.002 s
     eye, eye_velocity = observer
-    days = 0.0
+    days: Any = 0.0
     for _ in range(5):
         position = barycentric(target, jd - days)[0] - eye
         distance = np.linalg.norm(position)
@@ -82,11 +85,11 @@ def apparent(
     return np.degrees(longitude) % 360.0, np.degrees(latitude), distance
 
 
-def geocentre(tt: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def geocentre(tt: tuple[float, float]) -> State:
     return barycentric("earth", tt[0] + tt[1])
 
 
-def new_york(tt: tuple[float, float], ut1: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def new_york(tt: tuple[float, float], ut1: tuple[float, float]) -> State:
     latitude, longitude = np.radians(NEW_YORK_DEG)
     theta = erfa.era00(*ut1)
     pv = erfa.pvtob(longitude, latitude, 0.0, 0.0, 0.0, erfa.sp00(*tt), theta)
@@ -99,7 +102,9 @@ def new_york(tt: tuple[float, float], ut1: tuple[float, float]) -> tuple[np.ndar
 def main() -> None:
     rows: list[tuple[str, float, str, str, str, str, str]] = []
 
-    def add(date: str, hour: float, place: str, bodies: list[str], tt: tuple[float, float], observer) -> None:
+    def add(
+        date: str, hour: float, place: str, bodies: list[str], tt: tuple[float, float], observer: State
+    ) -> None:
         for body in bodies:
             longitude, latitude, distance = apparent(TARGETS[body], tt, observer)
             rows.append((date, hour, place, body, f"{longitude:.7f}", f"{latitude:.7f}", f"{distance:.10f}"))
