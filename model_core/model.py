@@ -146,6 +146,7 @@ class CelestialEnhancedPGAT(nn.Module):
         context = self.horizon_context(graph.context).unsqueeze(1)
         future = self.queries(graph.future_states, calendar) + position + context
         tokens = torch.cat([label, future], dim=1)
-        for layer in self.decoder:
-            tokens = self.run(layer, tokens, encoded, nodes[:, -1])
-        return tokens[:, -horizon:]
+        *layers, last = self.decoder
+        for layer in layers:
+            tokens = self.run(layer, tokens, encoded, nodes[:, -1], tokens.shape[1])
+        return self.run(last, tokens, encoded, nodes[:, -1], horizon)

@@ -55,7 +55,7 @@ class TargetReader(nn.Module):
 
     def weights(
         self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
-    ) -> Float[Tensor, "n T J H"]:
+    ) -> Float[Tensor, "H T J n"]:
         """How much each target reads from each of the N bodies and T targets, per head."""
         return self._attend(targets, bodies)[1]
 
@@ -66,7 +66,7 @@ class TargetReader(nn.Module):
 
     def _attend(
         self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
-    ) -> tuple[Float[Tensor, "n T H c"], Float[Tensor, "n T J H"]]:
+    ) -> tuple[Float[Tensor, "n T H c"], Float[Tensor, "H T J n"]]:
         nodes = self.norm(torch.cat([bodies, targets], dim=1))
         keys, values = self.memory(nodes).unflatten(-1, (2, self.heads, -1)).unbind(2)
         queries = self.query(nodes[:, bodies.shape[1] :]).unflatten(-1, (self.heads, -1))
@@ -109,7 +109,7 @@ class EfficientCovariateInteraction(nn.Module):
         for layer in self.layers:
             bodies = layer(bodies, adjacency)
         weights = self.reader.weights(targets.flatten(0, 1), bodies.flatten(0, 1))
-        return weights[:, :, :BODIES].mean(-1).unflatten(0, bodies.shape[:2]).mean(1)
+        return weights[:, :, :BODIES].mean(0).unflatten(-1, bodies.shape[:2]).mean(-1).permute(2, 0, 1)
 
 
 class FullInteraction(nn.Module):
@@ -148,7 +148,8 @@ class FullInteraction(nn.Module):
         for layer in self.layers[:-1]:
             nodes = layer(nodes, graph)
         weights = self.layers[-1].graph.weights(nodes.flatten(0, 1), graph.flatten(0, 1))
-        return weights[:, BODIES:, :BODIES].mean(-1).unflatten(0, bodies.shape[:2]).mean(1)
+        seen = weights[:, BODIES:, :BODIES].mean(0)
+        return seen.unflatten(-1, bodies.shape[:2]).mean(-1).permute(2, 0, 1)
 
     def _extended(self, adjacency: Float[Tensor, "B S N N"]) -> Float[Tensor, "B S J J"]:
         """Rows and columns for the targets, in which every edge weighs the same."""

@@ -11,7 +11,8 @@ class DecoderLayer(nn.Module):
     """Self-attention, cross-attention to encoder and bodies, GELU feed-forward; pre-norm, residual.
 
     ``causal`` keeps every position from seeing later ones, as the sequential head needs; otherwise the
-    horizon is decoded as a whole.
+    horizon is decoded as a whole. Only the last ``kept`` positions are computed: nobody reads the known
+    days after the last layer.
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class DecoderLayer(nn.Module):
         tokens: Float[Tensor, "B Q D"],
         encoded: Float[Tensor, "B S D"],
         bodies: Float[Tensor, "B N d"],
-    ) -> Float[Tensor, "B Q D"]:
+        kept: int,
+    ) -> Float[Tensor, "B kept D"]:
         normed = self.self_norm(tokens)
-        tokens = tokens + self.dropout(self.self_attention(normed, normed))
+        tokens = tokens[:, -kept:] + self.dropout(self.self_attention(normed[:, -kept:], normed))
         normed = self.cross_norm(tokens)
         read = self.encoder_attention(normed, encoded) + self.body_attention(normed, bodies)
         tokens = tokens + self.dropout(read)

@@ -78,7 +78,7 @@ class PhaseAwareCelestialProcessor(nn.Module):
         normed = self.pair_norm(states)
         edges = self.edges(self.phases(sky), normed)
         queries, keys, values = self.project(normed).unflatten(-1, (3, HEADS, -1)).unbind(2)
-        read, _ = attend_nodes(queries, keys, values, edges.unsqueeze(-1) * self.edge_bias)
+        read, _ = attend_nodes(queries, keys, values, edges, self.edge_bias)
         return states + self.out(read.flatten(2)), edges
 
 

@@ -30,7 +30,7 @@ class GraphAttention(nn.Module):
 
     def weights(
         self, nodes: Float[Tensor, "n N d"], adjacency: Float[Tensor, "n N N"]
-    ) -> Float[Tensor, "n N N H"]:
+    ) -> Float[Tensor, "H N N n"]:
         """How much node i reads from node j, per head."""
         return self._attend(nodes, adjacency)[1]
 
@@ -41,10 +41,9 @@ class GraphAttention(nn.Module):
 
     def _attend(
         self, nodes: Float[Tensor, "n N d"], adjacency: Float[Tensor, "n N N"]
-    ) -> tuple[Float[Tensor, "n N H c"], Float[Tensor, "n N N H"]]:
+    ) -> tuple[Float[Tensor, "n N H c"], Float[Tensor, "H N N n"]]:
         queries, keys, values = self.project(self.norm(nodes)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        bias = (adjacency + MIN_ADJACENCY).log().unsqueeze(-1) * self.slope
-        return attend_nodes(queries, keys, values, bias)
+        return attend_nodes(queries, keys, values, (adjacency + MIN_ADJACENCY).log(), self.slope)
 
 
 class AdjacencyAwareGraphAttention(nn.Module):

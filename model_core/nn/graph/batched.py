@@ -25,8 +25,9 @@ class AxialFusionLayer(nn.Module):
         self.leaving = nn.Linear(edge_dim, edge_dim, bias=False)
 
     def forward(self, edges: Float[Tensor, "n N N E"]) -> Float[Tensor, "n N N E"]:
-        arriving = self.arriving(edges.mean(2, keepdim=True))
-        leaving = self.leaving(edges.mean(1, keepdim=True))
+        # Divided after the sum: the gradient of a mean would be one more pass over all edges.
+        arriving = self.arriving(edges.sum(2, keepdim=True) / BODIES)
+        leaving = self.leaving(edges.sum(1, keepdim=True) / BODIES)
         return edges + F.gelu(self.edge(edges) + arriving + leaving)
 
 
