@@ -10,7 +10,7 @@ the rates that the ephemeris itself offers it includes aberration, light time an
 equinox, so it is the derivative of the very longitude that stands beside it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 
@@ -90,8 +90,7 @@ def sky_waves(dates: NDArray[np.datetime64], settings: SkySettings) -> pd.DataFr
         StoreError: the cache folder cannot be read or written.
     """
     days = _checked(dates)
-    waves = [wave for wave in waves_of("ephemeris") if wave.kind == "sky"]
-    return cached(days, settings, lambda: _waves(waves, places(days, settings)))
+    return cached(days, settings, lambda: waves_of_places(places(days, settings)))
 
 
 def places(dates: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Place]:
@@ -193,7 +192,9 @@ def _joined(parts: Sequence[Place]) -> Place:
     return Place(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Place)))
 
 
-def _waves(waves: Iterable[Wave], places: Mapping[str, Place]) -> pd.DataFrame:
+def waves_of_places(places: Mapping[str, Place]) -> pd.DataFrame:
+    """The 113 sky waves of layout ``ephemeris``, one row per date of the bodies' places."""
+    waves = (wave for wave in waves_of("ephemeris") if wave.kind == "sky")
     return pd.DataFrame({wave.name: _column(wave, places) for wave in waves})
 
 

@@ -100,19 +100,21 @@ def test_the_mean_node_meets_the_worked_example_of_meeus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "station", "turns"),
+    ("body", "day", "hour", "minute", "turns"),
     [
         # Published stations in longitude, UT.
-        ("Mercury", "2021-01-30", "retrograde"),
-        ("Mercury", "2021-02-21", "direct"),
-        ("Mars", "2020-09-09", "retrograde"),
-        ("Mars", "2020-11-14", "direct"),
+        ("Mercury", "2021-01-30", 15, 52, "retrograde"),
+        ("Mercury", "2021-02-21", 0, 52, "direct"),
+        ("Mars", "2020-09-09", 22, 22, "retrograde"),
+        ("Mars", "2020-11-14", 0, 36, "direct"),
     ],
 )
-def test_a_planet_turns_on_the_day_of_its_station(body: str, station: str, turns: str) -> None:
-    day = np.datetime64(station)
-    # Noon of the day before and of the day after.
-    before, after = sky(str(day - 1), str(day + 1), hour_utc=12.0)[body].speed_deg_per_day
+def test_a_planet_stands_still_at_the_minute_of_its_station(
+    body: str, day: str, hour: int, minute: int, turns: str
+) -> None:
+    before, after = (
+        sky(day, hour_utc=hour + (minute + shift) / 60)[body].speed_deg_per_day[0] for shift in (-1.5, 1.5)
+    )
     assert (before > 0 > after) if turns == "retrograde" else (before < 0 < after)
 
 

@@ -2,18 +2,22 @@
 
 import logging
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import settings as run
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model_core.config.run import SkySettings
 from model_core.errors import StoreError
 from model_core.sky.bodies import BODIES
-from model_core.sky.ephemeris import places, signed_angle_deg, sky_waves
+from model_core.sky.ephemeris import places, signed_angle_deg, sky_waves, waves_of_places
 from model_core.sky.waves import sky_names, waves_of
 
 DAYS = np.arange("2015-03-01", "2015-05-01", dtype="datetime64[D]")
@@ -73,6 +77,18 @@ def test_pairs_speeds_distances_and_latitudes_are_those_of_the_places(
     if "distance" in columns:
         assert np.array_equal(columns["distance"], place.distance_au)
         assert np.array_equal(columns["latitude"], place.latitude_deg)
+
+
+@run(max_examples=20, deadline=None, derandomize=True)
+@given(turns=st.lists(st.integers(-3, 3), min_size=len(BODIES), max_size=len(BODIES)))
+def test_whole_turns_of_any_body_change_no_wave(turns: list[int]) -> None:
+    found = places(DAYS[:5], SkySettings())
+    turned = {
+        body: replace(found[body], longitude_deg=found[body].longitude_deg + 360.0 * turn)
+        for body, turn in zip(BODIES, turns, strict=True)
+    }
+    difference = waves_of_places(turned) - waves_of_places(found)
+    assert np.abs(difference.to_numpy()).max() < 1e-11
 
 
 def test_no_wave_of_the_planets_repeats_another(settings: SkySettings) -> None:
