@@ -9,7 +9,7 @@ Earth together with the Moon) and Pluto, all taken from the JPL ephemeris DE421:
 solved by DOP853 in both directions from one state. Neglected: general relativity (Chiron's
 perihelion turns by 0.003″ per orbit), asteroids, and the gas it loses. JPL Horizons, whose orbit
 was fitted to later observations, puts Chiron within 0.3″ of this path from 1952 to 2034 and within 1″
-from 1900 to 2050 (``tests/sky/test_chiron.py``).
+from 1900 to 2052 (``tests/sky/test_chiron.py``).
 
 ``python -m model_core.sky.chiron_orbit`` writes the table anew (about half a minute).
 """

@@ -47,6 +47,12 @@ def test_longitudes_of_150_years_agree_with_jpl_horizons() -> None:
     assert error_arcsec[near_today].max() < 0.3
 
 
+def test_the_end_of_the_last_supported_day_agrees_with_jpl_horizons() -> None:
+    """Horizons puts Chiron at 268.2943102° on 2052-01-01, 0h UT."""
+    found = places(np.array([LAST_DATE]), SkySettings(hour_utc=24.0 - 1e-6))["Chiron"].longitude_deg
+    assert found[0] == pytest.approx(268.2943102, abs=0.5 / 3600)
+
+
 def test_the_state_at_j2000_agrees_with_jpl_horizons(table: ChironTable) -> None:
     """Heliocentric ICRF state of 2060 Chiron, Horizons solution JPL#171, JD 2451545.0 TDB."""
     position, velocity = (part[:, 0] for part in at(table, J2000_JD))
