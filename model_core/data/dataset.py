@@ -1,0 +1,141 @@
+"""The prepared dataset: what ``prepare_data`` writes and every later step reads. No torch."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model_core.artifacts import Manifest, open_artifact, read_json, write_json
+from model_core.axes import TARGETS
+from model_core.config.run import WindowSettings
+from model_core.data.scaling import Scaler
+from model_core.data.splits import Span, Splits
+from model_core.data.walk import StructuredWalk
+from model_core.sky.waves import Wave, waves_of
+
+Layout = Literal["ephemeris", "prepared"]
+PRODUCER = "prepare_data"
+
+
+@dataclass(frozen=True)
+class MarketDataset:
+    """A market table with its waves, splits, scaler and structured walk.
+
+    ``waves`` holds raw values: log prices in columns 0 … 3, the time step in days, then the sky.
+    """
+
+    dates: NDArray[np.datetime64]
+    """[R] trading dates."""
+    waves: NDArray[np.float64]
+    """[R, W]"""
+    layout: Layout
+    splits: Splits
+    scaler: Scaler
+    walk: StructuredWalk
+    window: WindowSettings
+    scale_rows: int
+    future_dates: NDArray[np.datetime64]
+    """[P] trading dates that follow the table."""
+    future_waves: NDArray[np.float64]
+    """[P, W] the waves of those dates; prices are NaN."""
+    quality: dict[str, Any] = field(default_factory=dict)
+    """What the quality gate found, as in ``quality.json``."""
+
+    @property
+    def specs(self) -> tuple[Wave, ...]:
+        """The waves in column order."""
+        return waves_of(self.layout)
+
+    @property
+    def log_prices(self) -> NDArray[np.float64]:
+        """[R, T] log Open, High, Low, Close."""
+        return self.waves[:, : len(TARGETS)]
+
+    def span(self, split: str) -> Span:
+        """Anchor rows of ``train``, ``validation`` or ``test``."""
+        return {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}[split]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read a dataset after checking its manifest.
+
+        Raises:
+            ArtifactError: the folder is missing, damaged, or no dataset.
+        """
+        folder = Path(folder)
+        open_artifact(folder, producer=PRODUCER)
+        splits: Any = read_json(folder / "splits.json")
+        scaler: Any = read_json(folder / "scaler.json")
+        specs = waves_of(splits["layout"])
+        dates, waves = _read_waves(folder / "waves.parquet", specs)
+        future_dates, future_waves = _read_waves(folder / "future.parquet", specs)
+        return cls(
+            dates=dates,
+            waves=waves,
+            layout=splits["layout"],
+            splits=Splits.from_json(splits["anchor_rows"]),
+            scaler=Scaler.from_json(scaler["waves"], specs),
+            walk=StructuredWalk.from_json(scaler["structured_walk"]),
+            window=WindowSettings.model_validate(splits["window"]),
+            scale_rows=splits["scale_rows"],
+            future_dates=future_dates,
+            future_waves=future_waves,
+            quality=read_json(folder / "quality.json"),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write all files but the manifest into an existing folder; same content, same bytes."""
+        _write_waves(folder / "waves.parquet", self.dates, self.waves, self.specs)
+        _write_waves(folder / "future.parquet", self.future_dates, self.future_waves, self.specs)
+        write_json(
+            folder / "splits.json",
+            {
+                "layout": self.layout,
+                "window": self.window.model_dump(),
+                "scale_rows": self.scale_rows,
+                "purge_rows": self.window.pred_len,
+                "anchor_rows": self.splits.to_json(),
+                "spans": {name: self._describe(self.span(name)) for name in ("train", "validation", "test")},
+            },
+        )
+        write_json(
+            folder / "scaler.json",
+            {"waves": self.scaler.to_json(self.specs), "structured_walk": self.walk.to_json()},
+        )
+        write_json(folder / "quality.json", self.quality)
+
+    def _describe(self, span: Span) -> dict[str, object]:
+        first_target, last_target = span.first + 1, span.stop - 1 + self.window.pred_len
+        return {
+            "windows": len(span),
+            "first_anchor_date": str(self.dates[span.first]),
+            "last_anchor_date": str(self.dates[span.stop - 1]),
+            "first_target_date": str(self.dates[first_target]),
+            "last_target_date": str(self.dates[last_target]),
+        }
+
+
+def open_manifest(folder: Path) -> Manifest:
+    """The checked manifest of a dataset folder."""
+    return open_artifact(folder, producer=PRODUCER)
+
+
+def _write_waves(
+    path: Path, dates: NDArray[np.datetime64], waves: NDArray[np.float64], specs: tuple[Wave, ...]
+) -> None:
+    columns = {"date": pa.array(dates.astype("datetime64[D]"), pa.date32())}
+    columns |= {wave.name: pa.array(waves[:, i]) for i, wave in enumerate(specs)}
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _read_waves(
+    path: Path, specs: tuple[Wave, ...]
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    dates = table["date"].to_numpy().astype("datetime64[D]")
+    return dates, np.ascontiguousarray(table[[wave.name for wave in specs]].to_numpy(dtype=np.float64))

@@ -1,0 +1,96 @@
+"""Chronological splits of anchor rows, with a purge between them.
+
+Anchor row r stands for the window that knows rows r − S + 1 … r and forecasts rows r + 1 … r + P.
+A split owns a stretch of target rows, and its windows are those whose P target rows all lie in it. So
+a window belongs to the split of its last target date, the last target dates of neighbouring splits
+are pred_len rows apart, and no target row is shared: that is the purge.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_core.config.run import (
+    DateSplit,
+    RatioSplit,
+    RollingSplit,
+    SplitSettings,
+    TailSplit,
+    WindowSettings,
+)
+from model_core.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Span:
+    """Anchor rows ``first`` … ``stop`` − 1; each is one window."""
+
+    first: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Anchor rows of the three splits, in chronological order."""
+
+    train: Span
+    validation: Span
+    test: Span
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        """Rows as they stand in ``splits.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, dict[str, int]]) -> Self:
+        """The inverse of ``to_json``."""
+        return cls(**{name: Span(**value[name]) for name in ("train", "validation", "test")})
+
+
+def make_splits(
+    dates: NDArray[np.datetime64], window: WindowSettings, settings: SplitSettings, scale_rows: int
+) -> Splits:
+    """The splits that ``settings`` ask for on a table with these ascending ``dates`` [R].
+
+    Raises:
+        SourceError: a split would hold no window.
+    """
+    train_end, validation_end, test_end = _target_borders(dates, settings)
+    horizon = window.pred_len
+    first = max(window.seq_len, scale_rows) - 1
+    spans = {
+        "train": Span(first, train_end - horizon),
+        "validation": Span(max(first, train_end - 1), validation_end - horizon),
+        "test": Span(max(first, validation_end - 1), test_end - horizon),
+    }
+    for name, span in spans.items():
+        if len(span) < 1:
+            raise SourceError(
+                f"the table has {len(dates)} rows, too few for one {name} window of {window.seq_len} known and "
+                f"{horizon} forecast rows under data.splits kind {settings.kind}; "
+                "give a longer table, or smaller data.window or data.splits settings"
+            )
+    return Splits(**spans)
+
+
+def _target_borders(dates: NDArray[np.datetime64], settings: SplitSettings) -> tuple[int, int, int]:
+    """Rows at which the train, validation and test targets end (exclusive)."""
+    rows = len(dates)
+    match settings:
+        case RatioSplit(train=train, validation=validation):
+            # The small addition keeps 0.7 + 0.1 from falling one row short of 0.8.
+            return int(rows * train + 1e-9), int(rows * (train + validation) + 1e-9), rows
+        case TailSplit(validation=validation, test=test):
+            return rows - test - validation, rows - test, rows
+        case DateSplit(validation_start=validation_start, test_start=test_start, test_end=test_end):
+            ends = [validation_start, test_start] + ([test_end] if test_end else [])
+            borders = [int(np.searchsorted(dates, np.datetime64(end))) for end in ends]
+            return borders[0], borders[1], borders[2] if test_end else rows
+        case RollingSplit(folds=folds, fold=fold, test=test, validation=validation):
+            test_stop = rows - (folds - 1 - fold) * test
+            return test_stop - test - validation, test_stop - test, test_stop

@@ -1,0 +1,82 @@
+"""A folder as an object store."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_core.errors import StoreError
+
+
+class LocalStore:
+    """Objects as files below ``root``; writes are atomic."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.uri = str(self.root)
+
+    def read(self, key: str) -> bytes:
+        """Content of the file ``key``."""
+        with self._mapped(f"cannot read {key}"):
+            return self._path(key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write beside the final place, then rename."""
+        with self._mapped(f"cannot write {key}"), self._staged(key) as staging:
+            staging.write_bytes(content)
+
+    def upload(self, key: str, file: Path) -> None:
+        """Copy a file in."""
+        with self._mapped(f"cannot write {key}"), self._staged(key) as staging:
+            shutil.copyfile(file, staging)
+
+    def download(self, key: str, file: Path) -> None:
+        """Copy a file out."""
+        with self._mapped(f"cannot read {key}"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._path(key), file)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Relative paths with forward slashes."""
+        with self._mapped("cannot list"):
+            found = sorted(p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file())
+        yield from (key for key in found if key.startswith(prefix))
+
+    def exists(self, key: str) -> bool:
+        """Whether the file is there."""
+        with self._mapped(f"cannot look up {key}"):
+            return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        """Unlink the file."""
+        with self._mapped(f"cannot delete {key}"):
+            self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        path = self.root / key
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise StoreError(f"the key {key!r} leads out of {self.uri}; use a key without '..'")
+        return path
+
+    @contextmanager
+    def _staged(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        os.close(handle)
+        try:
+            yield Path(name)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _mapped(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = "there is no such object" if isinstance(error, FileNotFoundError) else error.strerror
+            raise StoreError(f"{doing} in {self.uri} ({reason}); check the path and its permissions") from error

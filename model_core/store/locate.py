@@ -1,0 +1,43 @@
+"""From a URI to the store behind it."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from model_core.errors import StoreError
+from model_core.store.base import Store
+from model_core.store.local import LocalStore
+
+
+def open_store(uri: str) -> Store:
+    """The store at ``uri``: a path, ``file:///path`` or ``s3://bucket/prefix``.
+
+    Raises:
+        StoreError: the scheme is unknown, the bucket is missing, or there are no credentials.
+    """
+    if "://" not in uri:
+        return LocalStore(Path(uri).expanduser())
+    parts = urlsplit(uri)
+    match parts.scheme:
+        case "file":
+            return LocalStore(Path(unquote(parts.path)))
+        case "s3":
+            if not parts.netloc:
+                raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
+            # Imported here so that steps which stay on local disks need no S3 client.
+            from model_core.store.s3 import S3Store, connect
+
+            return S3Store(parts.netloc, parts.path, connect())
+        case scheme:
+            raise StoreError(f"{uri} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+
+
+def read_uri(uri: str) -> bytes:
+    """Content of the one object at ``uri``.
+
+    Raises:
+        StoreError: it is not there, or the store cannot be reached.
+    """
+    folder, _, name = uri.rstrip("/").rpartition("/")
+    if not name or folder.endswith(":/"):
+        raise StoreError(f"{uri} names no object; write s3://bucket/path/to/table.csv")
+    return open_store(folder).read(name)

@@ -1,0 +1,124 @@
+"""Any S3-compatible object store through the ``minio`` SDK.
+
+Settings come from the environment, under the names the AWS tools use:
+
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
+    AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com
+    AWS_REGION           default us-east-1
+"""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from model_core.errors import StoreError
+
+_TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
+# The SDK's own default retries for minutes before a wrong endpoint is reported.
+_RETRIES = urllib3.Retry(total=3, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
+_PART_BYTES = 16 * 1024 * 1024
+
+
+class S3Store:
+    """Objects below ``s3://bucket/prefix``."""
+
+    def __init__(self, bucket: str, prefix: str, client: Minio) -> None:
+        self.bucket = bucket
+        self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self.client = client
+        self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
+
+    def read(self, key: str) -> bytes:
+        """GET the object."""
+        with self._mapped(f"cannot read {key}"):
+            response = self.client.get_object(self.bucket, self.prefix + key)
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+    def write(self, key: str, content: bytes) -> None:
+        """PUT the object, in parts if it is large."""
+        with self._mapped(f"cannot write {key}"):
+            self.client.put_object(
+                self.bucket, self.prefix + key, io.BytesIO(content), len(content), part_size=_PART_BYTES
+            )
+
+    def upload(self, key: str, file: Path) -> None:
+        """PUT a file, in parts if it is large."""
+        with self._mapped(f"cannot write {key}"):
+            self.client.fput_object(self.bucket, self.prefix + key, str(file), part_size=_PART_BYTES)
+
+    def download(self, key: str, file: Path) -> None:
+        """GET into a file; the SDK renames it when it is whole."""
+        with self._mapped(f"cannot read {key}"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.client.fget_object(self.bucket, self.prefix + key, str(file))
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """LIST, page by page."""
+        with self._mapped("cannot list"):
+            for found in self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True):
+                yield found.object_name.removeprefix(self.prefix)
+
+    def exists(self, key: str) -> bool:
+        """HEAD the object."""
+        with self._mapped(f"cannot look up {key}"):
+            try:
+                self.client.stat_object(self.bucket, self.prefix + key)
+            except S3Error as error:
+                if error.code in {"NoSuchKey", "NoSuchObject"}:
+                    return False
+                raise
+        return True
+
+    def delete(self, key: str) -> None:
+        """DELETE the object."""
+        with self._mapped(f"cannot delete {key}"):
+            self.client.remove_object(self.bucket, self.prefix + key)
+
+    @contextmanager
+    def _mapped(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except S3Error as error:
+            raise StoreError(
+                f"{doing} in {self.uri}: {error.code} ({error.message}); check the bucket, the key and "
+                "AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY"
+            ) from error
+        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise StoreError(
+                f"{doing} in {self.uri}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network"
+            ) from error
+
+
+def connect(environment: Mapping[str, str] = os.environ) -> Minio:
+    """A client for the endpoint and credentials in the environment.
+
+    Raises:
+        StoreError: there are no credentials, or the endpoint is no URL.
+    """
+    missing = [n for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environment.get(n)]
+    if missing:
+        raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
+    endpoint = environment.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise StoreError(f"AWS_ENDPOINT_URL is {endpoint!r}, not a URL like http://seaweedfs.kubeflow:9000")
+    return Minio(
+        parts.netloc,
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+        session_token=environment.get("AWS_SESSION_TOKEN") or None,
+        secure=parts.scheme == "https",
+        region=environment.get("AWS_REGION", "us-east-1"),
+        http_client=urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES),
+    )
