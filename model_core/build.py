@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from model_core.base_model import EnhancedPGAT
 from model_core.config.model import BODIES, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
@@ -11,7 +10,6 @@ from model_core.nn.blocks import plain, recomputed
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
 from model_core.nn.celestial.processor import NoSky, PhaseAwareCelestialProcessor, UngroupedProcessor
-from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction, TargetNodes
 from model_core.nn.decoder_layer import DecoderLayer
 from model_core.nn.embedding import (
@@ -25,17 +23,11 @@ from model_core.nn.graph.batched import CelestialGraphCombiner
 from model_core.nn.graph.data_driven import DataDrivenLearner
 from model_core.nn.graph.dynamic import DynamicAdjacency
 from model_core.nn.graph.edges import EdgeSources
-from model_core.nn.graph.gated import GatedGraphCombiner
-from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
-from model_core.nn.graph.stochastic import StochasticGraphLearner
 from model_core.nn.graph.traditional import TraditionalLearner
 from model_core.nn.heads.forecast import StructuredWalkBaseline
-from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
-from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
-from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
 
 
@@ -52,6 +44,8 @@ def build_model(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
         case "celestial_enhanced_pgat":
             return _celestial(settings, inputs)
         case "enhanced_pgat":
+            from model_core.base_model import EnhancedPGAT
+
             return EnhancedPGAT(settings, inputs, _head(settings))
 
 
@@ -102,9 +96,7 @@ def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhance
         body_reader=GatedBodyReader(width, node_width, settings.n_heads),
         edge_sources=sources,
         combiner=_combiner(settings, len(sources.names)),
-        mapper=HierarchicalTemporalSpatialMapper(width, settings.hierarchical_mapper)
-        if settings.use_hierarchical_mapping
-        else NoTemporalMapper(),
+        mapper=_mapper(settings),
         encoding=encoding[settings.encoding.kind](node_width, settings.dropout, settings.encoding),
         target_nodes=TargetNodes(node_width),
         interaction=interaction(
@@ -130,6 +122,8 @@ def _processor(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
         case "phase_aware":
             return PhaseAwareCelestialProcessor(inputs, settings.celestial_dim, settings.celestial_processor)
         case "aggregate":
+            from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
+
             return CelestialWaveAggregator(inputs, settings.celestial_dim)
 
 
@@ -153,6 +147,8 @@ def _edge_sources(settings: ModelSettings, inputs: ModelInputs) -> EdgeSources:
     if graph.use_data_driven:
         learners["data_driven"] = DataDrivenLearner(node_width, graph.data_driven)
     if settings.use_stochastic_learner:
+        from model_core.nn.graph.stochastic import StochasticGraphLearner
+
         learners["stochastic"] = StochasticGraphLearner(width, graph.stochastic)
     if not sky_graphs and not learners:
         raise SettingsError("the model has no source graph; switch on at least one of model.graph.use_…")
@@ -165,9 +161,21 @@ def _combiner(settings: ModelSettings, sources: int) -> nn.Module:
         case "batched":
             return CelestialGraphCombiner(sources, width, layers, settings.combiner)
         case "sequential":
+            from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+
             return SequentialCelestialGraphCombiner(sources, width, layers, settings.combiner)
         case "gated":
+            from model_core.nn.graph.gated import GatedGraphCombiner
+
             return GatedGraphCombiner(sources, width, settings.combiner)
+
+
+def _mapper(settings: ModelSettings) -> nn.Module:
+    if not settings.use_hierarchical_mapping:
+        return NoTemporalMapper()
+    from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
+
+    return HierarchicalTemporalSpatialMapper(settings.width, settings.hierarchical_mapper)
 
 
 def _head(settings: ModelSettings) -> nn.Module:
@@ -175,6 +183,10 @@ def _head(settings: ModelSettings) -> nn.Module:
         return PointHead(settings.width)
     match settings.mixture.kind:
         case "mixture":
+            from model_core.nn.heads.mixture import MixtureDensityDecoder
+
             return MixtureDensityDecoder(settings.width, settings.mixture)
         case "sequential_mixture":
+            from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
+
             return SequentialMixtureDensityDecoder(settings.width, settings.mixture)

@@ -1,16 +1,17 @@
 """Small bricks: feed-forward, causal temporal mixers, and recomputation instead of stored activations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-STEPS_PER_CHUNK = 256
-"""Time steps handled together on a CPU: an edge tensor [256, 13, 13, 16] is 2.8 MB and stays in cache.
+STEPS_PER_CHUNK = 512
+"""Time steps handled together on a CPU: an edge tensor [512, 13, 13, 16] is 5.5 MB and stays in cache.
 
 One tensor for all 4,000 steps of a batch (43 MB) made the same pass 5 to 10 times slower, since every
 pass then fetched fresh pages; see docs/log.md.
@@ -32,25 +33,76 @@ def recomputed(module: Callable[..., Any], *inputs: Any) -> Any:
     return checkpoint(module, *inputs, use_reentrant=False)
 
 
-def over_steps(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
+def over_steps(
+    module: nn.Module, function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor
+) -> tuple[Tensor, ...]:
     """``function(*tensors)`` in pieces along the first axis, each recomputed in the backward pass.
 
-    For functions that treat every time step alone and draw no random numbers. The result is the same
-    as one call; memory is that of one piece plus the inputs. A GPU gets a single piece.
+    For functions that treat every time step alone and draw no random numbers. The result is that of one
+    call; memory is that of one piece plus inputs and outputs. A GPU gets a single piece.
 
     Args:
+        module: owner of every parameter that ``function`` uses.
         function: maps tensors [n, …] to a tuple of tensors [n, …].
         tensors: inputs with the same first axis (batch and time, flattened).
     """
-    steps = tensors[0].shape[0]
-    size = steps if tensors[0].is_cuda else STEPS_PER_CHUNK
-    pieces = [
-        checkpoint(function, *piece, use_reentrant=False, preserve_rng_state=False)
-        if torch.is_grad_enabled()
-        else function(*piece)
-        for piece in zip(*(tensor.split(size) for tensor in tensors), strict=True)
-    ]
-    return tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
+    if tensors[0].is_cuda:
+        return recomputed(function, *tensors)
+    return _OverSteps.apply(function, len(tensors), *tensors, *module.parameters())
+
+
+class _OverSteps(torch.autograd.Function):
+    """Writes each piece's result, and in the backward pass each piece's gradient, into one buffer.
+
+    ``torch.utils.checkpoint`` on every piece is the same mathematics in the same time, but leaves small
+    tensors all over the heap: 150 MB more at the peak of a production step (docs/log.md).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., tuple[Tensor, ...]], count: int, *inputs: Tensor) -> Any:
+        ctx.function, ctx.count = function, count
+        ctx.autocast = (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"))
+        ctx.save_for_backward(*inputs)
+        wholes: tuple[Tensor, ...] = ()
+        for piece in _pieces(inputs[0].shape[0]):
+            parts = function(*(tensor[piece] for tensor in inputs[:count]))
+            wholes = wholes or tuple(part.new_empty((inputs[0].shape[0], *part.shape[1:])) for part in parts)
+            for whole, part in zip(wholes, parts, strict=True):
+                whole[piece] = part
+        return wholes
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        inputs: tuple[Tensor, ...] = ctx.saved_tensors
+        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
+        sums: list[Tensor | None] = [None] * len(inputs)
+        enabled, dtype = ctx.autocast
+        for piece in _pieces(inputs[0].shape[0]):
+            local = [
+                tensor[piece].detach().requires_grad_(needed) if i < ctx.count else tensor
+                for i, (tensor, needed) in enumerate(zip(inputs, ctx.needs_input_grad[2:], strict=True))
+            ]
+            with torch.enable_grad(), torch.autocast("cpu", dtype, enabled):
+                parts = ctx.function(*local[: ctx.count])
+            arriving = [gradient[piece] for gradient in gradients]
+            leaving = torch.autograd.grad(parts, [local[i] for i in wanted], arriving, allow_unused=True)
+            for i, gradient in zip(wanted, leaving, strict=True):
+                if gradient is None:
+                    continue
+                if i >= ctx.count:
+                    total = sums[i]
+                    sums[i] = gradient.clone() if total is None else total.add_(gradient)
+                else:
+                    buffer = sums[i]
+                    if buffer is None:
+                        buffer = sums[i] = torch.zeros_like(inputs[i])
+                    buffer[piece] = gradient
+        return (None, None, *sums)
+
+
+def _pieces(steps: int) -> Iterator[slice]:
+    return (slice(start, start + STEPS_PER_CHUNK) for start in range(0, steps, STEPS_PER_CHUNK))
 
 
 class FeedForward(nn.Module):

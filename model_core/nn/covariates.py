@@ -46,7 +46,7 @@ class TargetReader(nn.Module):
     def forward(
         self, targets: Float[Tensor, "B S T d"], bodies: Float[Tensor, "B S N d"]
     ) -> Float[Tensor, "B S T d"]:
-        (read,) = over_steps(self._read, targets.flatten(0, 1), bodies.flatten(0, 1))
+        (read,) = over_steps(self, self._read, targets.flatten(0, 1), bodies.flatten(0, 1))
         targets = targets + self.dropout(read.unflatten(0, targets.shape[:2]))
         targets = targets + self.dropout(self.time(self.time_norm(targets)))
         tokens = targets.flatten(2)

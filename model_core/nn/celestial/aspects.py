@@ -34,7 +34,7 @@ class AspectEdges(nn.Module):
         self.log_orb = nn.Parameter(torch.tensor([math.log(math.radians(aspect.orb_deg)) for aspect in ASPECTS]))
 
     def forward(self, sky: Float[Tensor, "B S K"], bodies: BodyStates) -> Float[Tensor, "B S N N"]:
-        (edges,) = over_steps(self._aspects, sky.flatten(0, 1))
+        (edges,) = over_steps(self, self._aspects, sky.flatten(0, 1))
         return edges.unflatten(0, sky.shape[:2])
 
     def _aspects(self, sky: Float[Tensor, "n K"]) -> tuple[Float[Tensor, "n N N"]]:

@@ -51,7 +51,7 @@ class GatedBodyReader(nn.Module):
     def forward(
         self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]
     ) -> Float[Tensor, "B S D"]:
-        (read,) = over_steps(self._read, self.norm(encoded).flatten(0, 1), nodes.flatten(0, 1))
+        (read,) = over_steps(self, self._read, self.norm(encoded).flatten(0, 1), nodes.flatten(0, 1))
         return encoded + self.out(read).unflatten(0, encoded.shape[:2])
 
     def _read(

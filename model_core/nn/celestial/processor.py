@@ -69,7 +69,7 @@ class PhaseAwareCelestialProcessor(nn.Module):
         steps = sky.flatten(0, 1)
         states = self.wave_norm(self.waves(steps)).unflatten(0, window)
         states = states + self.mixer(states)
-        states, edges = over_steps(self._bodies_meet, steps, states.flatten(0, 1))
+        states, edges = over_steps(self, self._bodies_meet, steps, states.flatten(0, 1))
         return BodyStates(states.unflatten(0, window), edges.unflatten(0, window))
 
     def _bodies_meet(

@@ -25,7 +25,7 @@ class GraphAttention(nn.Module):
     def forward(
         self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
-        (read,) = over_steps(self._read, nodes.flatten(0, 1), adjacency.flatten(0, 1))
+        (read,) = over_steps(self, self._read, nodes.flatten(0, 1), adjacency.flatten(0, 1))
         return read.unflatten(0, nodes.shape[:2])
 
     def weights(

@@ -51,7 +51,7 @@ class CelestialGraphCombiner(nn.Module):
         self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
     ) -> Float[Tensor, "B S N N"]:
         state = self.state(encoded + context.unsqueeze(1))
-        (adjacency,) = over_steps(self.combine, edges.values.flatten(0, 1), state.flatten(0, 1))
+        (adjacency,) = over_steps(self, self.combine, edges.values.flatten(0, 1), state.flatten(0, 1))
         return adjacency.unflatten(0, encoded.shape[:2])
 
     def combine(
