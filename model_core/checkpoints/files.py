@@ -1,0 +1,161 @@
+"""One checkpoint folder on disk: weights, the settings that rebuild the model, and their hashes.
+
+    model.safetensors   the state dict
+    settings.json       model settings, model inputs, and what is known of the weights (epoch, loss)
+    training.pt         optional: optimiser, gradient scaler, random states; tensors and plain values only
+    checkpoint.json     SHA-256 and size of the files above; written last
+
+A checkpoint is written beside its place, synced to disk and renamed: it is whole or not there at all.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from model_core.artifacts import read_json, sha256_of, write_json
+from model_core.build import build_model
+from model_core.config.model import ModelSettings
+from model_core.data.inputs import ModelInputs
+from model_core.errors import ArtifactError, CheckpointError
+
+WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "training.pt", "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model as it was saved, in evaluation mode."""
+
+    model: nn.Module
+    settings: ModelSettings
+    inputs: ModelInputs
+    info: dict[str, Any]
+    """What was known when it was saved: ``epoch``, ``validation_loss``, …"""
+
+
+def save_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    *,
+    settings: ModelSettings,
+    inputs: ModelInputs,
+    info: Mapping[str, Any],
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint folder, replacing the one that may stand there.
+
+    Args:
+        info: JSON values, e.g. epoch (from 1) and validation loss.
+        training: optimiser, scaler and random states for a resume.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        save_file(weights, staging / WEIGHTS)
+        write_json(
+            staging / SETTINGS,
+            {
+                "model": settings.model_dump(mode="json"),
+                "inputs": inputs.model_dump(mode="json"),
+                "info": dict(info) | {"d_model_requested": settings.d_model, "d_model_used": settings.width},
+            },
+        )
+        if training is not None:
+            torch.save(dict(training), staging / TRAINING)
+        names = sorted(path.name for path in staging.iterdir())
+        seal = {n: {"sha256": sha256_of(staging / n), "size": (staging / n).stat().st_size} for n in names}
+        write_json(staging / SEAL, {"files": seal})
+        for path in staging.iterdir():
+            _sync(path)
+        staging.chmod(0o755)
+        _replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def verify_checkpoint(folder: Path) -> None:
+    """Check that every sealed file is there and unchanged.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    try:
+        seal: Any = read_json(folder / SEAL)["files"]
+    except (ArtifactError, KeyError) as error:
+        raise CheckpointError(f"{folder} is no complete checkpoint; choose another one") from error
+    for name, record in seal.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != record["size"] or sha256_of(path) != record["sha256"]:
+            raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
+
+
+def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Rebuild the model of a checkpoint and load its weights.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged, or of another version of the model.
+    """
+    folder = Path(folder)
+    verify_checkpoint(folder)
+    saved: Any = read_json(folder / SETTINGS)
+    try:
+        settings = ModelSettings.model_validate(saved["model"])
+        inputs = ModelInputs.model_validate(saved["inputs"])
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
+    model = build_model(settings, inputs)
+    load_weights(folder, model)
+    return LoadedModel(model.to(device).eval(), settings, inputs, saved["info"])
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Load a verified checkpoint's weights into a model that was built alike.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
+    except (RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"the weights in {folder} do not fit the model ({reason}); train again") from error
+
+
+def load_training(folder: Path) -> dict[str, Any]:
+    """What a resume needs beside the weights; tensors and plain values only, no pickled code.
+
+    Raises:
+        CheckpointError: the checkpoint holds weights only.
+    """
+    if not (folder / TRAINING).exists():
+        raise CheckpointError(f"{folder} holds weights only, not the state of a training run")
+    return torch.load(folder / TRAINING, map_location="cpu", weights_only=True)
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    """Put ``staging`` at ``folder``; at any moment one whole checkpoint stands there or in ``.old``."""
+    retired = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(retired, ignore_errors=True)
+    if folder.exists():
+        folder.rename(retired)
+    staging.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,201 @@
+"""Settings files: ``extends`` one another, are overridden by ``a.b=c``, and answer for every key.
+
+A file may name another one (``extends: base.yaml``, relative to itself) and state only what differs.
+Sections merge key by key, everything else replaces. Where a section comes in several kinds with keys of
+their own (``data.splits``), another ``kind`` replaces the whole section.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from model_core.config.run import Settings
+from model_core.errors import SettingsError
+
+Tree = dict[str, Any]
+_Section = TypeVar("_Section", bound=BaseModel)
+_Sections = tuple[type[BaseModel], ...]
+
+
+def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Settings:
+    """Settings of a file, of those it extends, and of ``a.b=c`` overrides on top.
+
+    Args:
+        path: YAML file; ``None`` starts from the defaults.
+        overrides: each ``dotted.name=value``, the value in YAML (``1e-3``, ``true``, ``[1, 2]``).
+
+    Raises:
+        SettingsError: a file is missing or no YAML, a key is unknown, a value does not fit.
+    """
+    tree = _read(Path(path), ()) if path is not None else {}
+    changes: Tree = {}
+    for override in overrides:
+        # Overrides join one another first, so that their order does not matter to a change of kind.
+        changes = merged(changes, _parse_override(override), (Settings,))
+    return validated(Settings, merged(tree, changes, (Settings,)))
+
+
+def validated(model: type[_Section], tree: Mapping[str, Any], place: str = "") -> _Section:
+    """``tree`` as a settings section, or one sentence that names every key that does not fit.
+
+    Args:
+        place: where the section stands in the whole, for messages, e.g. ``"training"``.
+
+    Raises:
+        SettingsError: a key is unknown or a value does not fit.
+    """
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        sentences = [_sentence(model, place, dict(problem)) for problem in error.errors()]
+        raise SettingsError("; ".join(dict.fromkeys(sentences))) from error
+
+
+def merged(base: Tree, changes: Tree, sections: _Sections) -> Tree:
+    """``base`` with ``changes`` on top; neither is altered.
+
+    Args:
+        sections: the settings sections that the two may describe: several if the section has kinds.
+    """
+    if len(sections) > 1 and "kind" in changes and base.get("kind") != changes["kind"]:
+        return base | changes if "kind" not in base and not base.keys() & changes.keys() else dict(changes)
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            inner = [s for section in sections if key in section.model_fields for s in _inner(section, key)]
+            result[key] = merged(old, value, tuple(inner))
+        else:
+            result[key] = value
+    return result
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
+    here = path.resolve()
+    if here in seen:
+        chain = " → ".join(p.name for p in (*seen, here))
+        raise SettingsError(f"settings files extend each other in a circle: {chain}; remove one extends")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise SettingsError(f"settings file {path} does not exist; configs/ holds the ready-made ones") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} cannot be read ({error}); give a YAML text file") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"settings file {path} is no valid YAML{_where(error)}; mend that line") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"settings file {path} must hold a mapping like 'training: {{train_epochs: 3}}'")
+    parent = tree.pop("extends", None)
+    if parent is None:
+        return tree
+    if not isinstance(parent, str):
+        raise SettingsError(f"settings file {path}: extends is {parent!r}; name one file, relative to this one")
+    return merged(_read(path.parent / parent, (*seen, here)), tree, (Settings,))
+
+
+def _parse_override(override: str) -> Tree:
+    name, equals, text = override.partition("=")
+    parts = [part.strip() for part in name.split(".")]
+    if not equals or not all(parts):
+        raise SettingsError(f"--set {override!r} is no setting; write --set section.name=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--set {override!r}: the value is no valid YAML{_where(error)}; quote it") from error
+    tree: Any = _number(value) if isinstance(value, str) else value
+    for part in reversed(parts):
+        tree = {part: tree}
+    return dict(tree)
+
+
+def _number(text: str) -> float | str:
+    """YAML 1.1 reads ``1e-3`` as text; a person means a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _where(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f" (line {mark.line + 1}, column {mark.column + 1}: {error.problem})"
+    return f" ({' '.join(str(error).split())})"
+
+
+def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
+    prefix = [place] if place else []
+    name = ".".join([*prefix, *_as_written(model, problem["loc"])])
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{name} is not a setting; {_hint(name, [f'{place}.{n}' if place else n for n in names(model)])}"
+        case "missing":
+            return f"{name} is missing; state it"
+        case "value_error":
+            text = problem["msg"].removeprefix("Value error, ")
+            return f"{name}: {text}" if name else text
+        case "union_tag_invalid":
+            context = problem["ctx"]
+            return f"{name}.kind is {context['tag']!r}; choose one of {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{name}.kind is missing; state which kind of {name} these settings are for"
+        case _:
+            return f"{name} is {problem['input']!r}; {_lower_first(problem['msg'])}"
+
+
+def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The location of a problem as a person wrote it: pydantic inserts the kind of a section with kinds."""
+    written: list[str] = []
+    sections: _Sections = (model,)
+    for part in location:
+        if len(sections) > 1 and part in {_kind(section) for section in sections}:
+            sections = tuple(section for section in sections if _kind(section) == part)
+            continue
+        written.append(str(part))
+        sections = tuple(s for section in sections if part in section.model_fields for s in _inner(section, str(part)))
+    return written
+
+
+def _kind(section: type[BaseModel]) -> object:
+    return get_args(section.model_fields["kind"].annotation)[0]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    if not near:
+        # A right name in the wrong section, e.g. ``learning_rate`` at the top.
+        last = name.rpartition(".")[2]
+        near = [other for other in known if other.rpartition(".")[2] == last][:1]
+    if not near:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else "configs/celestial_enhanced_pgat.yaml lists all settings"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _inner(section: type[BaseModel], field: str) -> _Sections:
+    """The sections that a field may hold: none, one, or one for each kind."""
+    return tuple(_models(section.model_fields[field].annotation))
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def names(model: type[BaseModel]) -> list[str]:
+    """Dotted names of every setting and section below ``model``."""
+    found: list[str] = []
+    for field in model.model_fields:
+        found.append(field)
+        for section in _inner(model, field):
+            found += [f"{field}.{name}" for name in names(section)]
+    return found

@@ -1,0 +1,91 @@
+"""``memory_diagnostics.log``: one JSON object a line, at every stage and every few batches.
+
+Sizes are MiB. ``process_*`` is this process, ``system_*`` the machine, ``cuda_*`` the device's
+allocator (absent without one).
+"""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import torch
+
+_MIB = 1024 * 1024
+
+
+class MemoryLog:
+    """Appends to the log; every line is flushed, so that a killed run leaves what it saw.
+
+    Use it as a context: an exception that ends the run is logged as the last stage.
+    """
+
+    def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._process = psutil.Process()
+        self._device = device
+        self._interval = interval_batches
+        self._started = time.monotonic()
+        self.peak_mb = 0.0
+        """Largest resident size (CUDA: largest allocation) seen so far."""
+        self._epoch_ends: list[float] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.stage("exception", error=f"{kind.__name__}: {error}")
+            if issubclass(kind, torch.cuda.OutOfMemoryError):
+                self._file.write(json.dumps({"cuda_summary": torch.cuda.memory_summary(self._device)}) + "\n")
+        self._file.close()
+
+    def stage(self, stage: str, **details: Any) -> None:
+        """Log the memory at a stage of the run: device, data, model, epoch_start, …"""
+        line = {"stage": stage, "seconds": round(time.monotonic() - self._started, 3)} | details | self.now()
+        resident = line.get("cuda_peak_allocated_mb", line["process_rss_mb"])
+        self.peak_mb = max(self.peak_mb, resident)
+        if stage == "epoch_end":
+            self._epoch_ends.append(line["process_rss_mb"])
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def batch(self, epoch: int, batch: int) -> None:
+        """Log every ``interval_batches``-th batch of an epoch."""
+        if batch % self._interval == 0:
+            self.stage("batch", epoch=epoch, batch=batch)
+
+    def now(self) -> dict[str, float]:
+        """Memory of the process, the machine and the device at this moment, in MiB."""
+        process, system = self._process.memory_info(), psutil.virtual_memory()
+        sizes = {
+            "process_rss_mb": process.rss,
+            "process_vms_mb": process.vms,
+            "system_total_mb": system.total,
+            "system_available_mb": system.available,
+            "system_used_mb": system.used,
+        }
+        if self._device.type == "cuda":
+            sizes |= {
+                "cuda_allocated_mb": torch.cuda.memory_allocated(self._device),
+                "cuda_reserved_mb": torch.cuda.memory_reserved(self._device),
+                "cuda_peak_allocated_mb": torch.cuda.max_memory_allocated(self._device),
+                "cuda_peak_reserved_mb": torch.cuda.max_memory_reserved(self._device),
+            }
+        return {name: round(size / _MIB, 1) for name, size in sizes.items()}
+
+    def leak_mb_per_epoch(self) -> float | None:
+        """Slope of the resident size over the ends of epochs, without the first (caches fill there).
+
+        ``None`` with fewer than four epochs to look at.
+        """
+        sizes = torch.tensor(self._epoch_ends[1:], dtype=torch.float64)
+        if len(sizes) < 4:
+            return None
+        epochs = torch.arange(len(sizes), dtype=torch.float64)
+        centred = epochs - epochs.mean()
+        return float((centred * sizes).sum() / centred.square().sum())

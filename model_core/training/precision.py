@@ -1,0 +1,58 @@
+"""Where and in which precision a run computes."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from model_core.config.run import TrainingSettings
+from model_core.errors import SettingsError
+
+Kind = Literal["fp32", "bf16", "fp16"]
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """A device and the type that its matrix products run in; weights and sums stay fp32."""
+
+    device: torch.device
+    kind: Kind
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context of a forward pass and its loss."""
+        if self.kind == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=_DTYPES[self.kind])
+
+    def gradient_scaler(self) -> torch.amp.GradScaler:
+        """fp16 needs its gradients scaled up; for the others this scaler does nothing."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.kind == "fp16")
+
+
+def resolve_device(asked: str) -> torch.device:
+    """``auto`` is CUDA where there is one.
+
+    Raises:
+        SettingsError: ``cuda`` was asked for and there is none.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device is cuda, but torch sees no CUDA device; set it to cpu or auto")
+    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def resolve_precision(settings: TrainingSettings) -> Precision:
+    """``auto``: bf16 (or fp16 on older cards) on CUDA with ``mixed_precision``, fp32 otherwise.
+
+    Raises:
+        SettingsError: fp16 on the CPU, or a device that is not there.
+    """
+    device = resolve_device(settings.device)
+    if settings.precision == "fp16" and device.type == "cpu":
+        raise SettingsError("training.precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
+    if settings.precision != "auto":
+        return Precision(device, settings.precision)
+    if device.type == "cpu" or not settings.mixed_precision:
+        return Precision(device, "fp32")
+    return Precision(device, "bf16" if torch.cuda.is_bf16_supported() else "fp16")

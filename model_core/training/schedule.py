@@ -1,0 +1,37 @@
+"""Learning rate as a pure function of progress; set *before* the epoch or step it applies to.
+
+    warmup_cosine   lr · (e + 1) / w                                       while e < w
+                    min + (lr − min) · ½ (1 + cos(π (e − w) / (E − w)))     after
+    type1           lr · 0.5^e
+    constant        lr
+
+e counts epochs from 0, w is warmup_epochs, E is train_epochs. With ``lr_update: step`` e also counts the
+part of the epoch that is done, and the warm-up rises from step to step to the same peak.
+"""
+
+import math
+
+from model_core.config.run import TrainingSettings
+
+
+def learning_rate(settings: TrainingSettings, epoch: int, done: float, after: float) -> float:
+    """The rate of one optimiser step.
+
+    Args:
+        epoch: from 0.
+        done: share of the epoch before this step, in [0, 1).
+        after: share of the epoch after this step, in (0, 1].
+    """
+    if settings.lr_update == "epoch":
+        done, after = 0.0, 1.0
+    at, peak, warmup = epoch + done, settings.learning_rate, settings.warmup_epochs
+    match settings.lradj:
+        case "constant":
+            return peak
+        case "type1":
+            return peak * 0.5**at
+        case "warmup_cosine":
+            if epoch < warmup:
+                return peak * (epoch + after) / warmup
+            share = (at - warmup) / (settings.train_epochs - warmup)
+            return settings.min_lr + (peak - settings.min_lr) * 0.5 * (1 + math.cos(math.pi * share))
