@@ -77,7 +77,9 @@ def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
 def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhancedPGAT:
     width, node_width = settings.width, settings.width // BODIES
     body_width = settings.celestial_dim if settings.use_celestial_graph else 0
-    interaction = EfficientCovariateInteraction if settings.use_efficient_covariate_interaction else FullInteraction
+    interaction = (
+        EfficientCovariateInteraction if settings.use_efficient_covariate_interaction else FullInteraction
+    )
     encoding = {"dynamic": DynamicSpatioTemporalEncoding, "joint": JointSpatioTemporalEncoding}
     run = recomputed if settings.gradient_checkpointing else plain
     sees_future = settings.use_future_sky and settings.use_celestial_graph

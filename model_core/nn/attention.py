@@ -35,7 +35,7 @@ def attend_nodes(
 
 
 class NodeTemporalAttention(nn.Module):
-    """Every node attends along its own time line: S × S, never S·N × S·N; one fused kernel.
+    """Every node attends to its own past: S × S, never S·N × S·N; one fused kernel, causal.
 
     The node axis takes the place of the heads, so that no head dimension has to be split off.
     """
@@ -47,7 +47,7 @@ class NodeTemporalAttention(nn.Module):
 
     def forward(self, nodes: Float[Tensor, "B S N d"]) -> Float[Tensor, "B S N d"]:
         queries, keys, values = (part.transpose(1, 2) for part in self.project(nodes).chunk(3, dim=-1))
-        return self.out(F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2))
+        return self.out(F.scaled_dot_product_attention(queries, keys, values, is_causal=True).transpose(1, 2))
 
 
 class MultiHeadAttention(nn.Module):

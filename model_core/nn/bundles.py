@@ -91,9 +91,7 @@ class CelestialProcessor(Protocol):
 class GraphLearner(Protocol):
     """Encoder state and node features to one graph per time step."""
 
-    def __call__(
-        self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]
-    ) -> Proposal: ...
+    def __call__(self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]) -> Proposal: ...
 
 
 class GraphCombiner(Protocol):

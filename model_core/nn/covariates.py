@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from model_core.axes import TARGETS
 from model_core.config.model import BODIES
 from model_core.nn.attention import NodeTemporalAttention, attend_nodes
-from model_core.nn.blocks import FeedForward, Run, over_steps
+from model_core.nn.blocks import Dropout, FeedForward, Run, over_steps
 from model_core.nn.graph.attention import AdjacencyAwareGraphAttention
 
 
@@ -41,7 +41,7 @@ class TargetReader(nn.Module):
         self.time = NodeTemporalAttention(node_width)
         self.token_norm = nn.LayerNorm(len(TARGETS) * node_width)
         self.feed_forward = FeedForward(len(TARGETS) * node_width, hidden, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, targets: Float[Tensor, "B S T d"], bodies: Float[Tensor, "B S N d"]

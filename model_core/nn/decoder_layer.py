@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.nn.attention import MultiHeadAttention
-from model_core.nn.blocks import FeedForward
+from model_core.nn.blocks import Dropout, FeedForward
 
 
 class DecoderLayer(nn.Module):
@@ -26,7 +26,7 @@ class DecoderLayer(nn.Module):
         self.body_attention = MultiHeadAttention(width, heads, node_width)
         self.token_norm = nn.LayerNorm(width)
         self.feed_forward = FeedForward(width, hidden, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,

@@ -8,11 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from model_core.data.calendar import CALENDAR_FEATURES
+from model_core.nn.blocks import Dropout
 
 
-def sinusoids(
-    steps: int, width: int, start: int, device: torch.device
-) -> Float[Tensor, "steps width"]:
+def sinusoids(steps: int, width: int, start: int, device: torch.device) -> Float[Tensor, "steps width"]:
     """Sine and cosine of the position at geometrically spaced periods, for positions start … (any S).
 
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.5.
@@ -54,7 +53,7 @@ class DataEmbedding(nn.Module):
         self.value = nn.Linear(features, self.KERNEL * width, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
         self.calendar = CalendarEmbedding(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, features: Float[Tensor, "B S V"], calendar: Int[Tensor, "B S F"]

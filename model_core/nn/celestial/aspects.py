@@ -25,13 +25,15 @@ class AspectEdges(nn.Module):
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         self.phases = BodyPhases(inputs)
-        stands = (self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0])
+        stands = self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0]
         pairs = stands & stands.unsqueeze(-1) & ~torch.eye(len(stands), dtype=torch.bool)
         self.register_buffer("pairs", pairs, persistent=False)
         angle = torch.tensor([math.radians(aspect.angle_deg) for aspect in ASPECTS])
         self.register_buffer("angle", angle, persistent=False)
         self.strength = nn.Parameter(torch.tensor([aspect.strength for aspect in ASPECTS]))
-        self.log_orb = nn.Parameter(torch.tensor([math.log(math.radians(aspect.orb_deg)) for aspect in ASPECTS]))
+        self.log_orb = nn.Parameter(
+            torch.tensor([math.log(math.radians(aspect.orb_deg)) for aspect in ASPECTS])
+        )
 
     def forward(self, sky: Float[Tensor, "B S K"], bodies: BodyStates) -> Float[Tensor, "B S N N"]:
         (edges,) = over_steps(self, self._aspects, sky.flatten(0, 1))

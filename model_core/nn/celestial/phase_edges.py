@@ -30,9 +30,7 @@ class PhaseEdgeNetwork(nn.Module):
         self.inner = nn.Linear(PHASE_FEATURES + rank, hidden)
         self.outer = nn.Linear(hidden, 1)
 
-    def forward(
-        self, phases: Phases, states: Float[Tensor, "n N C"]
-    ) -> Float[Tensor, "n N N"]:
+    def forward(self, phases: Phases, states: Float[Tensor, "n N C"]) -> Float[Tensor, "n N N"]:
         product = self.target(states).unsqueeze(2) * self.source(states).unsqueeze(1)
         features = torch.cat([phase_features(phases), product], dim=-1)
         return torch.sigmoid(self.outer(F.gelu(self.inner(features))).squeeze(-1))

@@ -38,16 +38,16 @@ class GroupedWaveNetwork(nn.Module):
 
     def forward(self, sky: Float[Tensor, "n K"]) -> Float[Tensor, "n N C"]:
         dense = (self.readers.unsqueeze(-1) * self.inner.unsqueeze(1)).flatten(1)
-        hidden = F.gelu(torch.addmm(self.inner_bias.flatten(), sky, dense)).unflatten(-1, self.inner_bias.shape)
+        hidden = F.gelu(torch.addmm(self.inner_bias.flatten(), sky, dense)).unflatten(
+            -1, self.inner_bias.shape
+        )
         return torch.baddbmm(self.outer_bias, hidden.transpose(0, 1), self.outer).transpose(0, 1)
 
 
 class PhaseAwareCelestialProcessor(nn.Module):
     """Own waves → causal temporal mixing → attention among the bodies, biased by the phase edges."""
 
-    def __init__(
-        self, inputs: ModelInputs, celestial_dim: int, settings: CelestialProcessorSettings
-    ) -> None:
+    def __init__(self, inputs: ModelInputs, celestial_dim: int, settings: CelestialProcessorSettings) -> None:
         super().__init__()
         self.phases = BodyPhases(inputs)
         self.waves = GroupedWaveNetwork(inputs, settings.hidden_dim, celestial_dim)
@@ -101,4 +101,6 @@ class NoSky(nn.Module):
 
     def forward(self, sky: Float[Tensor, "B S K"]) -> BodyStates:
         nodes = len(BODIES)
-        return BodyStates(sky.new_zeros(*sky.shape[:2], nodes, 0), sky.new_zeros(*sky.shape[:2], nodes, nodes))
+        return BodyStates(
+            sky.new_zeros(*sky.shape[:2], nodes, 0), sky.new_zeros(*sky.shape[:2], nodes, nodes)
+        )

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.nn.attention import NodeTemporalAttention, attend_nodes
-from model_core.nn.blocks import FeedForward, over_steps
+from model_core.nn.blocks import Dropout, FeedForward, over_steps
 
 MIN_ADJACENCY = 1e-6
 """Keeps the logarithm finite where the graph has (almost) no edge."""
@@ -60,7 +60,7 @@ class AdjacencyAwareGraphAttention(nn.Module):
         self.time = NodeTemporalAttention(node_width)
         self.token_norm = nn.LayerNorm(nodes * node_width)
         self.feed_forward = FeedForward(nodes * node_width, hidden, dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]

@@ -43,8 +43,6 @@ def candle_from(coordinates: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     return torch.stack([opened, high, low, close], dim=-1)
 
 
-def corrected_candle(
-    base: Float[Tensor, "*B T"], correction: Float[Tensor, "*B T"]
-) -> Float[Tensor, "*B T"]:
+def corrected_candle(base: Float[Tensor, "*B T"], correction: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """The base candle moved by a correction of its coordinates; 0 gives the base back."""
     return candle_from(candle_coordinates(base) + correction.float())

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 
 from model_core.config.model import EncodingSettings
 from model_core.nn.attention import NodeTemporalAttention
+from model_core.nn.blocks import Dropout
 
 
 class DynamicSpatioTemporalEncoding(nn.Module):
     """x + W(Σ_k g_k ⊙ conv_k(z) + g_0 ⊙ attention(z)), z = GELU(W_h [x, A x, A² x, …]).
 
-    The convolutions (one per kernel size, centred) and the attention run along time, each node on its
-    own line with shared weights; the gates g sum to 1 and are read from x. Any S; A follows each day.
+    The convolutions (one per kernel size) and the attention run along time and see no later day, each node on
+    its own line with shared weights; the gates g sum to 1 and are read from x. Any S; A follows each day.
     """
 
     def __init__(self, node_width: int, dropout: float, settings: EncodingSettings) -> None:
@@ -23,13 +24,13 @@ class DynamicSpatioTemporalEncoding(nn.Module):
         self.spread = nn.Linear((self.hops + 1) * node_width, node_width)
         # Nodes [B, S, N, d] are a channels-last image of S × N points, which is what conv2d likes best.
         self.kernels = nn.ModuleList(
-            nn.Conv2d(node_width, node_width, (size, 1), padding=(size // 2, 0))
+            nn.Conv2d(node_width, node_width, (size, 1), padding=(size - 1, 0))
             for size in settings.kernel_sizes
         )
         self.attention = NodeTemporalAttention(node_width)
         self.gates = nn.Linear(node_width, len(settings.kernel_sizes) + 1)
         self.out = nn.Linear(node_width, node_width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
@@ -40,7 +41,7 @@ class DynamicSpatioTemporalEncoding(nn.Module):
             reach.append(adjacency @ reach[-1])
         spread = F.gelu(self.spread(torch.cat(reach, dim=-1)))
         image = spread.permute(0, 3, 1, 2)
-        paths = [kernel(image).permute(0, 2, 3, 1) for kernel in self.kernels]
+        paths = [kernel(image)[:, :, : nodes.shape[1]].permute(0, 2, 3, 1) for kernel in self.kernels]
         paths.append(self.attention(spread))
         gates = torch.softmax(self.gates(normed), dim=-1).split(1, dim=-1)
         mixed = sum(gate * path for gate, path in zip(gates, paths, strict=True))
