@@ -64,8 +64,8 @@ def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
         )
     if settings.target_wave_indices != (0, 1, 2, 3):
         raise SettingsError(
-            f"model.target_wave_indices is {list(settings.target_wave_indices)}, but a prepared dataset holds "
-            "log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those"
+            f"model.target_wave_indices is {list(settings.target_wave_indices)}, but a prepared dataset "
+            "holds log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those"
         )
     if len(inputs.walk_a) != inputs.window.pred_len:
         raise SettingsError(

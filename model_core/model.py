@@ -11,7 +11,9 @@ from model_core.axes import TARGETS
 from model_core.data.windows import Window
 from model_core.nn.blocks import Run
 from model_core.nn.bundles import BodyStates, Explanation, Forecast
+from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
+from model_core.nn.graph.edges import EdgeSources
 
 TIME_DELTA = len(TARGETS)
 FIRST_SKY = TIME_DELTA + 1
@@ -45,12 +47,12 @@ class CelestialEnhancedPGAT(nn.Module):
         market_context: nn.Module,
         body_nodes: nn.Module,
         body_reader: nn.Module,
-        edge_sources: nn.Module,
+        edge_sources: EdgeSources,
         combiner: nn.Module,
         mapper: nn.Module,
         encoding: nn.Module,
         target_nodes: nn.Module,
-        interaction: nn.Module,
+        interaction: EfficientCovariateInteraction | FullInteraction,
         queries: nn.Module,
         decoder: nn.ModuleList,
         baseline: nn.Module,

@@ -48,7 +48,10 @@ def over_steps(
     """
     if tensors[0].is_cuda:
         return recomputed(function, *tensors)
-    return _OverSteps.apply(function, len(tensors), *tensors, *module.parameters())
+    outputs: tuple[Tensor, ...] = _OverSteps.apply(  # type: ignore[no-untyped-call]
+        function, len(tensors), *tensors, *module.parameters()
+    )
+    return outputs
 
 
 class _OverSteps(torch.autograd.Function):

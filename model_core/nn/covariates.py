@@ -122,8 +122,9 @@ class FullInteraction(nn.Module):
         self.run = run
         nodes = BODIES + len(TARGETS)
         self.layers = nn.ModuleList(
-            AdjacencyAwareGraphAttention(nodes, node_width, heads, hidden, dropout) for _ in range(layers)
+            AdjacencyAwareGraphAttention(nodes, node_width, heads, hidden, dropout) for _ in range(layers - 1)
         )
+        self.last = AdjacencyAwareGraphAttention(nodes, node_width, heads, hidden, dropout)
 
     def forward(
         self,
@@ -132,10 +133,9 @@ class FullInteraction(nn.Module):
         adjacency: Float[Tensor, "B S N N"],
     ) -> tuple[Float[Tensor, "B S N d"], Float[Tensor, "B S T d"]]:
         nodes, graph = torch.cat([bodies, targets], dim=2), self._extended(adjacency)
-        for layer in self.layers:
+        for layer in (*self.layers, self.last):
             nodes = self.run(layer, nodes, graph)
-        bodies, targets = nodes.split([BODIES, len(TARGETS)], dim=2)
-        return bodies, targets
+        return nodes[:, :, :BODIES], nodes[:, :, BODIES:]
 
     def target_to_body(
         self,
@@ -145,9 +145,9 @@ class FullInteraction(nn.Module):
     ) -> Float[Tensor, "B T N"]:
         """Mean attention from each target to each body in the last layer, over days and heads."""
         nodes, graph = torch.cat([bodies, targets], dim=2), self._extended(adjacency)
-        for layer in self.layers[:-1]:
+        for layer in self.layers:
             nodes = layer(nodes, graph)
-        weights = self.layers[-1].graph.weights(nodes.flatten(0, 1), graph.flatten(0, 1))
+        weights = self.last.graph.weights(nodes.flatten(0, 1), graph.flatten(0, 1))
         seen = weights[:, BODIES:, :BODIES].mean(0)
         return seen.unflatten(-1, bodies.shape[:2]).mean(-1).permute(2, 0, 1)
 
@@ -155,5 +155,4 @@ class FullInteraction(nn.Module):
         """Rows and columns for the targets, in which every edge weighs the same."""
         targets = len(TARGETS)
         nodes = BODIES + targets
-        wide = F.pad(adjacency * (BODIES / nodes), (0, targets, 0, targets), value=1 / nodes)
-        return wide
+        return F.pad(adjacency * (BODIES / nodes), (0, targets, 0, targets), value=1 / nodes)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from model_core.data.inputs import ModelInputs
 from model_core.sky.bodies import BODIES
+from model_core.sky.waves import Quantity
 
-_QUANTITIES = (
+_QUANTITIES: tuple[Quantity, ...] = (
     "longitude_cos",
     "longitude_sin",
     "sign_cos",
@@ -19,7 +20,7 @@ _QUANTITIES = (
     "latitude",
     "distance",
 )
-_WHEN_MISSING = {"distance": 1.0}
+_WHEN_MISSING: dict[Quantity, float] = {"distance": 1.0}
 """Value of a quantity that a body has no wave for; 0 unless it stands here (the log of 1 au is 0)."""
 
 
