@@ -1,0 +1,101 @@
+"""MixtureDensityDecoder: a mixture of normals for each step of the horizon, weighed once per window.
+
+    weight_m     = softmax_m(w_m · pooled horizon)
+    mean_m       = the baseline's candle, corrected              (valid: ``heads/candle.py``)
+    σ_m(h, t)    = spread_m · σ_day · √(h − 1 + share_t) · e^s   (σ_day: EWMA volatility of the window)
+    point        = Σ_m weight_m mean_m
+
+A weighted mean of valid candles is a valid candle. Before training every correction and every s is 0, so
+the point is the structured random walk and the widths are those of a random walk; what tells the
+components apart from the start is their spread, which makes the tails fatter than a normal's.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model_core.axes import TARGETS
+from model_core.config.model import MixtureSettings
+from model_core.nn.bundles import Baseline, Forecast, Mixture
+from model_core.nn.heads.candle import corrected_candle
+
+FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
+"""Variance of Open, High, Low, Close about the Close before, in units of one day's Close variance.
+
+Close by definition; High and Low as the extremes of a Brownian motion over a day, 1 − 2/π; Open, the
+overnight move, is about a third of a stock index's day. A starting value: s corrects it in training.
+"""
+SPREAD = 0.5
+"""The widest component starts e^(2 · SPREAD) times as wide as the narrowest."""
+MAX_LOG_STRETCH = 3.0
+"""Bound of s: without one, a component could collapse on a single day and its density become infinite."""
+
+
+class MixtureDensityDecoder(nn.Module):
+    """Pooled mixture head: one set of weights per window, a candle and widths per step and component."""
+
+    log_spread: Float[Tensor, " M"]
+
+    def __init__(self, width: int, settings: MixtureSettings) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.weights = zero_linear(width, settings.components)
+        self.components = zero_linear(width, 2 * len(TARGETS) * settings.components)
+        self.register_buffer("log_spread", starting_log_spread(settings.components), persistent=False)
+
+    def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
+        normed = self.norm(decoded)
+        pooled = normed.mean(1, keepdim=True)
+        correction, stretch = components(self.components(normed + pooled))
+        days = torch.arange(decoded.shape[1], device=decoded.device, dtype=torch.float32)
+        variance = days[:, None] + first_day_share(decoded.device)
+        log_scale = (
+            baseline.volatility.float().log()[:, None, None, None]
+            + 0.5 * variance.log()[:, None, :]
+            + self.log_spread[:, None]
+            + bounded(stretch)
+        )
+        logits = self.weights(pooled).float().expand(-1, decoded.shape[1], -1)
+        return mixture_forecast(logits, corrected_candle(baseline.walk.unsqueeze(2), correction), log_scale)
+
+
+def mixture_forecast(
+    logits: Float[Tensor, "B P M"], mean: Float[Tensor, "B P M T"], log_scale: Float[Tensor, "B P M T"]
+) -> Forecast:
+    """The mixture, and its mean as the point forecast."""
+    weights = F.softmax(logits, dim=-1)
+    point = (weights.unsqueeze(-1) * mean).sum(-2)
+    return Forecast(point=point, mixture=Mixture(logits, mean, log_scale))
+
+
+def components(
+    numbers: Float[Tensor, "B P _numbers"],
+) -> tuple[Float[Tensor, "B P M T"], Float[Tensor, "B P M T"]]:
+    """Candle corrections and raw log stretches of all components, fp32."""
+    correction, stretch = numbers.float().unflatten(-1, (2, -1, len(TARGETS))).unbind(2)
+    return correction, stretch
+
+
+def bounded(stretch: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
+    """s within ±MAX_LOG_STRETCH, and equal to the raw number near 0."""
+    return MAX_LOG_STRETCH * torch.tanh(stretch / MAX_LOG_STRETCH)
+
+
+def starting_log_spread(count: int) -> Float[Tensor, " M"]:
+    """Log widths of the components, evenly apart, such that equal weights keep the variance at 1."""
+    logs = torch.linspace(-SPREAD, SPREAD, count)
+    return logs - 0.5 * (2 * logs).exp().mean().log()
+
+
+def first_day_share(device: torch.device) -> Float[Tensor, " T"]:
+    """``FIRST_DAY_SHARE`` as a tensor."""
+    return torch.tensor(FIRST_DAY_SHARE, device=device)
+
+
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that says 0 until it is trained."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

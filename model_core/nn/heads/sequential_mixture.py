@@ -1,0 +1,60 @@
+"""SequentialMixtureDensityDecoder: the mixture of a step follows from the steps before it.
+
+    state_h      = GRU(state_{h−1}, decoded_h)
+    Close_m(h)   = the baseline's Close + Σ_{k ≤ h} δ_m(k)            one day's drift after the other
+    σ²_m(h, t)   = Σ_{k < h} v_m(k, Close) + share_t · v_m(h, t),     v = (spread_m · σ_day · e^s)²
+
+Drift and variance add up along the horizon as they do in a random walk whose days differ; no step reads a
+later one. Before training δ and s are 0 and the head equals ``MixtureDensityDecoder``.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model_core.axes import TARGETS
+from model_core.config.model import MixtureSettings
+from model_core.nn.bundles import Baseline, Forecast
+from model_core.nn.heads.candle import corrected_candle
+from model_core.nn.heads.mixture import (
+    bounded,
+    components,
+    first_day_share,
+    mixture_forecast,
+    starting_log_spread,
+    zero_linear,
+)
+
+CLOSE = TARGETS.index("Close")
+
+
+class SequentialMixtureDensityDecoder(nn.Module):
+    """Causal mixture head: weights, candle and widths of each step from a state that walks the horizon."""
+
+    log_spread: Float[Tensor, " M"]
+
+    def __init__(self, width: int, settings: MixtureSettings) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.start = nn.Parameter(torch.randn(width) * 0.02)
+        self.walk = nn.GRU(width, width, batch_first=True)
+        self.weights = zero_linear(width, settings.components)
+        self.components = zero_linear(width, 2 * len(TARGETS) * settings.components)
+        self.register_buffer("log_spread", starting_log_spread(settings.components), persistent=False)
+
+    def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
+        normed = self.norm(decoded)
+        start = self.start.to(normed.dtype).expand(1, len(decoded), -1).contiguous()
+        states = normed + self.walk(normed, start)[0]
+        correction, stretch = components(self.components(states))
+        # Range and positions belong to their day; only the Close carries over to the next.
+        daily, drift = correction.split([CLOSE, 1], dim=-1)
+        correction = torch.cat([daily, drift.cumsum(1)], dim=-1)
+
+        log_day = baseline.volatility.float().log()[:, None, None] + self.log_spread
+        variance = torch.exp(2 * (log_day.unsqueeze(-1) + bounded(stretch)))
+        close = variance[..., CLOSE:]
+        before = close.cumsum(1) - close
+        log_scale = 0.5 * (before + first_day_share(decoded.device) * variance).log()
+        candles = corrected_candle(baseline.walk.unsqueeze(2), correction)
+        return mixture_forecast(self.weights(states).float(), candles, log_scale)
