@@ -82,18 +82,26 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
-        raise SettingsError(f"settings file {path} does not exist; configs/ holds the ready-made ones") from error
+        raise SettingsError(
+            f"settings file {path} does not exist; configs/ holds the ready-made ones"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"settings file {path} cannot be read ({error}); give a YAML text file") from error
+        raise SettingsError(
+            f"settings file {path} cannot be read ({error}); give a YAML text file"
+        ) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"settings file {path} is no valid YAML{_where(error)}; mend that line") from error
+        raise SettingsError(
+            f"settings file {path} is no valid YAML{_where(error)}; mend that line"
+        ) from error
     if not isinstance(tree, dict):
         raise SettingsError(f"settings file {path} must hold a mapping like 'training: {{train_epochs: 3}}'")
     parent = tree.pop("extends", None)
     if parent is None:
         return tree
     if not isinstance(parent, str):
-        raise SettingsError(f"settings file {path}: extends is {parent!r}; name one file, relative to this one")
+        raise SettingsError(
+            f"settings file {path}: extends is {parent!r}; name one file, relative to this one"
+        )
     return merged(_read(path.parent / parent, (*seen, here)), tree, (Settings,))
 
 
@@ -105,7 +113,9 @@ def _parse_override(override: str) -> Tree:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise SettingsError(f"--set {override!r}: the value is no valid YAML{_where(error)}; quote it") from error
+        raise SettingsError(
+            f"--set {override!r}: the value is no valid YAML{_where(error)}; quote it"
+        ) from error
     tree: Any = _number(value) if isinstance(value, str) else value
     for part in reversed(parts):
         tree = {part: tree}
@@ -156,7 +166,9 @@ def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[s
             sections = tuple(section for section in sections if _kind(section) == part)
             continue
         written.append(str(part))
-        sections = tuple(s for section in sections if part in section.model_fields for s in _inner(section, str(part)))
+        sections = tuple(
+            s for section in sections if part in section.model_fields for s in _inner(section, str(part))
+        )
     return written
 
 

@@ -150,7 +150,9 @@ class ModelSettings(Section):
             )
         outside = [i for i in self.target_wave_indices if not 0 <= i < self.num_input_waves]
         if outside:
-            raise ValueError(f"target_wave_indices {outside} lie outside the {self.num_input_waves} input waves")
+            raise ValueError(
+                f"target_wave_indices {outside} lie outside the {self.num_input_waves} input waves"
+            )
         if any(size % 2 == 0 for size in self.encoding.kernel_sizes):
             raise ValueError(f"encoding.kernel_sizes must be odd; got {list(self.encoding.kernel_sizes)}")
         return self

