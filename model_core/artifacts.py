@@ -67,7 +67,9 @@ def staged_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except OSError as error:
-        raise ArtifactError(f"cannot write to {path.parent} ({error.strerror}); choose another folder") from error
+        raise ArtifactError(
+            f"cannot write to {path.parent} ({error.strerror}); choose another folder"
+        ) from error
     try:
         yield staging
         staging.chmod(0o755)
@@ -111,7 +113,9 @@ def read_json(path: Path) -> dict[str, object]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read as JSON ({error}); run the step that makes it again") from error
+        raise ArtifactError(
+            f"{path} cannot be read as JSON ({error}); run the step that makes it again"
+        ) from error
     if not isinstance(value, dict):
         raise ArtifactError(f"{path} holds no JSON object; run the step that makes it again")
     return value
@@ -168,7 +172,9 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
     if not folder.is_dir():
         raise ArtifactError(f"{folder} is no folder; give the output folder of the {producer} step")
     if not (folder / MANIFEST).exists():
-        raise ArtifactError(f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step")
+        raise ArtifactError(
+            f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step"
+        )
     try:
         manifest = Manifest.model_validate(read_json(folder / MANIFEST))
     except ValidationError as error:

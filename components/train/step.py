@@ -89,7 +89,12 @@ def run(
             folder, model_settings, inputs, settings.checkpoint_interval, settings.keep_checkpoints
         )
         course = Course(
-            settings, precision, loss_of(model_settings), memory, RunLog(folder, settings.step_log_interval), checkpoints
+            settings,
+            precision,
+            loss_of(model_settings),
+            memory,
+            RunLog(folder, settings.step_log_interval),
+            checkpoints,
         )
         result = train(state, train_windows, validation_windows, course)
         course.runlog.close()

@@ -128,7 +128,9 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except (RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"the weights in {folder} do not fit the model ({reason}); train again") from error
+        raise CheckpointError(
+            f"the weights in {folder} do not fit the model ({reason}); train again"
+        ) from error
 
 
 def load_training(folder: Path) -> dict[str, Any]:

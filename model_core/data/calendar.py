@@ -1,7 +1,7 @@
 """Calendar features of dates, and the trading dates that follow a table."""
 
-from collections.abc import Collection
 import datetime as dt
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -43,4 +43,6 @@ def next_trading_dates(
 ) -> NDArray[np.datetime64]:
     """[count] weekdays after ``last`` that are no holidays."""
     closed = np.array(sorted(holidays), dtype="datetime64[D]")
-    return np.busday_offset(np.datetime64(last, "D"), np.arange(1, count + 1), roll="backward", holidays=closed)
+    return np.busday_offset(
+        np.datetime64(last, "D"), np.arange(1, count + 1), roll="backward", holidays=closed
+    )

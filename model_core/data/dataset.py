@@ -58,7 +58,9 @@ class MarketDataset:
 
     def span(self, split: str) -> Span:
         """Anchor rows of ``train``, ``validation`` or ``test``."""
-        return {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}[split]
+        return {"train": self.splits.train, "validation": self.splits.validation, "test": self.splits.test}[
+            split
+        ]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -133,9 +135,7 @@ def _write_waves(
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def _read_waves(
-    path: Path, specs: tuple[Wave, ...]
-) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+def _read_waves(path: Path, specs: tuple[Wave, ...]) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
     table: pd.DataFrame = pq.read_table(path).to_pandas()
     dates = table["date"].to_numpy().astype("datetime64[D]")
     return dates, np.ascontiguousarray(table[[wave.name for wave in specs]].to_numpy(dtype=np.float64))

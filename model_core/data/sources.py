@@ -44,7 +44,9 @@ def read_source(uri: str, settings: DataSettings) -> SourceTable:
         return SourceTable(uri, frame, hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest())
     content = _content(uri)
     if not content.strip():
-        raise SourceError(f"{uri} is empty; give a CSV or Parquet table with a date, Open, High, Low and Close")
+        raise SourceError(
+            f"{uri} is empty; give a CSV or Parquet table with a date, Open, High, Low and Close"
+        )
     return SourceTable(uri, _parse(uri, content), hashlib.sha256(content).hexdigest())
 
 
@@ -62,7 +64,9 @@ def _content(uri: str) -> bytes:
             + ", ".join(_SAMPLE_SCHEME + name for name in SAMPLES)
         ) from error
     except OSError as error:
-        raise SourceError(f"{uri} cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise SourceError(
+            f"{uri} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from error
 
 
 def _parse(uri: str, content: bytes) -> pd.DataFrame:

@@ -82,9 +82,7 @@ def _dates(
 ) -> tuple[NDArray[np.datetime64], list[str]]:
     """Days of each row (NaT where it has none) and the rows that are no dates."""
     text = column.astype(str).str.strip()
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        stamps = column
-    elif pd.api.types.is_datetime64_any_dtype(column):
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_any_dtype(column):
         stamps = column
     elif text.str.fullmatch(r"\d{8}").all():
         stamps = pd.to_datetime(text, format=settings.date_format or "%Y%m%d", errors="coerce")
@@ -194,7 +192,12 @@ def _warnings(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> lis
         ("zero_range", len(flat), "High equals Low all day", flat),
     ]
     return [
-        {"code": code, "count": int(count), "message": message, "examples": [_row(i, dates) for i in rows[:5]]}
+        {
+            "code": code,
+            "count": int(count),
+            "message": message,
+            "examples": [_row(i, dates) for i in rows[:5]],
+        }
         for code, count, message, rows in found
         if count
     ]

@@ -79,4 +79,6 @@ class LocalStore:
             yield
         except OSError as error:
             reason = "there is no such object" if isinstance(error, FileNotFoundError) else error.strerror
-            raise StoreError(f"{doing} in {self.uri} ({reason}); check the path and its permissions") from error
+            raise StoreError(
+                f"{doing} in {self.uri} ({reason}); check the path and its permissions"
+            ) from error

@@ -58,7 +58,9 @@ def new_state(model: nn.Module, settings: TrainingSettings, precision: Precision
     return TrainState(model, optimizer, precision.gradient_scaler(), Progress())
 
 
-def train(state: TrainState, train_windows: WindowSet, validation_windows: WindowSet, course: Course) -> TrainingResult:
+def train(
+    state: TrainState, train_windows: WindowSet, validation_windows: WindowSet, course: Course
+) -> TrainingResult:
     """Train until the last epoch or until ``patience`` epochs brought no gain.
 
     The state may be a fresh one or one restored from a checkpoint; either way the run goes on from
@@ -105,7 +107,9 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
                 group["lr"] = rate
             indices = order[step * per_step : (step + 1) * per_step]
             micro_batches = [windows.batch(chunk) for chunk in indices.split(settings.batch_size)]
-            result = optimizer_step(state, micro_batches, course.loss, course.precision, settings.clip_grad_norm)
+            result = optimizer_step(
+                state, micro_batches, course.loss, course.precision, settings.clip_grad_norm
+            )
 
             mean = {name: float(total) / result.windows for name, total in result.loss_sums.items()}
             nonfinite = 0 if math.isfinite(mean["total"]) else nonfinite + 1
@@ -184,4 +188,3 @@ def _nonfinite_message(model: nn.Module, batches: list[Window], epoch: int, step
         f"the loss was not finite for {in_a_row} steps in a row (epoch {epoch + 1}, step {step + 1}, windows "
         f"anchored {days[0]} … {days[1]}){where}; lower training.learning_rate or set training.precision: fp32"
     )
-

@@ -28,7 +28,11 @@ class StepResult:
 
 
 def optimizer_step(
-    state: TrainState, micro_batches: Sequence[Window], loss: Loss, precision: Precision, clip_norm: float | None
+    state: TrainState,
+    micro_batches: Sequence[Window],
+    loss: Loss,
+    precision: Precision,
+    clip_norm: float | None,
 ) -> StepResult:
     """Update the weights once with the mean loss over all windows of the micro-batches.
 

@@ -1,0 +1,118 @@
+"""Step 3: the best checkpoint, scored on every test window beside trivial forecasts."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
+from model_core.axes import TARGETS
+from model_core.checkpoints.files import load_model
+from model_core.checkpoints.manager import BEST
+from model_core.config.run import EvaluationSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.windows import WindowSet
+from model_core.errors import InvariantError
+from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.intervals import forecast_intervals
+from model_core.evaluation.predict import Predictions, evaluate_model
+from model_core.evaluation.scores import scores, skill_row
+from model_core.training.precision import resolve_device
+
+log = logging.getLogger("pgat.evaluate")
+
+
+def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSettings) -> dict[str, float]:
+    """Score the best checkpoint of ``model`` on all test windows of ``dataset``.
+
+    Args:
+        dataset: output folder of ``prepare_data``.
+        model: output folder of ``train``.
+        evaluation: output folder: ``predictions.parquet``, ``scores.json``.
+        settings: the ``evaluation`` section.
+
+    Returns:
+        Errors of the model and the best baseline, and the skill with its interval.
+
+    Raises:
+        ArtifactError, CheckpointError: an input is missing or damaged.
+        InvariantError: a forecast candle is invalid.
+    """
+    prepared = MarketDataset.open(dataset)
+    open_artifact(model, producer="train")
+    device = resolve_device(settings.device)
+    loaded = load_model(model / BEST, device)
+    log.info("best checkpoint: epoch %s", loaded.info["epoch"])
+    with staged_folder(evaluation) as folder:
+        validation = evaluate_model(
+            loaded.model, WindowSet(prepared, "validation", device), settings.batch_size
+        )
+        predictions = evaluate_model(loaded.model, WindowSet(prepared, "test", device), settings.batch_size)
+        baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
+        low, high = forecast_intervals(predictions, validation)
+        result = scores(prepared, predictions, baselines, settings)
+        result["checkpoint"] = {name: loaded.info[name] for name in ("epoch", "validation_loss")}
+        result["interval_coverage"] = _coverage(predictions, low, high)
+        walk = next(b.displacement for b in baselines if b.name == "structured_walk")
+        pq.write_table(
+            _table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
+        )
+        write_json(folder / "scores.json", result)
+        write_manifest(
+            folder,
+            producer="evaluate",
+            settings={"evaluation": settings.model_dump(mode="json")},
+            seed=settings.seed,
+            inputs={"dataset": dataset, "model": model},
+        )
+        if result["candles"]["invalid_share"] > 0:
+            raise InvariantError(
+                f"{result['candles']['invalid_share']:.2%} of the forecast candles are invalid (High below or Low "
+                "above Open and Close), which the heads rule out; please report this with the checkpoint"
+            )
+    log.info(result["verdict"]["text"])
+    return _headline(result)
+
+
+def _coverage(p: Predictions, low: NDArray[np.float64], high: NDArray[np.float64]) -> dict[str, Any]:
+    inside = (p.true >= low) & (p.true <= high)
+    return {
+        "nominal": 0.9,
+        "overall": float(inside.mean()),
+        "per_target": {name: float(inside[..., k].mean()) for k, name in enumerate(TARGETS)},
+    }
+
+
+def _table(
+    p: Predictions, walk: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> pa.Table:
+    count, horizon, _ = p.true.shape
+    columns = {
+        "anchor_date": pa.array(np.repeat(p.dates[:, 0], horizon), pa.date32()),
+        "date": pa.array(p.dates[:, 1:].ravel(), pa.date32()),
+        "step": pa.array(np.tile(np.arange(1, horizon + 1), count), pa.int32()),
+        "anchor": pa.array(np.repeat(p.anchor, horizon)),
+        "scale": pa.array(np.repeat(p.scale, horizon)),
+    }
+    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, "low": low, "high": high}
+    for k, target in enumerate(TARGETS):
+        for name, values in parts.items():
+            columns[f"{target}_{name}"] = pa.array((values[..., k] + p.anchor[:, None]).ravel())
+    return pa.table(columns)
+
+
+def _headline(result: dict[str, Any]) -> dict[str, float]:
+    best = result["best_baseline"]
+    row = skill_row(result["skill"], best, "overall")
+    return {
+        "mae_price": result["forecasts"]["model"]["metrics"]["price"]["overall"]["mae"],
+        "mae_log": result["forecasts"]["model"]["metrics"]["log"]["overall"]["mae"],
+        "best_baseline_mae_log": result["forecasts"][best]["metrics"]["log"]["overall"]["mae"],
+        "skill_vs_best_baseline": row["skill"],
+        "skill_low": row["low"],
+        "skill_high": row["high"],
+    }

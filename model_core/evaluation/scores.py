@@ -1,0 +1,190 @@
+"""``scores.json``: every metric, every baseline, how sure, and a verdict in plain words."""
+
+from dataclasses import asdict
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_core.axes import TARGETS
+from model_core.config.run import EvaluationSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.walk import CLOSE
+from model_core.evaluation.baselines import BaselineForecast
+from model_core.evaluation.predict import Predictions
+from model_core.evaluation.significance import Comparison, compare
+from model_core.metrics.point import Scale, metrics_table
+
+HEADLINE_METRIC = "mse"
+"""Verdicts compare squared errors: what training minimises, and what the published bar is quoted in."""
+LOSSES = {"mse": np.square, "mae": np.abs}
+COLUMNS = {"overall": slice(None)} | {name: slice(k, k + 1) for k, name in enumerate(TARGETS)}
+
+
+def scores(
+    dataset: MarketDataset,
+    predictions: Predictions,
+    baselines: tuple[BaselineForecast, ...],
+    settings: EvaluationSettings,
+) -> dict[str, Any]:
+    """All numbers of an evaluation but those that need the model again."""
+    scales = _scales(dataset, predictions)
+    forecasts = {"model": ("Celestial Enhanced PGAT", "model", predictions.forecast)}
+    forecasts |= {b.name: (b.title, "baseline", b.displacement) for b in baselines}
+    table = {
+        name: {
+            "title": title,
+            "role": role,
+            "metrics": {
+                scale.name: metrics_table(scale, _on_scale(scale.name, displacement, predictions))
+                for scale in scales
+            },
+        }
+        for name, (title, role, displacement) in forecasts.items()
+    }
+    best = min((b.name for b in baselines), key=lambda name: _headline_loss(table[name]))
+    skill = _skill(predictions, baselines, dataset.window.pred_len, settings)
+    return {
+        "schema_version": 1,
+        "windows": len(predictions),
+        "first_date": str(predictions.dates[0, 1]),
+        "last_date": str(predictions.dates[-1, -1]),
+        "pred_len": dataset.window.pred_len,
+        "confidence": settings.confidence,
+        "forecasts": table,
+        "structured_walk": {
+            "variant": dataset.walk.variant,
+            "validation_mae": dataset.walk.validation_mae,
+        },
+        "best_baseline": best,
+        "skill": skill,
+        "verdict": _verdict(skill, best, {b.name: b.title for b in baselines}, settings),
+        "direction": direction(predictions),
+        "candles": {"invalid_share": invalid_candles(predictions.forecast)},
+    }
+
+
+def invalid_candles(displacement: NDArray[np.float64]) -> float:
+    """Share of forecast candles [..., T] whose High or Low does not enclose Open and Close."""
+    opened, high, low, close = np.moveaxis(displacement, -1, 0)
+    tolerance = 1e-7
+    broken = (high < np.maximum(opened, close) - tolerance) | (low > np.minimum(opened, close) + tolerance)
+    return float(broken.mean())
+
+
+def direction(predictions: Predictions) -> dict[str, Any]:
+    """Share of right signs of the Close move at the last step, beside always saying the majority's sign."""
+    true, forecast = predictions.true[:, -1, CLOSE], predictions.forecast[:, -1, CLOSE]
+    up = float((true > 0).mean())
+    return {
+        "target": "Close",
+        "step": predictions.true.shape[1],
+        "accuracy": float(((true > 0) == (forecast > 0)).mean()),
+        "majority_accuracy": max(up, 1 - up),
+        "share_up": up,
+        "share_forecast_up": float((forecast > 0).mean()),
+    }
+
+
+def _scales(dataset: MarketDataset, predictions: Predictions) -> tuple[Scale, ...]:
+    """Log prices, prices, and displacements in units of the window's range."""
+    train = dataset.log_prices[: dataset.splits.train.stop, CLOSE]
+    naive_log = float(np.abs(np.diff(train)).mean())
+    naive_price = float(np.abs(np.diff(np.exp(train))).mean())
+    return (
+        Scale("log", _on_scale("log", predictions.true, predictions), naive_log),
+        Scale("price", _on_scale("price", predictions.true, predictions), naive_price),
+        Scale("scaled", _on_scale("scaled", predictions.true, predictions), None),
+    )
+
+
+def _on_scale(name: str, displacement: NDArray[np.float64], p: Predictions) -> NDArray[np.float64]:
+    log_prices = displacement + p.anchor[:, None, None]
+    match name:
+        case "log":
+            return log_prices
+        case "price":
+            return np.exp(log_prices)
+        case _:
+            return displacement / p.scale[:, None, None]
+
+
+def _headline_loss(entry: dict[str, Any]) -> float:
+    return float(entry["metrics"]["log"]["overall"][HEADLINE_METRIC])
+
+
+def _skill(
+    predictions: Predictions,
+    baselines: tuple[BaselineForecast, ...],
+    horizon: int,
+    settings: EvaluationSettings,
+) -> list[dict[str, Any]]:
+    """The model's skill in log prices against every baseline: by metric, overall and per target."""
+    ours = predictions.forecast - predictions.true
+    rows = []
+    for baseline, (metric, loss) in product(baselines, LOSSES.items()):
+        theirs = baseline.displacement - predictions.true
+        for target, columns in COLUMNS.items():
+            result = compare(
+                loss(ours[..., columns]).mean(axis=(1, 2)),
+                loss(theirs[..., columns]).mean(axis=(1, 2)),
+                horizon=horizon,
+                replications=settings.bootstrap_replications,
+                confidence=settings.confidence,
+                seed=settings.seed,
+            )
+            rows.append(
+                {"baseline": baseline.name, "metric": metric, "scale": "log", "target": target} | _row(result)
+            )
+    return rows
+
+
+def _row(result: Comparison) -> dict[str, Any]:
+    flat = asdict(result)
+    interval = flat.pop("skill")
+    return {
+        "skill": interval["value"],
+        "low": interval["low"],
+        "high": interval["high"],
+        "verdict": flat.pop("outcome"),
+        **flat,
+    }
+
+
+def _verdict(
+    skill: list[dict[str, Any]], best: str, titles: dict[str, str], settings: EvaluationSettings
+) -> dict[str, Any]:
+    """Against the best baseline, over all targets and steps; Close alone beside it."""
+    overall = skill_row(skill, best, "overall")
+    close = skill_row(skill, "last_close", "Close")
+    words = {
+        "better": f"The model beats the best trivial forecast, {titles[best]}",
+        "worse": f"The model is worse than the best trivial forecast, {titles[best]}",
+        "no evidence either way": "There is no evidence that the model differs from the best trivial forecast, "
+        f"{titles[best]}",
+    }[overall["verdict"]]
+    close_words = {
+        "better": "it beats the last Close",
+        "worse": "it is worse than the last Close",
+        "no evidence either way": "there is no evidence that it differs from the last Close",
+    }[close["verdict"]]
+    return {
+        "outcome": overall["verdict"],
+        "baseline": best,
+        "text": (
+            f"{words}: skill {_percent(overall)} in squared log error "
+            f"({settings.confidence:.0%} interval). On Close alone {close_words} ({_percent(close)})."
+        ),
+        "close_outcome": close["verdict"],
+    }
+
+
+def skill_row(skill: list[dict[str, Any]], baseline: str, target: str) -> dict[str, Any]:
+    """The row of the headline metric against one baseline for one target (or ``overall``)."""
+    wanted = (baseline, HEADLINE_METRIC, target)
+    return next(row for row in skill if (row["baseline"], row["metric"], row["target"]) == wanted)
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{100 * row['skill']:+.1f} % [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
