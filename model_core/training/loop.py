@@ -13,6 +13,7 @@ from model_core.checkpoints.manager import CheckpointManager
 from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window, WindowSet
 from model_core.errors import TrainingError
+from model_core.nn.graph.stochastic import anneal_graphs
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision
 from model_core.training.runlog import RunLog, progress_bar
@@ -98,6 +99,7 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
         progress.start_epoch()
     course.memory.stage("epoch_start", epoch=epoch + 1)
     state.model.train()
+    anneal_graphs(state.model, epoch)
     nonfinite = 0
     started = time.monotonic() - progress.seconds
     with progress_bar(steps, f"epoch {epoch + 1}/{settings.train_epochs}", progress.step) as bar:

@@ -1,0 +1,50 @@
+"""GatedGraphCombiner: source graphs are gated as wholes, never edge by edge."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model_core.config.model import CombinerSettings
+from model_core.nn.bundles import Edges
+
+STATISTICS = 4
+
+
+class GatedGraphCombiner(nn.Module):
+    """A = softmax_j(Σ_g gain_g · gate_g · A_g), gate = 2σ(network(statistics of A_g, context)).
+
+    The network is shared by the graphs and sees each one through its statistics; ``gain`` (learned) sets
+    how sharp a graph may make a row. Works for graphs of any size, and costs G gates a time step.
+    """
+
+    def __init__(self, sources: int, width: int, settings: CombinerSettings) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((sources,), 2.0))
+        self.identity = nn.Parameter(torch.randn(sources, settings.edge_dim) * 0.5)
+        self.statistics = nn.Linear(STATISTICS, settings.edge_dim, bias=False)
+        self.context = nn.Linear(width, settings.edge_dim, bias=False)
+        self.gate = nn.Linear(settings.edge_dim, 1)
+
+    def forward(
+        self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B S N N"]:
+        gates = self.gates(edges.values, context)
+        return torch.softmax((edges.values * (self.gain * gates)[:, :, None, None, :]).sum(-1), dim=-1)
+
+    def gates(
+        self, values: Float[Tensor, "B S N N G"], context: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B S G"]:
+        """How far each graph is open at each time step: 0 … 2, and 1 for an undecided network."""
+        features = self.statistics(graph_statistics(values)) + self.identity
+        features = features + self.context(context)[:, None, None, :]
+        return 2 * torch.sigmoid(self.gate(F.gelu(features)).squeeze(-1))
+
+
+def graph_statistics(values: Float[Tensor, "B S N N G"]) -> Float[Tensor, "B S G 4"]:
+    """Mean edge, deviation of the edges, strongest edge, mean asymmetry of each graph."""
+    mean = values.mean((2, 3))
+    deviation = (values.var((2, 3), correction=0) + 1e-6).sqrt()
+    strongest = values.amax((2, 3))
+    asymmetry = (values - values.transpose(2, 3)).abs().mean((2, 3))
+    return torch.stack([mean, deviation, strongest, asymmetry], dim=-1)
