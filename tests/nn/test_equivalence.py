@@ -1,0 +1,176 @@
+"""The fast code is the written-out mathematics, and recomputing changes nothing."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model_core.build import build_model
+from model_core.config.model import CombinerSettings
+from model_core.nn import blocks
+from model_core.nn.attention import NodeTemporalAttention, attend_nodes
+from model_core.nn.blocks import CausalConvMixer, Dropout, over_steps
+from model_core.nn.bundles import Edges
+from model_core.nn.celestial.processor import GroupedWaveNetwork
+from model_core.nn.embedding import DataEmbedding
+from model_core.nn.graph.batched import CelestialGraphCombiner
+from model_core.sky.bodies import BODIES
+from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
+
+
+def written_out_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, slope: Tensor
+) -> tuple[Tensor, Tensor]:
+    """softmax_j(qᵢ·kⱼ / √c + slope_h · bias_ij) vⱼ as one reads it."""
+    scores = torch.einsum("nihc,njhc->nhij", queries, keys) / math.sqrt(queries.shape[-1])
+    weights = torch.softmax(scores + slope[:, None, None] * bias.unsqueeze(1), dim=-1)
+    return torch.einsum("nhij,njhc->nihc", weights, values), weights.permute(1, 2, 3, 0)
+
+
+def test_attention_among_nodes_is_the_written_out_one() -> None:
+    torch.manual_seed(0)
+    queries, keys, values = torch.randn(3, 7, 13, 4, 5).unbind(0)
+    bias, slope = torch.randn(7, 13, 13), torch.randn(4)
+    fast, plain = (
+        attend_nodes(queries, keys, values, bias, slope),
+        written_out_attention(queries, keys, values, bias, slope),
+    )
+    for one, other in zip(fast, plain, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_temporal_attention_is_the_written_out_one() -> None:
+    torch.manual_seed(0)
+    attention, nodes = NodeTemporalAttention(4), torch.randn(2, 9, 13, 4)
+    queries, keys, values = attention.project(nodes).chunk(3, dim=-1)
+    scores = torch.einsum("bsnc,btnc->bnst", queries, keys) / 2.0
+    future = torch.ones(9, 9, dtype=torch.bool).triu(1)
+    weights = torch.softmax(scores.masked_fill(future, -torch.inf), dim=-1)
+    expected = attention.out(torch.einsum("bnst,btnc->bsnc", weights, values))
+    torch.testing.assert_close(attention(nodes), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_embedding_is_a_causal_convolution() -> None:
+    torch.manual_seed(0)
+    embedding, features = DataEmbedding(6, 8, dropout=0.0), torch.randn(2, 20, 6)
+    calendar = torch.zeros(2, 20, 6, dtype=torch.int64)
+    kernel = embedding.value.weight.unflatten(0, (3, 8)).permute(1, 2, 0).flip(-1)
+    padded = F.pad(features.transpose(1, 2), (2, 0))
+    value = F.conv1d(padded, kernel, embedding.bias).transpose(1, 2)
+    without = embedding(torch.zeros_like(features), calendar) - embedding.bias
+    torch.testing.assert_close(embedding(features, calendar), value + without, atol=1e-5, rtol=1e-5)
+
+
+def test_the_causal_mixer_is_a_depthwise_convolution() -> None:
+    torch.manual_seed(0)
+    mixer, states = CausalConvMixer(6), torch.randn(2, 20, 13, 6)
+    series = F.pad(states.permute(0, 2, 3, 1).flatten(0, 1), (3, 0))
+    expected = F.conv1d(series, mixer.taps.flip(0).T.unsqueeze(1), groups=6)
+    expected = expected.unflatten(0, (2, 13)).permute(0, 3, 1, 2)
+    torch.testing.assert_close(mixer(states), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_grouped_network_is_one_network_per_body() -> None:
+    torch.manual_seed(0)
+    inputs = make_inputs()
+    network, sky = GroupedWaveNetwork(inputs, hidden=5, width=7), torch.randn(9, 113)
+    together = network(sky)
+    waves = [wave for wave in inputs.waves if wave.kind == "sky"]
+    for n, body in enumerate(BODIES):
+        own = [k for k, wave in enumerate(waves) if wave.body == body]
+        hidden = F.gelu(sky[:, own] @ network.inner[own] + network.inner_bias[n])
+        alone = hidden @ network.outer[n] + network.outer_bias[n]
+        torch.testing.assert_close(together[:, n], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_pieces_of_steps_give_the_result_and_the_gradients_of_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    combiner = CelestialGraphCombiner(3, 8, 2, CombinerSettings(edge_dim=4))
+    values, state = torch.randn(23, 13, 13, 3, requires_grad=True), torch.randn(23, 4, requires_grad=True)
+    (whole,) = combiner.combine(values, state)
+    scalar_of(whole).backward()
+    expected = [values.grad, state.grad, *(p.grad for p in combiner.parameters())]
+
+    values.grad = state.grad = None
+    combiner.zero_grad()
+    monkeypatch.setattr(blocks, "STEPS_PER_CHUNK", 5)
+    (pieces,) = over_steps(combiner, combiner.combine, values, state)
+    scalar_of(pieces).backward()
+    torch.testing.assert_close(pieces, whole)
+    for gradient, other in zip(
+        [values.grad, state.grad, *(p.grad for p in combiner.parameters())], expected, strict=True
+    ):
+        if other is None:  # the projection of the encoder state runs before the pieces
+            assert gradient is None or not gradient.any()
+        else:
+            torch.testing.assert_close(gradient, other, atol=1e-4, rtol=1e-4)
+
+
+def test_no_edge_tensor_is_kept_for_the_backward_pass() -> None:
+    combiner = CelestialGraphCombiner(3, 8, 4, CombinerSettings(edge_dim=16))
+    kept = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    edges = Edges(torch.rand(2, 40, 13, 13, 3), ("a", "b", "c"))
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        combiner(edges, torch.randn(2, 40, 8), torch.randn(2, 8))
+    assert kept < 2 * 40 * 13 * 13 * 16, "one edge tensor of 16 channels would already be more"
+
+
+def test_gradient_checkpointing_changes_neither_forecast_nor_gradient() -> None:
+    window, results = make_window(), []
+    for checkpointing in (False, True):
+        torch.manual_seed(3)
+        settings = SMALL.model_copy(update={"gradient_checkpointing": checkpointing, "dropout": 0.2})
+        model = build_model(settings, make_inputs())
+        torch.nn.init.normal_(model.head.projection.weight)
+        torch.manual_seed(4)
+        forecast = model(window)
+        scalar_of(forecast).backward()
+        results.append((forecast.point, [p.grad for p in model.parameters()]))
+    (point, gradients), (other_point, other_gradients) = results
+    torch.testing.assert_close(point, other_point, atol=0, rtol=0)
+    for one, other in zip(gradients, other_gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
+    dropout, ones = Dropout(0.1), torch.ones(401, 999, requires_grad=True)
+    dropped = dropout(ones)
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.1, abs=3e-3)
+    assert dropped.mean().item() == pytest.approx(1.0, abs=3e-3)
+    dropped.sum().backward()
+    torch.testing.assert_close(ones.grad, dropped.detach())
+    torch.testing.assert_close(dropout.eval()(ones), ones)
+
+
+@pytest.mark.gpu
+def test_a_training_step_on_a_gpu_never_waits_for_the_host() -> None:
+    model, window = build_model(SMALL, make_inputs()).cuda(), make_window().to("cuda")
+    with torch.autocast("cuda", torch.bfloat16):
+        model(window)  # kernels are chosen on the first call
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast("cuda", torch.bfloat16):
+            loss = (model(window).point - window.target).square().mean()
+        loss.backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_gpu_forecasts_what_the_cpu_forecasts() -> None:
+    torch.manual_seed(0)
+    model, window = build_model(SMALL, make_inputs()).eval(), make_window()
+    torch.nn.init.normal_(model.head.projection.weight)
+    expected = model(window).point
+    torch.testing.assert_close(model.cuda()(window.to("cuda")).point.cpu(), expected, atol=1e-3, rtol=1e-3)

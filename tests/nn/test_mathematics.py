@@ -1,0 +1,201 @@
+"""What the parts claim of angles, graphs, candles and time, checked on numbers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_core.build import build_model, parameters_by_part
+from model_core.config.model import CombinerSettings, ModelSettings
+from model_core.errors import SettingsError
+from model_core.nn.bundles import BodyStates, Edges
+from model_core.nn.celestial.aspects import AspectEdges
+from model_core.nn.celestial.phase import BodyPhases, Phases, relative_angle
+from model_core.nn.celestial.phase_edges import phase_features
+from model_core.nn.embedding import sinusoids
+from model_core.nn.graph.batched import CelestialGraphCombiner
+from model_core.nn.heads.candle import candle_coordinates, candle_from, corrected_candle
+from model_core.nn.heads.forecast import StructuredWalkBaseline, ewma_volatility
+from model_core.sky.aspects import ASPECTS
+from model_core.sky.bodies import BODIES
+from model_core.sky.waves import column_of, waves_of
+from tests.nn.kit import SMALL, make_inputs, make_window
+
+DEGREE = math.pi / 180
+
+
+def phases_at(longitude_deg: torch.Tensor) -> Phases:
+    angle = longitude_deg * DEGREE
+    pair = torch.stack([angle.cos(), angle.sin()], dim=-1)
+    sign = torch.stack([(12 * angle).cos(), (12 * angle).sin()], dim=-1)
+    return Phases(longitude=pair, sign=sign, motion=torch.stack([angle.cos(), angle, angle**2], dim=-1))
+
+
+def test_a_full_turn_changes_no_phase_feature() -> None:
+    longitude = torch.tensor([[3.0, 77.0, 181.0, 359.5]], dtype=torch.float64)
+    turned = phases_at(longitude + 360.0)
+    here = Phases(phases_at(longitude).longitude, phases_at(longitude).sign, turned.motion)
+    torch.testing.assert_close(phase_features(here), phase_features(turned))
+
+
+def test_turning_a_pair_round_turns_sines_and_differences_only() -> None:
+    features = phase_features(phases_at(torch.tensor([[3.0, 77.0, 181.0, 359.5]])))
+    reversed_pair = features.transpose(1, 2)
+    sign = torch.tensor([1.0, -1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
+    torch.testing.assert_close(features, reversed_pair * sign)
+
+
+def test_phase_features_are_cosine_and_sine_of_the_difference() -> None:
+    longitude = torch.tensor([[10.0, 100.0, 300.0]], dtype=torch.float64)
+    cos, sin = relative_angle(phases_at(longitude).longitude)
+    difference = (longitude.unsqueeze(-1) - longitude.unsqueeze(-2)) * DEGREE
+    torch.testing.assert_close(cos, difference.cos())
+    torch.testing.assert_close(sin, difference.sin())
+
+
+def test_phases_are_found_by_name_and_in_natural_units() -> None:
+    inputs = make_inputs()
+    phases, sky = BodyPhases(inputs), torch.randn(4, 113)
+    mars = BODIES.index("Mars")
+    found = phases(sky)
+    assert torch.equal(
+        found.longitude[:, mars, 1], sky[:, column_of(inputs.waves, "Mars", "longitude_sin") - 5]
+    )
+    distance = sky[:, column_of(inputs.waves, "Mars", "distance") - 5] * 0.3 + 1.5
+    torch.testing.assert_close(found.motion[:, mars, 2], distance.clamp_min(1e-3).log())
+    assert not found.motion[:, BODIES.index("North node"), 1:].any(), "nodes have no latitude and distance"
+
+
+def sky_with(separation_deg: float) -> torch.Tensor:
+    """One time step: the Moon ``separation_deg`` ahead of the Sun, every other body at 20° beside it."""
+    waves = waves_of("ephemeris")
+    sky = torch.zeros(1, 1, 113)
+    for body in BODIES:
+        angle = {"Sun": 100.0, "Moon": 100.0 + separation_deg}.get(body, 120.0) * DEGREE
+        sky[..., column_of(waves, body, "longitude_sin") - 5] = math.sin(angle)
+        sky[..., column_of(waves, body, "longitude_cos") - 5] = math.cos(angle)
+    return sky
+
+
+def sun_moon_edge(separation_deg: float) -> float:
+    nothing = BodyStates(torch.zeros(1, 1, 13, 1), torch.zeros(1, 1, 13, 13))
+    edges = AspectEdges(make_inputs())(sky_with(separation_deg), nothing)
+    assert torch.equal(edges, edges.transpose(-1, -2)), "an aspect has no direction"
+    return edges[0, 0, BODIES.index("Sun"), BODIES.index("Moon")].item()
+
+
+@pytest.mark.parametrize("aspect", ASPECTS, ids=lambda aspect: aspect.name)
+def test_an_aspect_edge_peaks_at_its_angle(aspect) -> None:  # type: ignore[no-untyped-def]
+    at = abs(sun_moon_edge(aspect.angle_deg))
+    assert at == pytest.approx(abs(aspect.strength), abs=2e-3)
+    assert at > abs(sun_moon_edge(aspect.angle_deg + 1.0))
+    assert sun_moon_edge(-aspect.angle_deg) == pytest.approx(sun_moon_edge(aspect.angle_deg), abs=1e-4)
+    beyond = sun_moon_edge(aspect.angle_deg + (1 if aspect.angle_deg < 180 else -1) * aspect.orb_deg)
+    assert abs(beyond) == pytest.approx(at * math.exp(-0.5), abs=2e-3)
+
+
+def test_bodies_without_waves_have_no_aspects_and_finite_gradients() -> None:
+    inputs = make_inputs(layout="prepared")
+    nothing = BodyStates(torch.zeros(1, 1, 13, 1), torch.zeros(1, 1, 13, 13))
+    sky = torch.randn(1, 1, 113, requires_grad=True)
+    edges = AspectEdges(inputs)(sky, nothing)
+    chiron = BODIES.index("Chiron")
+    assert not edges[..., chiron, :].any()
+    edges.sum().backward()
+    assert sky.grad is not None
+    assert sky.grad.isfinite().all()
+
+
+def test_a_prepared_table_without_chiron_builds_a_whole_model() -> None:
+    model = build_model(SMALL, make_inputs(layout="prepared"))
+    assert model(make_window()).point.isfinite().all()
+
+
+def test_rows_of_the_combined_graph_sum_to_one() -> None:
+    torch.manual_seed(0)
+    combiner = CelestialGraphCombiner(3, 8, 3, CombinerSettings(edge_dim=6))
+    edges = Edges(10 * torch.randn(2, 6, 13, 13, 3), ("a", "b", "c"))
+    adjacency = combiner(edges, torch.randn(2, 6, 8), torch.randn(2, 8))
+    assert (adjacency >= 0).all()
+    torch.testing.assert_close(adjacency.sum(-1), torch.ones(2, 6, 13))
+
+
+candles = st.lists(st.floats(-3, 3), min_size=4, max_size=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(candles, st.lists(st.floats(-40, 40), min_size=4, max_size=4))
+def test_any_correction_of_any_candle_is_a_candle(prices: list[float], correction: list[float]) -> None:
+    opened, high, low, close = corrected_candle(torch.tensor([prices]), torch.tensor([correction])).unbind(-1)
+    assert (high >= torch.maximum(opened, close)).all()
+    assert (low <= torch.minimum(opened, close)).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(-3, 3), st.floats(0.01, 4), st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_a_candle_survives_its_coordinates(low: float, span: float, open_at: float, close_at: float) -> None:
+    candle = torch.tensor([[low + open_at * span, low + span, low, low + close_at * span]])
+    torch.testing.assert_close(candle_from(candle_coordinates(candle)), candle, atol=3e-6, rtol=1e-6)
+
+
+def test_the_baseline_is_a_plus_b_times_scale_in_units_of_the_scale() -> None:
+    inputs, window = make_inputs(), make_window()
+    baseline = StructuredWalkBaseline(inputs)(window.past_waves[..., :4], window.scale)
+    expected = (torch.tensor(inputs.walk_a) + torch.tensor(inputs.walk_b) * 0.02) / 0.02
+    torch.testing.assert_close(baseline.walk[0], expected)
+
+
+def test_volatility_forgets_a_shock_by_six_percent_a_day() -> None:
+    close = torch.zeros(2, 200)
+    close[0, -1:] = 1.0
+    close[1, -2:] = 1.0
+    variance = ewma_volatility(close).square()
+    assert (variance[1] / variance[0]).item() == pytest.approx(0.94, rel=1e-4)
+
+
+def test_positions_go_on_where_the_known_days_end() -> None:
+    device = torch.device("cpu")
+    torch.testing.assert_close(sinusoids(30, 8, 0, device)[20:], sinusoids(10, 8, 20, device))
+
+
+def test_overfits_one_batch() -> None:
+    torch.manual_seed(0)
+    model, window = build_model(SMALL, make_inputs()), make_window(4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(60):
+        loss = (model(window).point - window.target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
+
+
+def test_parameters_are_counted_once_by_part() -> None:
+    model = build_model(SMALL, make_inputs())
+    counts = parameters_by_part(model)
+    assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
+    assert list(counts.values()) == sorted(counts.values(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_input_waves": 100}, "set it to 118"),
+        ({"target_wave_indices": (0, 1, 2, 5)}, "columns \\[0, 1, 2, 3\\]"),
+        (
+            {
+                "use_celestial_graph": False,
+                "graph": {"use_dynamic": False, "use_traditional": False, "use_data_driven": False},
+            },
+            "no source graph",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_the_dataset_are_refused(change: dict[str, object], message: str) -> None:
+    chosen = ModelSettings.model_validate({**SMALL.model_dump(), **change})
+    with pytest.raises(SettingsError, match=message):
+        build_model(chosen, make_inputs())
