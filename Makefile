@@ -1,0 +1,102 @@
+# Celestial Enhanced PGAT: every command a user types. `make` alone prints this list.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# What may be changed on the command line, e.g. make run SOURCE=my.csv
+CONFIG ?= configs/quickstart.yaml
+SOURCE ?= sample://nasdaq
+STEP ?= train
+ARGS ?=
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
+TAG ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo local)
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+IMAGES := prepare-data train evaluate diagnose report
+
+.PHONY: help setup run test test-fast step docker-step images compile submit runs check lint golden bench store lock
+
+##@ Start here
+run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
+	@$(PY) -m pipelines run --config "$(CONFIG)" --source "$(SOURCE)" $(ARGS)
+
+test: $(READY)  ## run the tests                 ARGS="-k windows"
+	@$(PY) -m pytest $(ARGS)
+
+setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch==<version>+<build>
+
+##@ One step
+step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"
+	@$(PY) -m components.$(subst -,_,$(STEP)) $(ARGS)
+
+docker-step:  ## the same step in its image    STEP=train ARGS="--dataset runs/… --model runs/…"
+	@mkdir -p runs
+	@$(ENGINE) run --rm --volume "$(CURDIR)/runs:/work/runs" --workdir /work \
+	  --env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env S3_ENDPOINT \
+	  pgat-$(subst _,-,$(STEP)):$(TAG) $(ARGS)
+
+images:  ## build the image of each step   TAG=… ENGINE=docker|podman
+	@for step in $(IMAGES); do \
+	  echo "image pgat-$$step:$(TAG)"; \
+	  $(ENGINE) build --file docker/Dockerfile --target "$$step" --tag "pgat-$$step:$(TAG)" $(ARGS) .; \
+	done
+
+##@ On a cluster
+compile: $(READY)  ## compile the pipeline to IR YAML
+	@$(PY) -m pipelines compile $(ARGS)
+
+submit: $(READY)  ## submit a run                  KFP_HOST=https://… ARGS="--source s3://…"
+	@$(PY) -m pipelines submit --config "$(CONFIG)" $(ARGS)
+
+runs: $(READY)  ## list what runs left behind    ARGS="show NAME"
+	@$(PY) -m pipelines runs $(if $(ARGS),$(ARGS),list)
+
+store: $(READY)  ## start a local S3 server       (stops on Ctrl-C)
+	@$(PY) -m pipelines store $(ARGS)
+
+##@ Develop
+check: lint test  ## format, lint, types, import ladder, tests: what .ci/run runs
+
+lint: $(READY)  ## check without the tests
+	@echo "ruff format"; $(PY) -m ruff format --check .
+	@echo "ruff check"; $(PY) -m ruff check .
+	@echo "mypy"; $(PY) -m mypy
+	@echo "lint-imports"; "$(VENV)/bin/lint-imports"
+
+test-fast: $(READY)  ## the tests without the slow ones
+	@$(PY) -m pytest -m "not slow and not e2e and not s3 and not browser" $(ARGS)
+
+golden: $(READY)  ## rewrite the golden files; the commit says why
+	@PGAT_GOLDEN=write $(PY) -m pytest -m "not gpu and not containers" -k golden $(ARGS)
+
+bench: $(READY)  ## measure; one JSON line a case
+	@for bench in benchmarks/*.py; do $(PY) "$$bench" $(ARGS); done
+
+lock: $(READY)  ## resolve the ranges of pyproject.toml into requirements/*.lock
+	@$(PY) requirements/lock.py
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+# The environment is made anew only when the lock or the packaging changed; nothing is fetched otherwise.
+# pip reads TORCH_INDEX for torch alone: everything else comes hash-checked from the lock.
+$(READY): requirements/dev.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; say which one: make PYTHON=python3.12 …" >&2; exit 2; }
+	@test -x $(PY) || { echo "making $(VENV)"; "$(PYTHON)" -m venv $(VENV); } \
+	  || { rm -rf $(VENV); echo "this Python makes no environments; apt-get install python3-venv" >&2; exit 2; }
+	@echo "installing $(TORCH)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url "$(TORCH_INDEX)") "$(TORCH)"
+	@echo "installing requirements/dev.lock"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
