@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from model_core.base_model import EnhancedPGAT
 from model_core.config.model import BODIES, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
@@ -44,9 +45,7 @@ def build_model(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
         case "celestial_enhanced_pgat":
             return _celestial(settings, inputs)
         case "enhanced_pgat":
-            from model_core.base_model import EnhancedPGAT
-
-            return EnhancedPGAT(settings, inputs, _head(settings))
+            return _base(settings, inputs)
 
 
 def parameters_by_part(model: nn.Module) -> dict[str, int]:
@@ -83,11 +82,6 @@ def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhance
     encoding = {"dynamic": DynamicSpatioTemporalEncoding, "joint": JointSpatioTemporalEncoding}
     run = recomputed if settings.gradient_checkpointing else plain
     sees_future = settings.use_future_sky and settings.use_celestial_graph
-    causal = settings.use_mixture_decoder and settings.mixture.kind == "sequential_mixture"
-    decoder = (
-        DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
-        for _ in range(settings.d_layers)
-    )
     sources = _edge_sources(settings, inputs)
     return CelestialEnhancedPGAT(
         future_sky=KnownFutureSky() if sees_future else UnknownFutureSky(),
@@ -105,13 +99,43 @@ def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhance
             node_width, settings.n_heads, settings.e_layers, settings.d_ff, settings.dropout, run
         ),
         queries=KnownFutureQueries(BODIES * body_width, width) if sees_future else CalendarQueries(width),
-        decoder=nn.ModuleList(decoder),
+        decoder=_decoder(settings),
         baseline=StructuredWalkBaseline(inputs),
         head=_head(settings),
         width=width,
         node_width=node_width,
         label_len=inputs.window.label_len,
         run=run,
+    )
+
+
+def _base(settings: ModelSettings, inputs: ModelInputs) -> EnhancedPGAT:
+    """The base model.
+
+    Raises:
+        SettingsError: a part is switched on that only the celestial model has.
+    """
+    absent = {
+        "use_stochastic_learner": settings.use_stochastic_learner,
+        "use_hierarchical_mapping": settings.use_hierarchical_mapping,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+    }
+    for name in (name for name, is_on in absent.items() if is_on):
+        raise SettingsError(
+            f"model.{name} is on, but kind: enhanced_pgat has no such part; switch it off, or set "
+            "model.kind: celestial_enhanced_pgat"
+        )
+    width, sky = settings.width, len(inputs.waves) - FIRST_SKY
+    queries = KnownFutureQueries(sky, width) if settings.use_future_sky else CalendarQueries(width)
+    return EnhancedPGAT(settings, inputs, queries, _decoder(settings), _head(settings))
+
+
+def _decoder(settings: ModelSettings) -> nn.ModuleList:
+    width, node_width = settings.width, settings.width // BODIES
+    causal = settings.use_mixture_decoder and settings.mixture.kind == "sequential_mixture"
+    return nn.ModuleList(
+        DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
+        for _ in range(settings.d_layers)
     )
 
 

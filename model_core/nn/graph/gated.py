@@ -15,7 +15,8 @@ class GatedGraphCombiner(nn.Module):
     """A = softmax_j(Σ_g gain_g · gate_g · A_g), gate = 2σ(network(statistics of A_g, context)).
 
     The network is shared by the graphs and sees each one through its statistics; ``gain`` (learned) sets
-    how sharp a graph may make a row. Works for graphs of any size, and costs G gates a time step.
+    how sharp a graph may make a row. Works for any graph of receivers i and senders j, at the cost of G gates a
+    time step.
     """
 
     def __init__(self, sources: int, width: int, settings: CombinerSettings) -> None:
@@ -28,12 +29,12 @@ class GatedGraphCombiner(nn.Module):
 
     def forward(
         self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
-    ) -> Float[Tensor, "B S N N"]:
+    ) -> Float[Tensor, "B S I J"]:
         gates = self.gates(edges.values, context)
         return torch.softmax((edges.values * (self.gain * gates)[:, :, None, None, :]).sum(-1), dim=-1)
 
     def gates(
-        self, values: Float[Tensor, "B S N N G"], context: Float[Tensor, "B D"]
+        self, values: Float[Tensor, "B S I J G"], context: Float[Tensor, "B D"]
     ) -> Float[Tensor, "B S G"]:
         """How far each graph is open at each time step: 0 … 2, and 1 for an undecided network."""
         features = self.statistics(graph_statistics(values)) + self.identity
@@ -41,10 +42,8 @@ class GatedGraphCombiner(nn.Module):
         return 2 * torch.sigmoid(self.gate(F.gelu(features)).squeeze(-1))
 
 
-def graph_statistics(values: Float[Tensor, "B S N N G"]) -> Float[Tensor, "B S G 4"]:
-    """Mean edge, deviation of the edges, strongest edge, mean asymmetry of each graph."""
+def graph_statistics(values: Float[Tensor, "B S I J G"]) -> Float[Tensor, "B S G 4"]:
+    """Mean, deviation, strongest and weakest edge of each graph."""
     mean = values.mean((2, 3))
     deviation = (values.var((2, 3), correction=0) + 1e-6).sqrt()
-    strongest = values.amax((2, 3))
-    asymmetry = (values - values.transpose(2, 3)).abs().mean((2, 3))
-    return torch.stack([mean, deviation, strongest, asymmetry], dim=-1)
+    return torch.stack([mean, deviation, values.amax((2, 3)), values.amin((2, 3))], dim=-1)
