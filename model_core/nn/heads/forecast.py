@@ -5,10 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.data.inputs import ModelInputs
+from model_core.metrics.probabilistic import EWMA_DECAY
 from model_core.nn.bundles import Baseline
 
-EWMA_DECAY = 0.94
-"""RiskMetrics' daily decay (J.P. Morgan, RiskMetrics Technical Document, 1996)."""
 CLOSE = 3
 
 

@@ -1,0 +1,134 @@
+"""Mixtures of normals as forecasts: distribution, quantiles, CRPS and calibration in closed form. NumPy only.
+
+F(y)    = Σ_m w_m Φ((y − μ_m) / σ_m)                    its value at the truth is the PIT
+F⁻¹(p)  by bisection between the smallest and the largest component quantile
+CRPS    = Σ_m w_m A(y − μ_m, σ_m) − ½ Σ_mk w_m w_k A(μ_m − μ_k, √(σ_m² + σ_k²)),
+          A(d, s) = 2 s φ(d / s) + d (2 Φ(d / s) − 1)    (Grimit et al., 2006)
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, ndtr, ndtri
+
+Values = NDArray[np.float64]
+
+EWMA_DECAY = 0.94
+"""RiskMetrics' daily decay (J.P. Morgan, RiskMetrics Technical Document, 1996)."""
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Nominal coverage of the central intervals that calibration looks at."""
+PIT_BINS = 10
+_BISECTIONS = 64
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """A mixture of M normals for every element of an array; all fields [..., M], float64."""
+
+    weight: Values
+    """Sums to 1 over the last axis."""
+    mean: Values
+    std: Values
+
+    @classmethod
+    def from_head(cls, logits: Values, mean: Values, log_scale: Values) -> Self:
+        """Marginals [..., P, T] of a mixture head, whose components span the targets.
+
+        Args:
+            logits: [..., P, M]; mean, log_scale: [..., P, M, T].
+        """
+        mean = np.swapaxes(np.asarray(mean, dtype=np.float64), -1, -2)
+        std = np.exp(np.swapaxes(np.asarray(log_scale, dtype=np.float64), -1, -2))
+        weight = np.exp(log_softmax(np.asarray(logits, dtype=np.float64), axis=-1))
+        return cls(np.broadcast_to(weight[..., None, :], mean.shape), mean, std)
+
+    def scaled(self, unit: Values) -> Self:
+        """The same forecast in another unit: every value times ``unit`` [...]."""
+        unit = unit[..., None]
+        return type(self)(self.weight, self.mean * unit, self.std * unit)
+
+    def expectation(self) -> Values:
+        """[...] Σ_m w_m μ_m."""
+        return (self.weight * self.mean).sum(-1)
+
+    def cdf(self, value: Values) -> Values:
+        """[...] probability of at most ``value`` [...]."""
+        return (self.weight * ndtr((value[..., None] - self.mean) / self.std)).sum(-1)
+
+    def quantile(self, probability: float) -> Values:
+        """[...] the value that is not exceeded with ``probability``, to the last bits of float64.
+
+        Raises:
+            ValueError: ``probability`` is not between 0 and 1.
+        """
+        if not 0 < probability < 1:
+            raise ValueError(f"probability is {probability}; a quantile needs one between 0 and 1")
+        component = self.mean + self.std * ndtri(probability)
+        low, high = component.min(-1), component.max(-1)
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            below = self.cdf(middle) < probability
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return 0.5 * (low + high)
+
+    def interval(self, level: float) -> tuple[Values, Values]:
+        """Ends of the central interval that holds ``level`` of the probability."""
+        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+
+    def crps(self, true: Values) -> Values:
+        """[...] continuous ranked probability score at ``true`` [...]; smaller is better, unit of the values."""
+        from_truth = (self.weight * _expected_distance(true[..., None] - self.mean, self.std)).sum(-1)
+        apart = self.mean[..., :, None] - self.mean[..., None, :]
+        spread = np.hypot(self.std[..., :, None], self.std[..., None, :])
+        pairs = self.weight[..., :, None] * self.weight[..., None, :]
+        return from_truth - 0.5 * (pairs * _expected_distance(apart, spread)).sum((-1, -2))
+
+
+def _expected_distance(distance: Values, std: Values) -> Values:
+    """E|X| of X ~ N(distance, std²)."""
+    z = distance / std
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return 2 * std * density + distance * (2 * ndtr(z) - 1)
+
+
+def ewma_random_walk(log_close: Values, anchor_rows: NDArray[np.int64], pred_len: int) -> GaussianMixture:
+    """[n, P] the probabilistic bar: displacement ~ N(0, h · EWMA(0.94) variance), one component.
+
+    Args:
+        log_close: [R] log Close of every row.
+        anchor_rows: [n] last known row of each window; nothing later is used.
+        pred_len: P.
+    """
+    if len(anchor_rows) == 0 or anchor_rows.min() < 1:
+        raise ValueError("an EWMA random walk needs anchor rows with at least one daily move before them")
+    squares = np.square(np.diff(log_close))
+    variance = np.empty(len(squares))
+    level = weight = 0.0
+    for day, square in enumerate(squares):
+        # Divided by the sum of weights: the first days are a plain mean, not a guess.
+        level, weight = EWMA_DECAY * level + square, EWMA_DECAY * weight + 1.0
+        variance[day] = level / weight
+    days = np.arange(1, pred_len + 1)
+    std = np.sqrt(variance[anchor_rows - 1, None] * days)[..., None]
+    return GaussianMixture(np.ones_like(std), np.zeros_like(std), std)
+
+
+def interval_coverage(true: Values, low: Values, high: Values) -> float:
+    """Share of the true values inside their interval, ends included."""
+    return float(np.mean((true >= low) & (true <= high)))
+
+
+def calibration(forecast: GaussianMixture, true: Values) -> dict[str, Any]:
+    """How honest a forecast's widths are: ``crps``, ``coverage`` by level, ``pit`` histogram.
+
+    ``pit`` holds the share of true values in each tenth of their forecast distribution; all are 0.1 when
+    the forecast is calibrated, the outer ones are larger when it is too narrow.
+    """
+    pit, _ = np.histogram(np.clip(forecast.cdf(true), 0, 1), bins=PIT_BINS, range=(0, 1))
+    return {
+        "crps": float(forecast.crps(true).mean()),
+        "coverage": {f"{level:.0%}": interval_coverage(true, *forecast.interval(level)) for level in LEVELS},
+        "pit": (pit / true.size).tolist(),
+    }
