@@ -62,7 +62,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
         ArtifactError: the place cannot be written, or holds something that is not an artifact.
     """
     path = Path(path)
-    _refuse_foreign(path)
+    refuse_foreign_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -81,7 +81,12 @@ def staged_folder(path: Path) -> Iterator[Path]:
         raise
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign_folder(path: Path) -> None:
+    """Check that an output may go to ``path``: nothing there, an empty folder, or an artifact to replace.
+
+    Raises:
+        ArtifactError: the place holds something else.
+    """
     if not path.exists():
         return
     if not path.is_dir():

@@ -1,32 +1,57 @@
 """Step 2: a prepared dataset in, a trained model with its history out."""
 
+import fcntl
 import logging
+import shutil
+import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from model_core.artifacts import staged_folder, write_json, write_manifest
+from model_core.artifacts import (
+    MANIFEST,
+    refuse_foreign_folder,
+    sha256_of,
+    staged_folder,
+    write_json,
+    write_manifest,
+)
 from model_core.build import build_model, parameters_by_part
-from model_core.checkpoints.manager import CheckpointManager
+from model_core.checkpoints.files import export_checkpoint
+from model_core.checkpoints.manager import BEST, LAST
+from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
-from model_core.losses import LossParts, forecast_loss
-from model_core.nn.bundles import Forecast
-from model_core.training.loop import Course, TrainingResult, new_state, train
+from model_core.errors import ArtifactError
+from model_core.training.distributed import Team, team_of_environment
+from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
-from model_core.training.precision import resolve_precision
-from model_core.training.runlog import RunLog
+from model_core.training.precision import Precision, resolve_precision
 from model_core.training.seeds import seed_everything
 
 log = logging.getLogger("pgat.train")
+PRODUCER = "train"
+LOGS = ("history.parquet", "steps.jsonl", "memory_diagnostics.log")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run was asked for."""
+
+    dataset: Path
+    model: Path
+    model_settings: ModelSettings
+    training: TrainingSettings
+    checkpoint_uri: str | None
 
 
 def run(
@@ -35,120 +60,182 @@ def run(
     model: Path,
     model_settings: ModelSettings,
     training_settings: TrainingSettings,
+    checkpoint_uri: str | None = None,
 ) -> dict[str, float]:
     """Train on the dataset and leave the best and the last checkpoint in the folder ``model``.
+
+    While it trains it works in the hidden folder ``.<model>-training`` beside it. A run that was killed
+    goes on from there when the same command is given again, or from ``checkpoint_uri`` on another machine.
+    Under ``torchrun`` each process calls this function; the first one writes.
 
     Args:
         dataset: output folder of ``prepare_data``.
         model: output folder; appears whole at the end.
         model_settings: the ``model`` section.
         training_settings: the ``training`` section.
+        checkpoint_uri: folder or ``s3://bucket/prefix`` where checkpoints outlive this machine.
 
     Returns:
         Best validation loss and epoch, parameters, seconds.
 
     Raises:
-        ArtifactError: the dataset is missing or damaged.
+        ArtifactError: the dataset is missing or damaged, or the output cannot be written.
         SettingsError: the settings do not fit the dataset or this machine.
-        TrainingError: the loss stayed non-finite.
+        CheckpointError: the checkpoints found belong to another run, or another run is alive.
+        StoreError: the checkpoint URI cannot be reached at the start.
+        TrainingError: losses stayed non-finite, or the memory is not enough.
     """
-    started = time.monotonic()
-    settings = training_settings
-    precision = resolve_precision(settings)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
-    prepared = MarketDataset.open(dataset)
-    inputs = ModelInputs.from_dataset(prepared)
-    with (
-        staged_folder(model) as folder,
-        MemoryLog(
-            folder / "memory_diagnostics.log", precision.device, settings.memory_log_interval
-        ) as memory,
-    ):
-        memory.stage("device", device=str(precision.device), precision=precision.kind)
-        train_windows = WindowSet(prepared, "train", precision.device, settings.train_window_stride)
-        validation_windows = WindowSet(prepared, "validation", precision.device)
-        memory.stage("data", train_windows=len(train_windows), validation_windows=len(validation_windows))
+    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri)
+    precision = resolve_precision(training_settings)
+    if training_settings.threads is not None:
+        torch.set_num_threads(training_settings.threads)
+    with team_of_environment(precision.device.type) as team, _workspace(model, team) as work:
+        mirror = (
+            open_mirror(
+                checkpoint_uri,
+                work,
+                training_settings.keep_checkpoints,
+                training_settings.mirror_patience_seconds,
+            )
+            if checkpoint_uri is not None and team.leads
+            else None
+        )
+        with mirror or nullcontext():
+            return _run(plan, precision, team, work, mirror)
 
+
+def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirror | None) -> dict[str, float]:
+    started = time.monotonic()
+    settings, device = plan.training, precision.device
+    prepared = MarketDataset.open(plan.dataset)
+    inputs = ModelInputs.from_dataset(prepared)
+    with MemoryLog(work / "memory_diagnostics.log", device, settings.memory_log_interval) as memory:
+        memory.stage("device", device=str(device), precision=precision.kind, processes=team.size)
+        train_windows = WindowSet(prepared, "train", device, settings.train_window_stride)
+        validation_windows = WindowSet(prepared, "validation", device)
+        memory.stage("data", train_windows=len(train_windows), validation_windows=len(validation_windows))
         seed_everything(settings.seed)
-        network = build_model(model_settings, inputs).to(precision.device)
-        parameters = parameters_by_part(network)
-        memory.stage("model", parameters=sum(parameters.values()))
-        log.info(
-            "%d parameters; d_model %d adjusted to %d; %s in %s on %d windows",
-            sum(parameters.values()),
-            model_settings.d_model,
-            model_settings.width,
-            precision.device,
-            precision.kind,
-            len(train_windows),
-        )
-        state = new_state(network, settings, precision)
-        memory.stage("optimizer")
-        checkpoints = CheckpointManager(
-            folder, model_settings, inputs, settings.checkpoint_interval, settings.keep_checkpoints
-        )
-        course = Course(
+        network = build_model(plan.model_settings, inputs).to(device)
+        memory.stage("model", parameters=sum(p.numel() for p in network.parameters()))
+        if not team.leads:
+            # The weights are the leader's; dropout is not to be the same in every process.
+            seed_everything(settings.seed + team.rank)
+        _announce(plan, network, precision, team, len(train_windows))
+        result = train(
+            network,
+            train_windows,
+            validation_windows,
             settings,
-            precision,
-            loss_of(model_settings),
-            memory,
-            RunLog(folder, settings.step_log_interval),
-            checkpoints,
+            work,
+            model_settings=plan.model_settings,
+            inputs=inputs,
+            memory=memory,
+            team=team,
+            mirror=mirror,
+            dataset_sha256=sha256_of(plan.dataset / MANIFEST),
         )
-        result = train(state, train_windows, validation_windows, course)
-        course.runlog.close()
-        seconds = time.monotonic() - started
         memory.stage("end")
-        write_json(
-            folder / "results.json",
-            {
-                **_results(result),
-                "seconds": seconds,
-                "device": str(precision.device),
-                "precision": precision.kind,
-                "seed": settings.seed,
-                "d_model_requested": model_settings.d_model,
-                "d_model_used": model_settings.width,
-                "parameters": {
-                    "total": sum(parameters.values()),
-                    "without_gradient": sum(p.numel() for p in network.parameters() if not p.requires_grad),
-                    "by_part": parameters,
-                },
-                "peak_memory_mb": memory.peak_mb,
-                "train_windows": len(train_windows),
-                "validation_windows": len(validation_windows),
+        seconds = time.monotonic() - started
+        results = {
+            "best_epoch": result.best_epoch,
+            "best_validation_loss": result.best_validation_loss,
+            "last_epoch": result.epochs,
+            "epochs_run": len(result.history),
+            "stopped_because": result.stopped_because,
+            "resumed_at": result.resumed_at,
+            "seconds": seconds,
+            "seconds_of_all_attempts": sum(row["seconds"] for row in result.history),
+            "device": str(device),
+            "processes": team.size,
+            "precision": precision.kind,
+            "seed": settings.seed,
+            "d_model_requested": plan.model_settings.d_model,
+            "d_model_used": plan.model_settings.width,
+            "parameters": {
+                "total": sum(p.numel() for p in network.parameters()),
+                "without_gradient": sum(p.numel() for p in network.parameters() if not p.requires_grad),
+                "by_part": parameters_by_part(network),
             },
-        )
+            "gradient_checkpointing": plan.model_settings.gradient_checkpointing,
+            "peak_memory_mb": memory.peak_mb,
+            "memory_growth_mb_per_epoch": memory.growth_mb_per_epoch(),
+            "train_windows": len(train_windows),
+            "validation_windows": len(validation_windows),
+            "mirror": None if mirror is None else mirror.close(settings.mirror_patience_seconds),
+        }
+    if team.leads:
+        _publish(plan, work, results)
+    return _metrics(result, network, seconds)
+
+
+def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, windows: int) -> None:
+    log.info(
+        "%d parameters; d_model %d adjusted to %d; %d process(es) on %s in %s; %d windows",
+        sum(p.numel() for p in network.parameters()),
+        plan.model_settings.d_model,
+        plan.model_settings.width,
+        team.size,
+        precision.device,
+        precision.kind,
+        windows,
+    )
+
+
+@contextmanager
+def _workspace(model: Path, team: Team) -> Iterator[Path]:
+    """The folder in which a run keeps what it needs to go on; the other processes get one to throw away."""
+    if not team.leads:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+        return
+    refuse_foreign_folder(model)
+    work = model.parent / f".{model.name}-training"
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {model.parent} ({error.strerror}); choose another folder"
+        ) from error
+    with lock:
+        try:
+            # The kernel frees the lock of a process that dies.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArtifactError(
+                f"another run is training into {model}; wait or choose another folder"
+            ) from error
+        yield work
+
+
+def _publish(plan: Plan, work: Path, results: dict[str, Any]) -> None:
+    """Turn the finished workspace into the artifact, then remove it."""
+    with staged_folder(plan.model) as folder:
+        for name in (BEST, LAST):
+            export_checkpoint(work / name, folder / name)
+        for name in LOGS:
+            shutil.copyfile(work / name, folder / name)
+        if (work / "tensorboard").exists():
+            shutil.copytree(work / "tensorboard", folder / "tensorboard")
+        write_json(folder / "results.json", results)
         write_manifest(
             folder,
-            producer="train",
+            producer=PRODUCER,
             settings={
-                "model": model_settings.model_dump(mode="json"),
-                "training": settings.model_dump(mode="json"),
+                "model": plan.model_settings.model_dump(mode="json"),
+                "training": plan.training.model_dump(mode="json"),
             },
-            seed=settings.seed,
-            inputs={"dataset": dataset},
+            seed=plan.training.seed,
+            inputs={"dataset": plan.dataset},
         )
+    shutil.rmtree(work)
+
+
+def _metrics(result: TrainingResult, network: nn.Module, seconds: float) -> dict[str, float]:
     return {
         "best_validation_loss": result.best_validation_loss,
         "best_epoch": float(result.best_epoch),
         "epochs": float(result.epochs),
-        "parameters": float(sum(parameters.values())),
+        "parameters": float(sum(p.numel() for p in network.parameters())),
         "train_seconds": seconds,
-    }
-
-
-def loss_of(settings: ModelSettings) -> Callable[[Forecast, Tensor], LossParts]:
-    """The training loss of a model's head."""
-    return partial(forecast_loss, settings=settings.mixture)
-
-
-def _results(result: TrainingResult) -> dict[str, Any]:
-    return {
-        "best_epoch": result.best_epoch,
-        "best_validation_loss": result.best_validation_loss,
-        "last_epoch": result.epochs,
-        "epochs_run": len(result.history),
-        "stopped_because": result.stopped_because,
     }

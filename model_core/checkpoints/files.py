@@ -9,9 +9,11 @@ A checkpoint is written beside its place, synced to disk and renamed: it is whol
 """
 
 import os
+import pickle
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +58,11 @@ def save_checkpoint(
     Args:
         info: JSON values, e.g. epoch (from 1) and validation loss.
         training: optimiser, scaler and random states for a resume.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with _staged(folder) as staging:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
         save_file(weights, staging / WEIGHTS)
         write_json(
@@ -72,15 +75,27 @@ def save_checkpoint(
         )
         if training is not None:
             torch.save(dict(training), staging / TRAINING)
-        names = sorted(path.name for path in staging.iterdir())
-        seal = {n: {"sha256": sha256_of(staging / n), "size": (staging / n).stat().st_size} for n in names}
-        write_json(staging / SEAL, {"files": seal})
-        for path in staging.iterdir():
-            _sync(path)
-        staging.chmod(0o755)
-        _replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+def export_checkpoint(source: Path, folder: Path) -> None:
+    """Copy a checkpoint without the state of its training run: what a reader of the model needs.
+
+    Raises:
+        CheckpointError: the source is damaged, or the folder cannot be written.
+    """
+    verify_checkpoint(source)
+    with _staged(folder) as staging:
+        for name in (WEIGHTS, SETTINGS):
+            shutil.copyfile(source / name, staging / name)
+
+
+def recover(folder: Path) -> None:
+    """Tidy up after a process that was killed while it replaced this checkpoint."""
+    retired = _retired(folder)
+    if retired.exists() and not folder.exists():
+        retired.rename(folder)
+    for leftover in folder.parent.glob(f".{folder.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def verify_checkpoint(folder: Path) -> None:
@@ -97,6 +112,23 @@ def verify_checkpoint(folder: Path) -> None:
         path = folder / name
         if not path.is_file() or path.stat().st_size != record["size"] or sha256_of(path) != record["sha256"]:
             raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
+
+
+def position(folder: Path) -> tuple[int, int] | None:
+    """Epochs finished and steps done since, of a checkpoint; ``None`` if it is missing or not whole."""
+    try:
+        verify_checkpoint(folder)
+    except CheckpointError:
+        return None
+    info = saved_info(folder)
+    return info["epoch"], info["step"]
+
+
+def saved_info(folder: Path) -> dict[str, Any]:
+    """What was known when a verified checkpoint was saved."""
+    saved: Any = read_json(folder / SETTINGS)
+    info: dict[str, Any] = saved["info"]
+    return info
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -141,18 +173,53 @@ def load_training(folder: Path) -> dict[str, Any]:
     """
     if not (folder / TRAINING).exists():
         raise CheckpointError(f"{folder} holds weights only, not the state of a training run")
-    return torch.load(folder / TRAINING, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(folder / TRAINING, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise CheckpointError(
+            f"{folder / TRAINING} holds more than tensors and plain values; train again"
+        ) from error
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """A folder beside ``folder`` that is sealed, synced to disk and put in its place at the end."""
+    staging: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield staging
+        files = sorted(staging.iterdir())
+        write_json(
+            staging / SEAL,
+            {"files": {f.name: {"sha256": sha256_of(f), "size": f.stat().st_size} for f in files}},
+        )
+        for path in (*files, staging / SEAL, staging):
+            _sync(path)
+        staging.chmod(0o755)
+        _replace(staging, folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write the checkpoint {folder} ({error}); make room or choose another folder"
+        ) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def _replace(staging: Path, folder: Path) -> None:
-    """Put ``staging`` at ``folder``; at any moment one whole checkpoint stands there or in ``.old``."""
-    retired = folder.with_name(f".{folder.name}.old")
+    """Put ``staging`` at ``folder``; at any moment one whole checkpoint stands there or is retired."""
+    retired = _retired(folder)
     shutil.rmtree(retired, ignore_errors=True)
     if folder.exists():
         folder.rename(retired)
     staging.rename(folder)
     _sync(folder.parent)
     shutil.rmtree(retired, ignore_errors=True)
+
+
+def _retired(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
 
 
 def _sync(path: Path) -> None:

@@ -142,7 +142,13 @@ class TrainingSettings(Section):
     train_window_stride: int = Field(1, ge=1)
     """Every n-th training window only, for quick runs."""
     checkpoint_interval: int = Field(5, ge=1)
+    checkpoint_interval_minutes: float | None = Field(10.0, ge=0)
+    """Minutes after which ``last`` is saved within an epoch; 0 saves every step, ``None`` never does."""
     keep_checkpoints: int = Field(3, ge=0)
+    mirror_patience_seconds: float = Field(60.0, ge=0)
+    """How long the end of a run waits for a slow checkpoint store."""
+    termination_grace_seconds: float = Field(20.0, ge=0)
+    """How long a run that got SIGTERM may still wait for the store."""
     max_nonfinite_losses: int = Field(3, ge=1)
     memory_log_interval: int = Field(25, ge=1)
     step_log_interval: int = Field(10, ge=1)

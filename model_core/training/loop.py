@@ -4,25 +4,44 @@ import logging
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from model_core.checkpoints.manager import CheckpointManager
+from model_core.checkpoints.mirror import Mirror
+from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
-from model_core.data.windows import Window, WindowSet
+from model_core.data.inputs import ModelInputs
+from model_core.data.windows import WindowSet
 from model_core.errors import TrainingError
-from model_core.nn.graph.stochastic import anneal_graphs
+from model_core.losses import forecast_loss
+from model_core.training.distributed import ALONE, Team
 from model_core.training.memory import MemoryLog
-from model_core.training.precision import Precision
+from model_core.training.precision import Precision, resolve_precision
+from model_core.training.rescue import dump_nonfinite, step_within_memory
 from model_core.training.runlog import RunLog, progress_bar
 from model_core.training.schedule import learning_rate
 from model_core.training.seeds import epoch_order
 from model_core.training.state import Progress, TrainState
-from model_core.training.step import Loss, optimizer_step
+from model_core.training.step import Loss, StepResult, optimizer_step
 
 log = logging.getLogger("pgat.train")
+LEAK_WARNING_MB_PER_EPOCH = 16.0
+FP16_SEARCH_STEPS = 16
+"""Halvings that take the gradient scaler from its first 2¹⁶ to 1: so many steps may overflow in a row."""
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A part of the model whose behaviour follows the epochs."""
+
+    def anneal(self, epoch: int) -> None:
+        """Called with 0, 1, … before each epoch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,8 @@ class TrainingResult:
     best_validation_loss: float
     epochs: int
     stopped_because: str
+    resumed_at: tuple[int, int] | None
+    """Epochs finished and steps done when this attempt went on from a checkpoint."""
     history: list[dict[str, Any]]
 
 
@@ -46,46 +67,63 @@ class Course:
     memory: MemoryLog
     runlog: RunLog
     checkpoints: CheckpointManager
-
-
-def new_state(model: nn.Module, settings: TrainingSettings, precision: Precision) -> TrainState:
-    """Adam with weight decay added to the gradient, as published; fused on CUDA."""
-    optimizer = torch.optim.Adam(
-        model.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=precision.device.type == "cuda",
-    )
-    return TrainState(model, optimizer, precision.gradient_scaler(), Progress())
+    team: Team
 
 
 def train(
-    state: TrainState, train_windows: WindowSet, validation_windows: WindowSet, course: Course
+    model: nn.Module,
+    train_windows: WindowSet,
+    validation_windows: WindowSet,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    model_settings: ModelSettings,
+    inputs: ModelInputs,
+    memory: MemoryLog,
+    team: Team = ALONE,
+    mirror: Mirror | None = None,
+    dataset_sha256: str = "",
 ) -> TrainingResult:
-    """Train until the last epoch or until ``patience`` epochs brought no gain.
+    """Train until the last epoch, or until ``patience`` epochs brought no gain.
 
-    The state may be a fresh one or one restored from a checkpoint; either way the run goes on from
-    ``state.progress``. Checkpoints ``best`` and ``last`` are there when it returns.
+    A run that was stopped goes on from its last checkpoint in ``folder``, as if nothing had happened.
+
+    Args:
+        model: on the device of the windows.
+        folder: for ``best``, ``last``, ``history.parquet``, ``steps.jsonl`` and ``tensorboard``.
+        model_settings, inputs: stored in the checkpoints, so that they can rebuild the model.
+        memory: open log of the memory.
+        team: the processes that train together.
+        mirror: where checkpoints are copied to in the background.
+        dataset_sha256: names the dataset, so that a run on another one is not continued.
 
     Raises:
-        TrainingError: the loss was not finite for ``max_nonfinite_losses`` steps in a row.
+        CheckpointError: the checkpoints in ``folder`` belong to another run.
+        TrainingError: losses stayed non-finite, or the memory is not enough.
+        SystemExit: SIGTERM arrived; the state is saved.
     """
-    settings, progress = course.settings, state.progress
-    stopped_because = "all epochs done"
-    while progress.epoch < settings.train_epochs:
-        train_epoch(state, train_windows, course)
-        course.memory.stage("validation", epoch=progress.epoch + 1)
-        validation = validate_epoch(state.model, validation_windows, course)
-        _finish_epoch(state, validation, course)
-        if progress.epochs_without_gain >= settings.patience < 999:
-            stopped_because = f"no gain for {settings.patience} epochs"
-            break
-    leak = course.memory.leak_mb_per_epoch()
-    if leak is not None and leak > 16:
-        log.warning("memory grew by %.0f MiB an epoch; see memory_diagnostics.log", leak)
-    return TrainingResult(
-        progress.best_epoch, progress.best_loss, progress.epoch, stopped_because, progress.history
+    precision = resolve_precision(settings)
+    checkpoints = CheckpointManager(
+        folder,
+        model_settings,
+        inputs,
+        settings,
+        identity_of(settings, model_settings, precision, dataset_sha256),
+        mirror,
     )
+    state = TrainState.fresh(model, settings, precision, team)
+    resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
+    memory.stage("optimizer", resumed_at=resumed_at)
+    loss = partial(forecast_loss, settings=model_settings.mixture)
+    if settings.compile:
+        model.compile()
+    with RunLog(folder, settings, state.progress) as runlog, checkpoints.catching_termination():
+        course = Course(settings, precision, loss, memory, runlog, checkpoints, team)
+        while not (stopped_because := _reason_to_stop(state.progress, settings)):
+            train_epoch(state, train_windows, course)
+            validation = validate_epoch(state, validation_windows, course)
+            _finish_epoch(state, validation, course)
+    return _result(state.progress, stopped_because, resumed_at, memory)
 
 
 def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
@@ -93,100 +131,169 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
     settings, progress = course.settings, state.progress
     epoch = progress.epoch
     order = epoch_order(len(windows), settings.seed, epoch)
-    per_step = settings.batch_size * settings.gradient_accumulation_steps
-    steps = math.ceil(len(order) / per_step)
+    # A batch is what one forward pass sees; a step gathers the gradients of several batches.
+    steps = order.split(settings.batch_size * settings.gradient_accumulation_steps)
     if progress.step == 0:
         progress.start_epoch()
     course.memory.stage("epoch_start", epoch=epoch + 1)
+    for part in state.model.modules():
+        if isinstance(part, Annealed):
+            part.anneal(epoch)
     state.model.train()
-    anneal_graphs(state.model, epoch)
-    nonfinite = 0
     started = time.monotonic() - progress.seconds
-    with progress_bar(steps, f"epoch {epoch + 1}/{settings.train_epochs}", progress.step) as bar:
-        for step in range(progress.step, steps):
-            rate = learning_rate(settings, epoch, step / steps, (step + 1) / steps)
+    with progress_bar(len(steps), f"epoch {epoch + 1}/{settings.train_epochs}", progress.step) as bar:
+        for step in range(progress.step, len(steps)):
+            rate = learning_rate(settings, epoch, step / len(steps), (step + 1) / len(steps))
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
-            indices = order[step * per_step : (step + 1) * per_step]
-            micro_batches = [windows.batch(chunk) for chunk in indices.split(settings.batch_size)]
-            result = optimizer_step(
-                state, micro_batches, course.loss, course.precision, settings.clip_grad_norm
-            )
-
-            mean = {name: float(total) / result.windows for name, total in result.loss_sums.items()}
-            nonfinite = 0 if math.isfinite(mean["total"]) else nonfinite + 1
-            if nonfinite >= settings.max_nonfinite_losses:
-                raise TrainingError(_nonfinite_message(state.model, micro_batches, epoch, step, nonfinite))
-            for name, total in result.loss_sums.items():
-                progress.loss_sums[name] = progress.loss_sums.get(name, 0.0) + float(total)
-            progress.windows += result.windows
-            progress.gradient_norm_sum += float(result.gradient_norm)
+            result = _take_step(state, windows, steps[step], course)
+            _account(progress, result, len(steps[step]))
+            if not result.taken:
+                _bear_nonfinite(state, windows, steps[step], result, course)
             progress.step = step + 1
             progress.seconds = time.monotonic() - started
-            course.runlog.step(
-                epoch + 1,
-                step + 1,
-                **{f"loss_{name}": value for name, value in mean.items()},
-                learning_rate=rate,
-                gradient_norm=float(result.gradient_norm),
-                samples_per_second=progress.windows / progress.seconds,
-                memory_mb=course.memory.peak_mb,
-            )
+            course.runlog.step(progress, len(steps), result, rate, course.memory.peak_mb)
             course.memory.batch(epoch + 1, step + 1)
             course.checkpoints.after_step(state)
             bar.update()
-            bar.set_postfix(loss=f"{mean['total']:.4f}")
+            bar.set_postfix(loss=f"{result.losses['total']:.4f}", refresh=False)
 
 
 @torch.no_grad()
-def validate_epoch(model: nn.Module, windows: WindowSet, course: Course) -> dict[str, float]:
-    """Mean loss over all windows, by part; ``total`` decides which epoch is the best."""
-    model.eval()
+def validate_epoch(state: TrainState, windows: WindowSet, course: Course) -> dict[str, float]:
+    """Mean loss over all windows, by part; ``total`` decides which epoch is the best.
+
+    Each process takes its share of every batch, and nothing is padded or counted twice.
+    """
+    course.memory.stage("validation", epoch=state.progress.epoch + 1)
+    state.model.eval()
     sums: dict[str, Tensor] = {}
-    for batch in windows.batches(course.settings.batch_size):
+    for chunk in torch.arange(len(windows)).split(course.settings.batch_size):
+        share = course.team.share(chunk)
+        # A process without a window computes one like the others, so that all know the loss's parts.
+        batch = windows.batch(share if len(share) else chunk[:1])
         with course.precision.autocast():
-            parts = course.loss(model(batch), batch.target)
+            forecast = state.model(batch)
+        parts = course.loss(forecast, batch.target)
         for name, value in {"total": parts.total, **parts.parts}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value * len(batch)
-    return {name: float(value) / len(windows) for name, value in sums.items()}
+            sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value * len(share)
+        course.checkpoints.after_validation_batch(state)
+    means = course.team.total(torch.stack(list(sums.values()))) / len(windows)
+    return dict(zip(sums, means.tolist(), strict=True))
+
+
+def identity_of(
+    settings: TrainingSettings, model_settings: ModelSettings, precision: Precision, dataset_sha256: str
+) -> dict[str, Any]:
+    """What makes a run this run: a checkpoint of another one is refused.
+
+    What only says how long to train, what to log or what to keep may change between two attempts.
+    """
+    decisive = {
+        "seed", "batch_size", "learning_rate", "lradj", "lr_update", "warmup_epochs", "min_lr", "weight_decay",
+        "clip_grad_norm", "gradient_accumulation_steps", "train_window_stride",
+    }  # fmt: skip
+    return {
+        "dataset": dataset_sha256,
+        "model": model_settings.model_dump(mode="json"),
+        "precision": precision.kind,
+        **{
+            f"training.{name}": value
+            for name, value in settings.model_dump(mode="json", include=decisive).items()
+        },
+    }
+
+
+def _take_step(state: TrainState, windows: WindowSet, indices: Tensor, course: Course) -> StepResult:
+    def attempt() -> StepResult:
+        size = math.ceil(course.settings.batch_size / state.progress.micro_batches)
+        return optimizer_step(
+            state, windows, indices.split(size), course.loss, course.precision, course.settings.clip_grad_norm
+        )
+
+    return step_within_memory(attempt, state, course.memory, course.settings.batch_size)
+
+
+def _account(progress: Progress, result: StepResult, windows: int) -> None:
+    """Add a step to the sums of its epoch; one that was not taken is counted, but not averaged."""
+    if not result.taken:
+        progress.skipped_steps += 1
+        progress.skipped_in_a_row += 1
+        return
+    progress.skipped_in_a_row = 0
+    for name, mean in result.losses.items():
+        progress.loss_sums[name] = progress.loss_sums.get(name, 0.0) + mean * windows
+    progress.windows += windows
+    progress.gradient_norm_sum += result.gradient_norm
+
+
+def _bear_nonfinite(
+    state: TrainState, windows: WindowSet, indices: Tensor, result: StepResult, course: Course
+) -> None:
+    """Warn of a step that was not taken; after too many in a row save what is needed to find out why.
+
+    Raises:
+        TrainingError: that was one too many.
+    """
+    in_a_row, limit = state.progress.skipped_in_a_row, course.settings.max_nonfinite_losses
+    if course.precision.kind == "fp16" and math.isfinite(result.losses["total"]):
+        # The scaler is still looking for a factor that does not overflow.
+        limit += FP16_SEARCH_STEPS
+    where = f"epoch {state.progress.epoch + 1}, step {state.progress.step + 1}"
+    log.warning(
+        "%s: loss %g, gradient norm %g; the weights were not changed (%d of %d in a row)",
+        where,
+        result.losses["total"],
+        result.gradient_norm,
+        in_a_row,
+        limit,
+    )
+    if in_a_row < limit:
+        return
+    debug = course.checkpoints.save_for_debugging(state)
+    dates = dump_nonfinite(debug.with_name("nonfinite.json"), windows, indices, result, where, course.team)
+    raise TrainingError(
+        f"loss or gradient were not finite for {in_a_row} steps in a row ({where}, {dates}); state and gradient "
+        f"norms are in {debug.parent}; lower training.learning_rate or set training.precision: fp32"
+    )
 
 
 def _finish_epoch(state: TrainState, validation: dict[str, float], course: Course) -> None:
-    progress = state.progress
+    progress, loss = state.progress, validation["total"]
     progress.epoch += 1
-    loss = validation["total"]
     improved = loss < progress.best_loss
     if improved:
         progress.best_loss, progress.best_epoch, progress.epochs_without_gain = loss, progress.epoch, 0
     else:
         progress.epochs_without_gain += 1
-    steps = progress.step
+    if not math.isfinite(loss):
+        log.warning("the validation loss of epoch %d is %g; it can not be the best", progress.epoch, loss)
     course.memory.stage("epoch_end", epoch=progress.epoch)
-    row = {
-        "epoch": progress.epoch,
-        "learning_rate": state.optimizer.param_groups[0]["lr"],
-        "train_loss": progress.loss_sums["total"] / progress.windows,
-        "validation_loss": loss,
-        "gradient_norm": progress.gradient_norm_sum / steps,
-        "seconds": progress.seconds,
-        "samples_per_second": progress.windows / progress.seconds,
-        "peak_memory_mb": course.memory.peak_mb,
-    }
-    row |= {f"train_{n}": v / progress.windows for n, v in progress.loss_sums.items() if n != "total"}
-    row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
-    progress.history.append(row)
+    course.runlog.epoch(progress, validation, state.optimizer.param_groups[0]["lr"], course.memory.peak_mb)
     progress.start_epoch()
-    course.runlog.epoch(progress.history)
     course.checkpoints.after_epoch(state, improved)
 
 
-def _nonfinite_message(model: nn.Module, batches: list[Window], epoch: int, step: int, in_a_row: int) -> str:
-    first = min(int(batch.dates.min()) for batch in batches)
-    last = max(int(batch.dates.max()) for batch in batches)
-    days = [str(torch.tensor(day).numpy().astype("datetime64[D]")) for day in (first, last)]
-    bad = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
-    where = f"; weights no longer finite: {', '.join(bad[:5])}" if bad else ""
-    return (
-        f"the loss was not finite for {in_a_row} steps in a row (epoch {epoch + 1}, step {step + 1}, windows "
-        f"anchored {days[0]} … {days[1]}){where}; lower training.learning_rate or set training.precision: fp32"
+def _reason_to_stop(progress: Progress, settings: TrainingSettings) -> str:
+    """Why training is over; empty while it is not."""
+    if progress.epoch >= settings.train_epochs:
+        return "all epochs done"
+    if settings.patience < 999 and progress.epochs_without_gain >= settings.patience:
+        return f"no gain for {settings.patience} epochs"
+    return ""
+
+
+def _result(
+    progress: Progress, stopped_because: str, resumed_at: tuple[int, int] | None, memory: MemoryLog
+) -> TrainingResult:
+    if progress.best_epoch == 0:
+        raise TrainingError(
+            "no epoch had a finite validation loss, so there is no best checkpoint; "
+            "lower training.learning_rate or set training.precision: fp32"
+        )
+    growth = memory.growth_mb_per_epoch()
+    if growth is not None and growth > LEAK_WARNING_MB_PER_EPOCH:
+        log.warning("memory grew by %.0f MiB an epoch; see memory_diagnostics.log", growth)
+    return TrainingResult(
+        progress.best_epoch, progress.best_loss, progress.epoch, stopped_because, resumed_at, progress.history
     )

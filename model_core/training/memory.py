@@ -5,6 +5,7 @@ allocator (absent without one).
 """
 
 import json
+import resource
 import time
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,7 @@ class MemoryLog:
         self._interval = interval_batches
         self._started = time.monotonic()
         self.peak_mb = 0.0
-        """Largest resident size (CUDA: largest allocation) seen so far."""
+        """Largest resident size of the process (CUDA: largest allocation on the device) so far."""
         self._epoch_ends: list[float] = []
 
     def __enter__(self) -> Self:
@@ -40,15 +41,14 @@ class MemoryLog:
     ) -> None:
         if kind is not None:
             self.stage("exception", error=f"{kind.__name__}: {error}")
-            if issubclass(kind, torch.cuda.OutOfMemoryError):
-                self._file.write(json.dumps({"cuda_summary": torch.cuda.memory_summary(self._device)}) + "\n")
         self._file.close()
 
     def stage(self, stage: str, **details: Any) -> None:
         """Log the memory at a stage of the run: device, data, model, epoch_start, …"""
-        line = {"stage": stage, "seconds": round(time.monotonic() - self._started, 3)} | details | self.now()
-        resident = line.get("cuda_peak_allocated_mb", line["process_rss_mb"])
-        self.peak_mb = max(self.peak_mb, resident)
+        line: dict[str, Any] = (
+            {"stage": stage, "seconds": round(time.monotonic() - self._started, 3)} | details | self.now()
+        )
+        self.peak_mb = line.get("cuda_peak_allocated_mb", line["process_peak_rss_mb"])
         if stage == "epoch_end":
             self._epoch_ends.append(line["process_rss_mb"])
         self._file.write(json.dumps(line) + "\n")
@@ -59,11 +59,19 @@ class MemoryLog:
         if batch % self._interval == 0:
             self.stage("batch", epoch=epoch, batch=batch)
 
+    def out_of_memory(self, message: str) -> None:
+        """Log a failed allocation, with the CUDA allocator's own summary where there is one."""
+        on_cuda = self._device.type == "cuda"
+        summary = {"cuda_summary": torch.cuda.memory_summary(self._device)} if on_cuda else {}
+        self.stage("out_of_memory", error=message, **summary)
+
     def now(self) -> dict[str, float]:
         """Memory of the process, the machine and the device at this moment, in MiB."""
         process, system = self._process.memory_info(), psutil.virtual_memory()
         sizes = {
             "process_rss_mb": process.rss,
+            # The kernel's own maximum, in KiB: between two lines a step needs more than at either.
+            "process_peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "process_vms_mb": process.vms,
             "system_total_mb": system.total,
             "system_available_mb": system.available,
@@ -78,7 +86,7 @@ class MemoryLog:
             }
         return {name: round(size / _MIB, 1) for name, size in sizes.items()}
 
-    def leak_mb_per_epoch(self) -> float | None:
+    def growth_mb_per_epoch(self) -> float | None:
         """Slope of the resident size over the ends of epochs, without the first (caches fill there).
 
         ``None`` with fewer than four epochs to look at.

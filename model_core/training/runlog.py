@@ -1,41 +1,119 @@
-"""What a run leaves for people: a history row per epoch, a line per few steps, a progress bar."""
+"""What a run leaves for people: a row per epoch, a line per few steps, TensorBoard, a progress bar."""
 
 import json
 import logging
+import math
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from model_core.config.run import TrainingSettings
+from model_core.training.state import Progress
+from model_core.training.step import StepResult
+
 log = logging.getLogger("pgat.train")
+SIGN_OF_LIFE_SECONDS = 60.0
 
 
 class RunLog:
-    """Collects the history of a run in its folder.
+    """Collects the history of a run in its folder; a resumed run goes on where its checkpoint was.
 
     Args:
-        folder: ``history.parquet`` and ``steps.jsonl`` are written here.
-        step_interval: optimiser steps between two lines of ``steps.jsonl``.
+        folder: ``history.parquet``, ``steps.jsonl`` and ``tensorboard/`` are written here.
+        settings: how often, and whether for TensorBoard.
+        progress: where the run stands; later lines of an interrupted run are dropped.
     """
 
-    def __init__(self, folder: Path, step_interval: int) -> None:
-        self.folder = folder
-        self._interval = step_interval
-        self._steps = (folder / "steps.jsonl").open("a", encoding="utf-8")
+    def __init__(self, folder: Path, settings: TrainingSettings, progress: Progress) -> None:
+        self._history = folder / "history.parquet"
+        self._settings = settings
+        steps = folder / "steps.jsonl"
+        kept = _lines_until(steps, progress)
+        steps.write_text("".join(kept), encoding="utf-8")
+        self._steps = steps.open("a", encoding="utf-8")
+        self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
+        self._spoke_at = time.monotonic()
 
-    def step(self, epoch: int, step: int, **values: float) -> None:
-        """Log an optimiser step if it is its turn."""
-        if step % self._interval == 0:
-            self._steps.write(json.dumps({"epoch": epoch, "step": step} | values) + "\n")
-            self._steps.flush()
+    def __enter__(self) -> Self:
+        return self
 
-    def epoch(self, history: list[dict[str, Any]]) -> None:
-        """Write the history of all finished epochs, and say the last one in a line."""
-        row = history[-1]
-        pq.write_table(pa.Table.from_pylist(history), self.folder / "history.parquet")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._steps.close()
+        if self._board is not None:
+            self._board.close()
+
+    def step(
+        self, progress: Progress, steps: int, result: StepResult, learning_rate: float, memory_mb: float
+    ) -> None:
+        """Log an optimiser step if it is its turn, the epoch's last, or was not taken."""
+        its_turn = progress.step % self._settings.step_log_interval == 0 or progress.step == steps
+        if result.taken and not its_turn:
+            return
+        speed = progress.windows / max(progress.seconds, 1e-9)
+        line = {
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            **{f"loss_{name}": _json(value) for name, value in result.losses.items()},
+            "learning_rate": learning_rate,
+            "gradient_norm": _json(result.gradient_norm),
+            "taken": result.taken,
+            "samples_per_second": speed,
+            "memory_mb": memory_mb,
+        }
+        self._steps.write(json.dumps(line) + "\n")
+        self._steps.flush()
+        if self._board is not None:
+            overall = progress.epoch * steps + progress.step
+            for name, value in {**result.losses, "gradient_norm": result.gradient_norm}.items():
+                self._board.add_scalar(f"step/{name}", value, overall)
+            self._board.add_scalar("step/learning_rate", learning_rate, overall)
+        if not sys.stderr.isatty() and time.monotonic() - self._spoke_at > SIGN_OF_LIFE_SECONDS:
+            self._spoke_at = time.monotonic()
+            left = progress.seconds / progress.step * (steps - progress.step)
+            log.info(
+                "epoch %d, step %d of %d: loss %.5f, %.1f windows/s, %.0f s left in the epoch",
+                progress.epoch + 1,
+                progress.step,
+                steps,
+                result.losses["total"],
+                speed,
+                left,
+            )
+
+    def epoch(
+        self, progress: Progress, validation: dict[str, float], learning_rate: float, memory_mb: float
+    ) -> None:
+        """Add the finished epoch to the history, write it, and say it in a line."""
+        taken = max(progress.step - progress.skipped_steps, 1)
+        means = {name: total / max(progress.windows, 1) for name, total in progress.loss_sums.items()}
+        row: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "learning_rate": learning_rate,
+            "train_loss": means.pop("total", math.nan),
+            "validation_loss": validation["total"],
+            "gradient_norm": progress.gradient_norm_sum / taken,
+            "skipped_steps": progress.skipped_steps,
+            "seconds": progress.seconds,
+            "samples_per_second": progress.windows / max(progress.seconds, 1e-9),
+            "peak_memory_mb": memory_mb,
+        }
+        row |= {f"train_{name}": value for name, value in means.items()}
+        row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
+        progress.history.append(row)
+        pq.write_table(pa.Table.from_pylist(progress.history), self._history)
+        if self._board is not None:
+            for name, value in row.items():
+                self._board.add_scalar(f"epoch/{name}", value, progress.epoch)
+        self._spoke_at = time.monotonic()
         log.info(
             "epoch %d: train %.5f, validation %.5f, learning rate %.2e, %.1f s",
             row["epoch"],
@@ -45,18 +123,32 @@ class RunLog:
             row["seconds"],
         )
 
-    def close(self) -> None:
-        """Close the files."""
-        self._steps.close()
-
 
 def progress_bar(total: int, description: str, done: int = 0) -> "tqdm[Any]":
-    """Batches done and time left, on a terminal only; elsewhere the epochs' lines are enough."""
+    """Steps done and time left, on a terminal only; elsewhere a line a minute is enough."""
     return tqdm(
         total=total,
         initial=done,
         desc=description,
-        unit="batch",
+        unit="step",
         leave=False,
         disable=not sys.stderr.isatty(),
     )
+
+
+def _lines_until(path: Path, progress: Progress) -> list[str]:
+    """Lines of the steps that the checkpoint knows; a killed process may have left more, and half a line."""
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
+        at = json.loads(line)
+        if (at["epoch"] - 1, at["step"]) <= (progress.epoch, progress.step):
+            kept.append(line)
+    return kept
+
+
+def _json(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -20,17 +20,25 @@ def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(count, generator=generator)
 
 
-def random_states() -> dict[str, torch.Tensor]:
-    """States of the generators that a forward pass draws from (dropout)."""
-    states = {"torch": torch.get_rng_state()}
+def random_states() -> dict[str, Any]:
+    """States of all generators that training may draw from, as tensors and plain values."""
+    numpy_state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    kind, keys, position, has_gauss, gauss = numpy_state
+    states: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+    }
     if torch.cuda.is_available():
-        states |= {f"cuda_{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+        states["cuda"] = torch.cuda.get_rng_state()
     return states
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
     """The inverse of ``random_states``."""
+    random.setstate(states["python"])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
-    for name, state in states.items():
-        if name.startswith("cuda_") and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state, int(name.removeprefix("cuda_")))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

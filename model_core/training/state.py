@@ -6,6 +6,9 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from model_core.config.run import TrainingSettings
+from model_core.training.distributed import Team
+from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
 
 
@@ -25,14 +28,20 @@ class Progress:
     windows: int = 0
     """Windows behind those sums."""
     gradient_norm_sum: float = 0.0
+    skipped_steps: int = 0
+    """Steps of the epoch under way whose loss or gradient was not finite; the weights did not move."""
+    skipped_in_a_row: int = 0
     seconds: float = 0.0
     """Time spent in the epoch under way."""
+    micro_batches: int = 1
+    """Parts that each batch is cut into; 2 after the memory was not enough for a whole one."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One row per finished epoch."""
 
     def start_epoch(self) -> None:
         """Forget the sums of the epoch before."""
-        self.step, self.windows, self.gradient_norm_sum, self.seconds = 0, 0, 0.0, 0.0
+        self.step, self.windows, self.skipped_steps = 0, 0, 0
+        self.gradient_norm_sum, self.seconds = 0.0, 0.0
         self.loss_sums = {}
 
 
@@ -41,23 +50,39 @@ class TrainState:
     """Everything that changes while a model trains."""
 
     model: nn.Module
+    """The plain module: validated, saved and loaded."""
+    replica: nn.Module
+    """The module that a training step calls: the same one, or its distributed wrapper."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     progress: Progress
+    team: Team
+
+    @classmethod
+    def fresh(cls, model: nn.Module, settings: TrainingSettings, precision: Precision, team: Team) -> Self:
+        """Adam with weight decay added to the gradient, as published; fused on CUDA."""
+        optimizer = torch.optim.Adam(
+            model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=precision.device.type == "cuda",
+        )
+        return cls(model, team.replica(model), optimizer, precision.gradient_scaler(), Progress(), team)
 
     def capture(self) -> dict[str, Any]:
-        """What ``restore`` needs beside the model's weights."""
+        """What ``restore`` needs beside the model's weights; called by all processes at the same step."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": random_states(),
+            "random": self.team.collect(random_states()),
             "progress": asdict(self.progress),
         }
 
-    def restore(self, captured: dict[str, Any]) -> Self:
+    def restore(self, captured: dict[str, Any]) -> None:
         """Go back to where ``capture`` was called; the weights are loaded already."""
         self.optimizer.load_state_dict(captured["optimizer"])
         self.scaler.load_state_dict(captured["scaler"])
         self.progress = Progress(**captured["progress"])
-        restore_random_states(captured["random"])
-        return self
+        # A team that grew has members without a state of their own; they keep their fresh seed.
+        if self.team.rank < len(captured["random"]):
+            restore_random_states(captured["random"][self.team.rank])

@@ -1,13 +1,14 @@
-"""One optimiser step: micro-batches forward and backward, clip, update."""
+"""One optimiser step: micro-batches forward and backward, the norm, clip, update."""
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model_core.data.windows import Window
+from model_core.data.windows import WindowSet
 from model_core.losses import LossParts
 from model_core.nn.bundles import Forecast
 from model_core.training.precision import Precision
@@ -18,18 +19,25 @@ Loss = Callable[[Forecast, Tensor], LossParts]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did; tensors stay on the device until somebody reads them."""
+    """What one step did, over the windows of all processes."""
 
-    loss_sums: dict[str, Tensor]
-    """Sum over the step's windows, by part of the loss; ``total`` is what was minimised."""
-    windows: int
-    gradient_norm: Tensor
+    losses: dict[str, float]
+    """Mean by part of the loss; ``total`` is what was minimised."""
+    gradient_norm: float
     """L2 norm before clipping."""
+    norms_by_part: dict[str, float]
+    """Gradient norm of each part of the model if the step was not taken, else empty."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether loss and gradient were finite, so that the weights moved."""
+        return not self.norms_by_part
 
 
 def optimizer_step(
     state: TrainState,
-    micro_batches: Sequence[Window],
+    windows: WindowSet,
+    micro_batches: Sequence[Tensor],
     loss: Loss,
     precision: Precision,
     clip_norm: float | None,
@@ -37,20 +45,48 @@ def optimizer_step(
     """Update the weights once with the mean loss over all windows of the micro-batches.
 
     Each micro-batch weighs as much as it has windows, so that a short last one does not count double and
-    the gradient is that of one large batch.
+    the gradient is that of one large batch. A loss or gradient that is not finite leaves the weights alone.
+
+    Args:
+        micro_batches: indices of windows; each process of the team takes its share of each.
+        clip_norm: largest L2 norm of the gradient; ``None`` does not clip.
     """
-    windows = sum(len(batch) for batch in micro_batches)
+    team, count = state.team, sum(map(len, micro_batches))
     sums: dict[str, Tensor] = {}
-    for batch in micro_batches:
-        with precision.autocast():
-            parts = loss(state.model(batch), batch.target)
-        share = len(batch) / windows
-        state.scaler.scale(parts.total * share).backward()  # type: ignore[no-untyped-call]
+    for number, chunk in enumerate(micro_batches, start=1):
+        share = team.share(chunk)
+        # All processes take part in every backward: one without a window borrows one with weight 0.
+        batch = windows.batch(share if len(share) else chunk[:1])
+        with nullcontext() if number == len(micro_batches) else team.accumulating(state.replica):
+            with precision.autocast():
+                forecast = state.replica(batch)
+            parts = loss(forecast, batch.target)
+            # DistributedDataParallel averages over the processes; the team's size turns that into a sum.
+            weighted = parts.total * (len(share) * team.size / count)
+            state.scaler.scale(weighted).backward()
         for name, value in {"total": parts.total, **parts.parts}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach() * len(batch)
+            sums[name] = sums.get(name, torch.zeros_like(value)).detach() + value.detach() * len(share)
+
     state.scaler.unscale_(state.optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm or math.inf)
-    state.scaler.step(state.optimizer)
+    weights = [weight for weight in state.model.parameters() if weight.grad is not None]
+    norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
+    means = team.total(torch.stack(list(sums.values())).float()) / count
+    # The step's only wait for the device.
+    *losses, gradient_norm = torch.cat([means, norm.reshape(1)]).tolist()
+    finite = all(map(math.isfinite, [*losses, gradient_norm]))
+    if finite:
+        if clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
+        state.scaler.step(state.optimizer)
+    norms = {} if finite else gradient_norms_by_part(state.model)
     state.scaler.update()
     state.optimizer.zero_grad(set_to_none=True)
-    return StepResult(sums, windows, norm.detach())
+    return StepResult(dict(zip(sums, losses, strict=True)), gradient_norm, norms)
+
+
+def gradient_norms_by_part(model: nn.Module) -> dict[str, float]:
+    """L2 norm of the gradient of each direct part of the model; ``(own)`` is what belongs to no part."""
+    parts = {name: list(part.parameters()) for name, part in model.named_children()}
+    parts["(own)"] = list(model.parameters(recurse=False))
+    gradients = {name: [w.grad for w in weights if w.grad is not None] for name, weights in parts.items()}
+    return {name: float(nn.utils.get_total_norm(found)) for name, found in gradients.items() if found}

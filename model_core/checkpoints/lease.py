@@ -1,0 +1,123 @@
+"""Who writes to a checkpoint URI: one run at a time, and a dead run does not block it for long.
+
+The owner's name stands in ``owner.json`` with a beat that it counts up. Another run that finds it watches
+whether the beat goes on, so that clocks need not agree: if it does, somebody is alive and the newcomer is
+refused; if it stands still for three periods, the owner is dead and the newcomer takes over.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from typing import Any
+
+from model_core.errors import CheckpointError, StoreError
+from model_core.store.base import Store
+
+log = logging.getLogger("pgat.checkpoints")
+OWNER = "owner.json"
+PERIOD_SECONDS = 10.0
+
+
+class Lease:
+    """The right to write below a store's root.
+
+    Args:
+        period_seconds: time between two beats.
+    """
+
+    def __init__(self, store: Store, period_seconds: float = PERIOD_SECONDS) -> None:
+        self._store = store
+        self._period = period_seconds
+        self._me = {"run": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
+        self._beat = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep_beating, name="checkpoint-lease", daemon=True)
+        self.lost_to: str | None = None
+        """The run that took the place over while this one went on."""
+
+    def claim(self) -> None:
+        """Become the owner, after waiting for a dead one's beat to stand still.
+
+        Raises:
+            CheckpointError: another run is alive at this place.
+            StoreError: the store cannot be reached.
+        """
+        owner = self._owner()
+        if owner is not None and not self._died_here(owner):
+            log.info("%s belongs to %s; looking whether it is alive", self._store.uri, _name(owner))
+            deadline = time.monotonic() + 3 * self._period
+            while time.monotonic() < deadline:
+                time.sleep(self._period / 2)
+                now = self._owner()
+                if now is None:
+                    break
+                if now != owner:
+                    raise CheckpointError(
+                        f"another run ({_name(now)}) is writing checkpoints to {self._store.uri}; "
+                        "wait for its end or choose another --checkpoint-uri"
+                    )
+        self._write()
+        self._thread.start()
+
+    def held(self) -> bool:
+        """Whether this run is still the owner; notes the run that took over.
+
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        owner = self._owner()
+        if owner is not None and owner["run"] != self._me["run"]:
+            self.lost_to = _name(owner)
+        return self.lost_to is None
+
+    def release(self) -> None:
+        """Leave the place to the next run at once."""
+        self._stop.set()
+        self._thread.join(timeout=self._period)
+        try:
+            if self.held():
+                self._store.delete(OWNER)
+        except StoreError as error:
+            log.warning("the next run on %s will wait %.0f s: %s", self._store.uri, 3 * self._period, error)
+
+    def _keep_beating(self) -> None:
+        while not self._stop.wait(self._period):
+            try:
+                if not self.held():
+                    return
+                self._write()
+            except StoreError as error:
+                log.debug("no sign of life could be left: %s", error)
+
+    def _write(self) -> None:
+        self._beat += 1
+        self._store.write(OWNER, json.dumps(self._me | {"beat": self._beat}).encode())
+
+    def _owner(self) -> dict[str, Any] | None:
+        if not self._store.exists(OWNER):
+            return None
+        try:
+            owner: dict[str, Any] = json.loads(self._store.read(OWNER))
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"{OWNER} in {self._store.uri} is no JSON; delete it") from error
+        return owner
+
+    def _died_here(self, owner: dict[str, Any]) -> bool:
+        """Whether the owner was a process of this machine that is gone: no need to wait."""
+        if owner["host"] != self._me["host"]:
+            return False
+        try:
+            os.kill(owner["process"], 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+def _name(owner: dict[str, Any]) -> str:
+    return f"process {owner['process']} on {owner['host']}"

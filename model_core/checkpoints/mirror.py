@@ -1,0 +1,293 @@
+"""Checkpoints in a store, copied there in the background while training goes on.
+
+    owner.json                          the run that writes here (``lease.py``)
+    blobs/<sha256>                      every file once, under the hash of its content
+    checkpoints/<epoch>-<step>.json     a complete checkpoint: its files and their hashes; written last
+
+A checkpoint whose record is there is complete, since its blobs were written before. A reader checks every
+hash and falls back to the record before. While a slow store is still busy with one checkpoint, newer ones
+replace each other in the waiting place: training never waits.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from model_core.artifacts import sha256_of
+from model_core.checkpoints.files import position
+from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
+from model_core.errors import CheckpointError, StoreError
+from model_core.store.base import Store
+from model_core.store.locate import open_store
+
+log = logging.getLogger("pgat.checkpoints")
+BLOBS, RECORDS = "blobs/", "checkpoints/"
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files as they were at one moment, in a folder of their own."""
+
+    folder: Path
+    epoch: int
+    step: int
+
+    @property
+    def record(self) -> str:
+        """Key under which the store lists it; sorts by age."""
+        return f"{RECORDS}{self.epoch:06d}-{self.step:08d}.json"
+
+
+class Mirror:
+    """Uploads snapshots of checkpoints from a thread of its own.
+
+    Args:
+        store: where to.
+        lease: of that store, already claimed; a lost one ends the uploads.
+        keep: complete checkpoints to keep there.
+        patience_seconds: how long the end of a run waits for what is not uploaded yet.
+        pause_seconds: wait after the first failed attempt; doubles up to a minute.
+
+    Use it as a context: leaving it closes the mirror.
+    """
+
+    def __init__(
+        self, store: Store, lease: Lease, keep: int, patience_seconds: float, pause_seconds: float = 1.0
+    ) -> None:
+        self._store, self._lease = store, lease
+        self._keep, self._patience, self._pause = max(keep, 1), patience_seconds, pause_seconds
+        self._uploaded: set[str] = set()
+        self._waiting: Snapshot | None = None
+        self._busy = False
+        self._deadline: float | None = None
+        self._summary: dict[str, object] | None = None
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="checkpoint-mirror", daemon=True)
+        self.checkpoints, self.failures = 0, 0
+        """Checkpoints that are complete in the store, and attempts that failed."""
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(self._patience)
+
+    def submit(self, source: Path, names: Sequence[str], epoch: int, step: int) -> None:
+        """Hand over the files and folders ``names`` of ``source`` as they are now."""
+        snapshot = Snapshot(Path(tempfile.mkdtemp(prefix=".mirror-", dir=source)), epoch, step)
+        for name in names:
+            for file in _files(source / name):
+                target = snapshot.folder / file.relative_to(source)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _freeze(file, target)
+        with self._news:
+            replaced, self._waiting = self._waiting, snapshot
+            self._news.notify_all()
+        if replaced is not None:
+            shutil.rmtree(replaced.folder)
+
+    def close(self, patience_seconds: float) -> dict[str, object]:
+        """Wait for what is not uploaded yet, release the place, and say how it went; the first call counts."""
+        if self._summary is not None:
+            return self._summary
+        with self._news:
+            self._deadline = time.monotonic() + patience_seconds
+            self._news.notify_all()
+        self._thread.join(patience_seconds)
+        done = not self._thread.is_alive() and self._waiting is None and not self._busy
+        if not done:
+            log.error("the newest checkpoint is not in %s; it is in the local folder only", self._store.uri)
+        self._lease.release()
+        self._summary = {
+            "uri": self._store.uri,
+            "newest_is_complete": done,
+            "checkpoints": self.checkpoints,
+            "failed_attempts": self.failures,
+        }
+        return self._summary
+
+    def _work(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._waiting is not None or self._deadline is not None)
+                if self._waiting is None:
+                    return
+                snapshot, self._waiting, self._busy = self._waiting, None, True
+            delivered = self._deliver(snapshot)
+            shutil.rmtree(snapshot.folder, ignore_errors=True)
+            with self._news:
+                self._busy = not delivered and self._waiting is None
+            if self._lease.lost_to is not None or (self._expired() and not delivered):
+                return
+
+    def _deliver(self, snapshot: Snapshot) -> bool:
+        """Try until it is there, a newer one waits, the place is lost, or patience ends."""
+        pause = self._pause
+        while True:
+            try:
+                if not self._lease.held():
+                    log.error(
+                        "%s took over %s; this run goes on without a mirror",
+                        self._lease.lost_to,
+                        self._store.uri,
+                    )
+                    return False
+                self._upload(snapshot)
+                self._prune()
+            except (StoreError, OSError, ValueError, KeyError) as error:
+                self.failures += 1
+                log.warning("a checkpoint could not be mirrored yet (attempt %d): %s", self.failures, error)
+            else:
+                self.checkpoints += 1
+                return True
+            was_open = self._deadline is None
+            with self._news:
+                self._news.wait_for(partial(self._should_wake, was_open), timeout=pause)
+            if self._waiting is not None or self._expired():
+                return False
+            # Near the run's end a long pause would waste the time that is left.
+            pause = self._pause if self._ends_soon(was_open) else min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _should_wake(self, was_open: bool) -> bool:
+        return self._waiting is not None or self._ends_soon(was_open)
+
+    def _ends_soon(self, was_open: bool) -> bool:
+        return was_open and self._deadline is not None
+
+    def _expired(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _upload(self, snapshot: Snapshot) -> None:
+        files: dict[str, dict[str, Any]] = {}
+        for file in _files(snapshot.folder):
+            digest = sha256_of(file)
+            if digest not in self._uploaded:
+                self._store.upload(BLOBS + digest, file)
+                self._uploaded.add(digest)
+            files[file.relative_to(snapshot.folder).as_posix()] = {
+                "sha256": digest,
+                "size": file.stat().st_size,
+            }
+        record = {"schema_version": 1, "epoch": snapshot.epoch, "step": snapshot.step, "files": files}
+        self._store.write(snapshot.record, json.dumps(record, indent=2, sort_keys=True).encode())
+
+    def _prune(self) -> None:
+        """Remove the oldest records, then the blobs that no record names."""
+        records = sorted(self._store.keys(RECORDS))
+        for old in records[: -self._keep]:
+            self._store.delete(old)
+        named = {
+            file["sha256"]
+            for key in records[-self._keep :]
+            for file in json.loads(self._store.read(key))["files"].values()
+        }
+        for key in list(self._store.keys(BLOBS)):
+            if key.removeprefix(BLOBS) not in named:
+                self._store.delete(key)
+        self._uploaded &= named
+
+
+def newest_position(store: Store) -> tuple[int, int] | None:
+    """Epoch and step of the newest record in the store.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    keys = sorted(store.keys(RECORDS))
+    if not keys:
+        return None
+    epoch, step = keys[-1].removeprefix(RECORDS).removesuffix(".json").split("-")
+    return int(epoch), int(step)
+
+
+def fetch_newest(store: Store, folder: Path) -> bool:
+    """Replace what stands in ``folder`` by the newest checkpoint of the store that is whole.
+
+    Returns:
+        False if the store holds none.
+
+    Raises:
+        StoreError: the store cannot be reached.
+        CheckpointError: it holds checkpoints, but none of them is whole.
+    """
+    keys = sorted(store.keys(RECORDS), reverse=True)
+    for key in keys:
+        try:
+            _fetch(store, key, folder)
+        except (StoreError, ValueError, KeyError) as error:
+            log.warning("%s in %s is damaged (%s); trying the one before", key, store.uri, error)
+        else:
+            log.info("fetched %s from %s", key, store.uri)
+            return True
+    if keys:
+        raise CheckpointError(
+            f"none of the {len(keys)} checkpoints in {store.uri} can be read; "
+            "mend the store, or choose another --checkpoint-uri to start anew"
+        )
+    return False
+
+
+def open_mirror(
+    uri: str, folder: Path, keep: int, patience_seconds: float, lease_period_seconds: float = PERIOD_SECONDS
+) -> Mirror:
+    """Claim the place ``uri``, fetch its newest checkpoint if ``folder`` has no newer one, and mirror from now on.
+
+    Raises:
+        StoreError: the store cannot be reached; nothing has been trained yet, so nothing is lost.
+        CheckpointError: another run is alive there, or none of its checkpoints is whole.
+    """
+    store = open_store(uri)
+    lease = Lease(store, lease_period_seconds)
+    lease.claim()
+    remote, local = newest_position(store), position(folder / "last")
+    if remote is not None and (local is None or remote > local):
+        fetch_newest(store, folder)
+    return Mirror(store, lease, keep, patience_seconds)
+
+
+def _fetch(store: Store, key: str, folder: Path) -> None:
+    files = json.loads(store.read(key))["files"]
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
+        for name, record in files.items():
+            file = Path(scratch) / name
+            if not file.resolve().is_relative_to(Path(scratch).resolve()):
+                raise ValueError(f"{name} leads out of the folder")
+            store.download(BLOBS + record["sha256"], file)
+            if sha256_of(file) != record["sha256"]:
+                raise ValueError(f"{name} was changed after it was written")
+        for path in sorted(Path(scratch).iterdir()):
+            target = folder / path.name
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            path.rename(target)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path] if path.is_file() else []
+
+
+def _freeze(file: Path, target: Path) -> None:
+    """Keep a file's content: a link for checkpoints, which are only ever replaced; a copy for logs, which grow."""
+    if file.suffix in {".jsonl", ".log"}:
+        shutil.copyfile(file, target)
+        return
+    try:
+        os.link(file, target)
+    except OSError:
+        # Some file systems have no hard links.
+        shutil.copyfile(file, target)

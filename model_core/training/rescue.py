@@ -1,0 +1,85 @@
+"""What training does when a step goes wrong: too little memory, or numbers that are not finite."""
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model_core.artifacts import write_json
+from model_core.data.windows import WindowSet
+from model_core.errors import TrainingError
+from model_core.training.distributed import Team
+from model_core.training.memory import MemoryLog
+from model_core.training.state import TrainState
+from model_core.training.step import StepResult
+
+log = logging.getLogger("pgat.train")
+
+
+def step_within_memory(
+    attempt: Callable[[], StepResult], state: TrainState, memory: MemoryLog, batch_size: int
+) -> StepResult:
+    """Take a step; if the memory is not enough, cut batches in half once and take it again.
+
+    The halves are accumulated, so that the step stays the mean over the same windows.
+
+    Raises:
+        TrainingError: the memory is not enough for half a batch either, or others wait for this process.
+    """
+    try:
+        return attempt()
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        memory.out_of_memory(str(error))
+        if state.progress.micro_batches > 1 or batch_size == 1 or state.team.size > 1:
+            raise TrainingError(
+                f"not enough memory for a batch ({_first_line(error)}); set a smaller training.batch_size with more "
+                "training.gradient_accumulation_steps, or model.gradient_checkpointing: true"
+            ) from error
+    # Only here, after the except block, are the failed step's tensors free.
+    state.optimizer.zero_grad(set_to_none=True)
+    torch.cuda.empty_cache()
+    state.progress.micro_batches = 2
+    log.warning(
+        "not enough memory for batches of %d: from now on two halves, gradients accumulated", batch_size
+    )
+    return attempt()
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether the CUDA or the CPU allocator gave up; the latter says so in words only."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def dump_nonfinite(
+    path: Path, windows: WindowSet, indices: Tensor, result: StepResult, where: str, team: Team
+) -> str:
+    """Write the windows, losses and gradient norms of a bad step; returns its range of dates in words."""
+    days = windows.batch(indices).dates.cpu().numpy().astype("datetime64[D]")
+    dates = f"windows of {np.min(days)} … {np.max(days)}"
+    if team.leads:
+        write_json(
+            path,
+            {
+                "where": where,
+                "windows": indices.tolist(),
+                "anchor_dates": [str(day) for day in days[:, 0]],
+                "losses": {name: _json(value) for name, value in result.losses.items()},
+                "gradient_norm": _json(result.gradient_norm),
+                "gradient_norms_by_part": {name: _json(norm) for name, norm in result.norms_by_part.items()},
+            },
+        )
+    return dates
+
+
+def _json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).splitlines()[0]
