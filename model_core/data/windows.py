@@ -83,7 +83,8 @@ class WindowSet:
         self.window = dataset.window
         self.device = device
         self.anchor_rows = torch.as_tensor(anchor_rows, device=device)
-        self._log_prices = torch.as_tensor(waves[:, : len(TARGETS)], device=device)
+        # Contiguous, so that a batch of it is gathered in one sweep.
+        self._log_prices = torch.as_tensor(np.ascontiguousarray(waves[:, : len(TARGETS)]), device=device)
         self._scale = torch.as_tensor(scale, device=device)
         self._days = torch.as_tensor(dates.astype("datetime64[D]").astype(np.int64), device=device)
         self._first_row = torch.arange(1 - steps, 1, device=device)
@@ -130,6 +131,7 @@ class WindowSet:
 
 
 def _views(table: Tensor, steps: int) -> Tensor:
-    """[rows − steps + 1, steps, columns] overlapping views of a contiguous [rows, columns] table."""
+    """[rows − steps + 1, steps, columns] overlapping views of a [rows, columns] table."""
     rows, columns = table.shape
-    return table.as_strided((rows - steps + 1, steps, columns), (columns, columns, 1))
+    along_rows, along_columns = table.stride()
+    return table.as_strided((rows - steps + 1, steps, columns), (along_rows, along_rows, along_columns))

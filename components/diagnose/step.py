@@ -1,0 +1,108 @@
+"""Step 4: how the best checkpoint behaves on disturbed inputs, and whether its invariants hold."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
+from model_core.checkpoints.files import load_model
+from model_core.checkpoints.manager import BEST
+from model_core.config.model import ModelSettings
+from model_core.config.run import DiagnosticsSettings
+from model_core.data.dataset import MarketDataset
+from model_core.diagnostics.findings import attack_findings, scenario_findings, subject_of
+from model_core.diagnostics.invariants import Invariant, check_invariants
+from model_core.errors import InvariantError
+from model_core.training.precision import resolve_device
+
+log = logging.getLogger("pgat.diagnose")
+
+
+def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSettings) -> dict[str, float]:
+    """Disturb the inputs of all test windows and write what happens to the forecasts.
+
+    Args:
+        dataset: output folder of ``prepare_data``.
+        model: output folder of ``train``.
+        findings: output folder: ``findings.json``, ``findings.parquet``.
+        settings: the ``diagnostics`` section.
+
+    Returns:
+        The degradation ratio of each published scenario, and the number of fragile ones.
+
+    Raises:
+        ArtifactError, CheckpointError: an input is missing or damaged.
+        InvariantError: a property that must always hold does not; the findings are written all the same.
+    """
+    prepared = MarketDataset.open(dataset)
+    open_artifact(model, producer="train")
+    device = resolve_device(settings.device)
+    loaded = load_model(model / BEST, device)
+    with staged_folder(findings) as folder:
+        invariants = check_invariants(
+            loaded.model, prepared, device, sees_future_sky=_sees_future_sky(loaded.settings)
+        )
+        subject = subject_of(loaded.model, prepared, device, settings)
+        rows = scenario_findings(subject, settings)
+        if settings.attacks:
+            rows += attack_findings(subject, settings)
+        write_json(
+            folder / "findings.json",
+            {
+                "schema_version": 1,
+                "windows": len(subject.clean),
+                "confidence": settings.confidence,
+                "checkpoint": {name: loaded.info[name] for name in ("epoch", "validation_loss")},
+                "scenarios": rows,
+                "invariants": [asdict(invariant) for invariant in invariants],
+            },
+        )
+        pq.write_table(_table(rows), folder / "findings.parquet")
+        write_manifest(
+            folder,
+            producer="diagnose",
+            settings={"diagnostics": settings.model_dump(mode="json")},
+            seed=settings.seed,
+            inputs={"dataset": dataset, "model": model},
+        )
+    for row in rows:
+        log.info(
+            "%-24s error × %.2f (random walk × %.2f)%s",
+            row["name"],
+            row["degradation"]["ratio"],
+            row["walk_degradation"]["ratio"],
+            "  fragile" if row["fragile"] else "",
+        )
+    _refuse_broken(invariants)
+    published = {row["name"]: row["degradation"]["ratio"] for row in rows if row["group"] == "published"}
+    return published | {"fragile_scenarios": float(sum(row["fragile"] for row in rows))}
+
+
+def _sees_future_sky(settings: ModelSettings) -> bool:
+    celestial = settings.kind == "celestial_enhanced_pgat"
+    return celestial and settings.use_celestial_graph and settings.use_future_sky
+
+
+def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:
+    broken = [f"{i.name} ({i.detail})" for i in invariants if not i.passed]
+    if broken:
+        raise InvariantError(f"the model broke {len(broken)} invariant(s): {'; '.join(broken)}")
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    """One flat row per scenario."""
+    return pa.Table.from_pylist(
+        [
+            {"name": row["name"], "title": row["title"], "group": row["group"], "windows": row["windows"]}
+            | {f"clean_{name}": value for name, value in row["clean"].items()}
+            | {f"perturbed_{name}": value for name, value in row["perturbed"].items()}
+            | {f"degradation_{name}": value for name, value in row["degradation"].items()}
+            | {f"walk_degradation_{name}": value for name, value in row["walk_degradation"].items()}
+            | {"excess": row["excess"], "fragile": row["fragile"]}
+            for row in rows
+        ]
+    )
