@@ -16,7 +16,7 @@ from model_core.axes import TARGETS
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
-from model_core.nn.bundles import Edges, Explanation, Forecast
+from model_core.nn.bundles import Explanation, Forecast
 from model_core.nn.embedding import sinusoids
 from model_core.nn.graph.gated import GatedGraphCombiner
 from model_core.nn.heads.forecast import StructuredWalkBaseline
@@ -158,19 +158,16 @@ class EnhancedPGAT(nn.Module):
         context = self.context(nodes.targets.flatten(1))
         graphs: list[PathGraph] = [proposal(nodes) for proposal in self.proposals.values()]
         memory = self.memory(tokens[:, :FIRST_WAVE].transpose(1, 2).flatten(2))
-        first = Edges(torch.stack([graph.into_transition for graph in graphs], -1).unsqueeze(1), self.names)
-        second = Edges(torch.stack([graph.into_target for graph in graphs], -1).unsqueeze(1), self.names)
+        first = torch.stack([graph.into_transition for graph in graphs], dim=-1).unsqueeze(1)
+        second = torch.stack([graph.into_target for graph in graphs], dim=-1).unsqueeze(1)
+        gates = [self.into_transition.gates(first, context), self.into_target.gates(second, context)]
         return WaveGraph(
             nodes=nodes,
             graph=PathGraph(
-                into_transition=self.into_transition(first, memory, context).squeeze(1),
-                into_target=self.into_target(second, memory, context).squeeze(1),
+                into_transition=self.into_transition.mix(first, context).squeeze(1),
+                into_target=self.into_target.mix(second, context).squeeze(1),
             ),
-            gates=(
-                self.into_transition.gates(first.values, context)
-                + self.into_target.gates(second.values, context)
-            ).mean(1)
-            / 2,
+            gates=torch.cat(gates, dim=1).mean(1),
             memory=memory,
             context=context,
         )

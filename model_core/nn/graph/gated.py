@@ -15,8 +15,7 @@ class GatedGraphCombiner(nn.Module):
     """A = softmax_j(Σ_g gain_g · gate_g · A_g), gate = 2σ(network(statistics of A_g, context)).
 
     The network is shared by the graphs and sees each one through its statistics; ``gain`` (learned) sets
-    how sharp a graph may make a row. Works for any graph of receivers i and senders j, at the cost of G gates a
-    time step.
+    how sharp a graph may make a row. An edge alone decides nothing: G gates a time step are all there is.
     """
 
     def __init__(self, sources: int, width: int, settings: CombinerSettings) -> None:
@@ -29,9 +28,15 @@ class GatedGraphCombiner(nn.Module):
 
     def forward(
         self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
+    ) -> Float[Tensor, "B S N N"]:
+        return self.mix(edges.values, context)
+
+    def mix(
+        self, values: Float[Tensor, "B S I J G"], context: Float[Tensor, "B D"]
     ) -> Float[Tensor, "B S I J"]:
-        gates = self.gates(edges.values, context)
-        return torch.softmax((edges.values * (self.gain * gates)[:, :, None, None, :]).sum(-1), dim=-1)
+        """One graph from G graphs of any receivers i and senders j; rows sum to 1."""
+        weights = self.gain * self.gates(values, context)
+        return torch.softmax((values * weights[:, :, None, None, :]).sum(-1), dim=-1)
 
     def gates(
         self, values: Float[Tensor, "B S I J G"], context: Float[Tensor, "B D"]

@@ -57,7 +57,9 @@ class MixtureDensityDecoder(nn.Module):
             + bounded(stretch)
         )
         logits = self.weights(pooled).float().expand(-1, decoded.shape[1], -1)
-        return mixture_forecast(logits, corrected_candle(baseline.walk.unsqueeze(2), correction), log_scale)
+        return mixture_forecast(
+            logits, corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction), log_scale
+        )
 
 
 def mixture_forecast(

@@ -56,5 +56,5 @@ class SequentialMixtureDensityDecoder(nn.Module):
         close = variance[..., CLOSE:]
         before = close.cumsum(1) - close
         log_scale = 0.5 * (before + first_day_share(decoded.device) * variance).log()
-        candles = corrected_candle(baseline.walk.unsqueeze(2), correction)
+        candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
         return mixture_forecast(self.weights(states).float(), candles, log_scale)

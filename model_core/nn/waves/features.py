@@ -12,7 +12,7 @@ SHORTEST_PERIOD, LONGEST_PERIOD = 4.0, 256.0
 
 
 class FourierPhases(nn.Module):
-    """Σ_t (x_t − x̄) e^{2πi t / period} for a few periods, as cosines and sines of length 1 per wave.
+    """Σ_t (x_t − x̄) e^{2πi t / period}: Q cosines and sines per wave, half of each, together of length 1.
 
     t is the age in days, so a phase is that at the anchor. A constant wave has only zeros.
     """
@@ -24,7 +24,7 @@ class FourierPhases(nn.Module):
         periods = torch.logspace(math.log10(SHORTEST_PERIOD), math.log10(LONGEST_PERIOD), frequencies)
         self.register_buffer("rates", 2 * math.pi / periods, persistent=False)
 
-    def forward(self, waves: Float[Tensor, "B S W"]) -> Float[Tensor, "B W 2F"]:
+    def forward(self, waves: Float[Tensor, "B S W"]) -> Float[Tensor, "B W Q"]:
         waves = waves.float()
         age = torch.arange(waves.shape[1] - 1, -1, -1, device=waves.device, dtype=waves.dtype)
         angle = age[:, None] * self.rates

@@ -17,8 +17,8 @@ class WaveFeatures:
 
     waves: Float[Tensor, "B V d"]
     targets: Float[Tensor, "B T d"]
-    wave_phases: Float[Tensor, "B V 2F"]
-    target_phases: Float[Tensor, "B T 2F"]
+    wave_phases: Float[Tensor, "B V Q"]
+    target_phases: Float[Tensor, "B T Q"]
     influence: Float[Tensor, "B V T G"]
 
 
