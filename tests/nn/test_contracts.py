@@ -17,7 +17,10 @@ from model_core.config.model import (
     CombinerSettings,
     DataDrivenLearnerSettings,
     EncodingSettings,
+    HierarchicalMapperSettings,
+    MixtureSettings,
     ModelSettings,
+    StochasticLearnerSettings,
     TraditionalLearnerSettings,
 )
 from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention
@@ -26,6 +29,7 @@ from model_core.nn.bundles import Baseline, BodyStates, Edges
 from model_core.nn.celestial.aspects import AspectEdges
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader
 from model_core.nn.celestial.processor import PhaseAwareCelestialProcessor, UngroupedProcessor
+from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction, TargetNodes, TargetReader
 from model_core.nn.decoder_layer import DecoderLayer
 from model_core.nn.embedding import CalendarQueries, DataEmbedding, KnownFutureQueries
@@ -34,11 +38,20 @@ from model_core.nn.graph.batched import CelestialGraphCombiner
 from model_core.nn.graph.data_driven import DataDrivenLearner
 from model_core.nn.graph.dynamic import DynamicAdjacency
 from model_core.nn.graph.edges import EdgeSources
+from model_core.nn.graph.gated import GatedGraphCombiner
+from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.graph.stochastic import StochasticGraphLearner
 from model_core.nn.graph.traditional import TraditionalLearner
+from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
+from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
+from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding
+from model_core.nn.waves.messages import PathMessages
+from model_core.nn.waves.patches import LatentReader, PatchEmbedding
+from model_core.nn.waves.proposals import PathGraph
 from tests.nn.kit import SMALL, make_inputs, make_window, map_tensors, scalar_of, tensors_of
 
 D, d, N, T, C, H = 52, 4, 13, 4, 8, 2
@@ -69,6 +82,11 @@ def bodies(batch: int, steps: int) -> BodyStates:
 
 def edges(batch: int, steps: int) -> Edges:
     return Edges(torch.rand(batch, steps, N, N, 3), ("one", "two", "three"))
+
+
+def path_graph(batch: int, waves: int) -> PathGraph:
+    into_transition = torch.softmax(torch.randn(batch, 6, waves), dim=-1)
+    return PathGraph(into_transition, torch.softmax(torch.randn(batch, T, 6), dim=-1))
 
 
 def baseline(batch: int, steps: int) -> Baseline:
@@ -197,6 +215,41 @@ PARTS: dict[str, Part] = {
         lambda: DecoderLayer(D, d, H, 32, 0.0, causal=False),
         lambda b, s: (numbers(b, s, D), numbers(b, s, D), numbers(b, N, d), s),
     ),
+    "CelestialWaveAggregator": Part(
+        lambda: CelestialWaveAggregator(INPUTS, C), lambda b, s: (sky(b, s),), causal=True
+    ),
+    "StochasticGraphLearner": Part(
+        lambda: StochasticGraphLearner(D, StochasticLearnerSettings(rank=4)),
+        lambda b, s: (numbers(b, s, D), numbers(b, s, N, d)),
+    ),
+    "SequentialCelestialGraphCombiner": Part(
+        lambda: SequentialCelestialGraphCombiner(3, D, 2, COMBINER),
+        lambda b, s: (edges(b, s), numbers(b, s, D), numbers(b, D)),
+    ),
+    "GatedGraphCombiner": Part(
+        lambda: GatedGraphCombiner(3, D, COMBINER),
+        lambda b, s: (edges(b, s), numbers(b, s, D), numbers(b, D)),
+    ),
+    "HierarchicalTemporalSpatialMapper": Part(
+        lambda: HierarchicalTemporalSpatialMapper(D, HierarchicalMapperSettings()),
+        lambda b, s: (numbers(b, s, N, d),),
+        body_axis=(0, 2),
+    ),
+    "PatchEmbedding": Part(lambda: PatchEmbedding(9, d, (4, 8)), lambda b, s: (numbers(b, s, 9),)),
+    "LatentReader": Part(lambda: LatentReader(d, 3), lambda b, s: (numbers(b, 9, s, d),)),
+    "PathMessages": Part(
+        lambda: PathMessages(d, 8, 0.0),
+        lambda b, s: (numbers(b, s, d), numbers(b, 6, d), numbers(b, T, d), path_graph(b, s)),
+        adjacency=3,
+    ),
+    "MixtureDensityDecoder": Part(
+        lambda: MixtureDensityDecoder(D, MixtureSettings()), lambda b, s: (numbers(b, s, D), baseline(b, s))
+    ),
+    "SequentialMixtureDensityDecoder": Part(
+        lambda: SequentialMixtureDensityDecoder(D, MixtureSettings()),
+        lambda b, s: (numbers(b, s, D), baseline(b, s)),
+        causal=True,
+    ),
     "PointHead": Part(lambda: PointHead(D), lambda b, s: (numbers(b, s, D), baseline(b, s)), causal=True),
 }
 
@@ -218,6 +271,15 @@ MODELS: dict[str, dict[str, Any]] = {
     "without known-future sky": {"use_future_sky": False},
     "one layer each": {"e_layers": 1, "d_layers": 1, "celestial_fusion_layers": 1},
     "checkpointed": {"gradient_checkpointing": True},
+    "aggregated waves": {"celestial_processor": {"kind": "aggregate"}},
+    "stochastic graph": {"use_stochastic_learner": True},
+    "sequential combiner": {"combiner": {"kind": "sequential"}},
+    "gated combiner": {"combiner": {"kind": "gated"}},
+    "hierarchical mapping": {"use_hierarchical_mapping": True},
+    "mixture head": {"use_mixture_decoder": True},
+    "sequential mixture head": {"use_mixture_decoder": True, "mixture": {"kind": "sequential_mixture"}},
+    "base model": {"kind": "enhanced_pgat"},
+    "base model without known-future sky": {"kind": "enhanced_pgat", "use_future_sky": False},
 }
 
 
@@ -243,7 +305,8 @@ def awake(module: nn.Module) -> nn.Module:
 
 
 def only(index: int, value: Any) -> Any:
-    return map_tensors(lambda tensor: tensor[index : index + 1], value)
+    """Sample ``index`` of a batch; penalties, which are means over the batch, count as 0."""
+    return map_tensors(lambda t: t[index : index + 1] if t.dim() else torch.zeros_like(t), value)
 
 
 def assert_same(left: Any, right: Any, tolerance: float = 5e-5) -> None:
@@ -261,7 +324,7 @@ def differs(left: Any, right: Any) -> bool:
 
 def test_a_sample_does_not_depend_on_its_batch_mates(part: Part) -> None:
     module, inputs = awake(part.build()).eval(), part.inputs(3, 16)
-    assert_same(only(1, module(*inputs)), module(*only(1, inputs)))
+    assert_same(only(1, module(*inputs)), only(0, module(*only(1, inputs))))
 
 
 def test_every_parameter_receives_a_gradient(part: Part) -> None:
@@ -323,7 +386,7 @@ def test_another_graph_gives_another_result(name: str) -> None:
     module, inputs = awake(part.build()).eval(), list(part.inputs(2, 16))
     before = module(*inputs)
     assert part.adjacency is not None
-    inputs[part.adjacency] = inputs[part.adjacency].flip(-1)
+    inputs[part.adjacency] = map_tensors(lambda tensor: tensor.flip(-1), inputs[part.adjacency])
     assert differs(before, module(*inputs))
 
 
