@@ -30,25 +30,23 @@ def step_within_memory(
     Raises:
         TrainingError: the memory is not enough for half a batch either, or others wait for this process.
     """
-    try:
-        return attempt()
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        memory.out_of_memory(str(error))
-        if state.progress.micro_batches > 1 or batch_size == 1 or state.team.size > 1:
-            raise TrainingError(
-                f"not enough memory for a batch ({_first_line(error)}); set a smaller training.batch_size with more "
-                "training.gradient_accumulation_steps, or model.gradient_checkpointing: true"
-            ) from error
-    # Only here, after the except block, are the failed step's tensors free.
-    state.optimizer.zero_grad(set_to_none=True)
-    torch.cuda.empty_cache()
-    state.progress.micro_batches = 2
-    log.warning(
-        "not enough memory for batches of %d: from now on two halves, gradients accumulated", batch_size
-    )
-    return attempt()
+    while True:
+        try:
+            return attempt()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            memory.out_of_memory(str(error))
+            if state.progress.micro_batches > 1 or batch_size == 1 or state.team.size > 1:
+                raise TrainingError(
+                    f"not enough memory for a batch ({_first_line(error)}); set a smaller training.batch_size with "
+                    "more training.gradient_accumulation_steps, or model.gradient_checkpointing: true"
+                ) from error
+        # Only here, after the except block, are the failed step's tensors free.
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        state.progress.micro_batches = 2
+        log.warning("not enough memory for batches of %d: from now on two halves, accumulated", batch_size)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

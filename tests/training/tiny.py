@@ -1,7 +1,9 @@
 """A market of random numbers and a model of one layer, small enough to train in milliseconds."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,3 +112,8 @@ def train_tiny(
             **more,  # type: ignore[arg-type]
         )
     return Trained(model, result)
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file with one JSON object a line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,97 @@
+"""A checkpoint is whole or not there at all, and nothing in it is code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model_core.artifacts import sha256_of, write_json
+from model_core.checkpoints.files import (
+    SEAL,
+    TRAINING,
+    WEIGHTS,
+    export_checkpoint,
+    load_training,
+    load_weights,
+    recover,
+    save_checkpoint,
+    verify_checkpoint,
+)
+from model_core.config.model import ModelSettings
+from model_core.data.inputs import ModelInputs
+from model_core.errors import CheckpointError
+from tests.training.tiny import TinyModel, tiny_dataset
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    save(tmp_path / "last", TinyModel())
+    return tmp_path / "last"
+
+
+def save(folder: Path, model: TinyModel) -> None:
+    save_checkpoint(
+        folder,
+        model,
+        settings=ModelSettings(),
+        inputs=ModelInputs.from_dataset(tiny_dataset()),
+        info={"epoch": 1, "step": 0},
+        training={"moments": torch.ones(3)},
+    )
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, TRAINING, "settings.json"])
+def test_one_flipped_bit_in_any_file_is_noticed(checkpoint: Path, name: str) -> None:
+    content = bytearray((checkpoint / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (checkpoint / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name} is damaged"):
+        verify_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, TRAINING, SEAL])
+def test_a_missing_file_is_noticed(checkpoint: Path, name: str) -> None:
+    (checkpoint / name).unlink()
+    with pytest.raises(CheckpointError, match="choose another"):
+        verify_checkpoint(checkpoint)
+
+
+class Foreign:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('foreign code ran')",)
+
+
+def test_foreign_code_in_a_sealed_checkpoint_is_refused_and_never_runs(checkpoint: Path) -> None:
+    file = checkpoint / TRAINING
+    torch.save({"moments": Foreign()}, file)
+    write_json(
+        checkpoint / SEAL, {"files": {TRAINING: {"sha256": sha256_of(file), "size": file.stat().st_size}}}
+    )
+    verify_checkpoint(checkpoint)
+    with pytest.raises(CheckpointError, match="more than tensors and plain values"):
+        load_training(checkpoint)
+
+
+def test_weights_of_another_model_are_a_sentence(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError, match="do not fit the model"):
+        load_weights(checkpoint, torch.nn.Linear(2, 2))
+
+
+def test_a_checkpoint_that_was_being_replaced_is_found_again(checkpoint: Path) -> None:
+    checkpoint.rename(checkpoint.with_name(".last.old"))
+    (checkpoint.parent / ".last-halfway").mkdir()
+    recover(checkpoint)
+    verify_checkpoint(checkpoint)
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["last"]
+
+
+def test_an_export_holds_what_a_reader_needs_and_not_the_optimiser(checkpoint: Path, tmp_path: Path) -> None:
+    export_checkpoint(checkpoint, tmp_path / "best")
+    verify_checkpoint(tmp_path / "best")
+    assert {path.name for path in (tmp_path / "best").iterdir()} == {WEIGHTS, "settings.json", SEAL}
+
+
+def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+        save(tmp_path / "file" / "last", TinyModel())

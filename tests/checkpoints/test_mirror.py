@@ -1,0 +1,206 @@
+"""Checkpoints in a store: complete or not listed, never in training's way, one run at a time."""
+
+import json
+import logging
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from model_core.checkpoints.lease import OWNER, Lease
+from model_core.checkpoints.mirror import BLOBS, RECORDS, Mirror, fetch_newest, newest_position, open_mirror
+from model_core.errors import CheckpointError, StoreError
+from model_core.store.local import LocalStore
+from tests.training.processes import attempt
+from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
+from tests.training.tiny import SETTINGS, train_tiny
+
+PERIOD = 0.1
+
+
+class Unreliable(LocalStore):
+    """A local folder that fails or waits before it writes, as long as it is told to."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.failures = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def upload(self, key: str, file: Path) -> None:
+        self.gate.wait(10)
+        if self.failures > 0:
+            self.failures -= 1
+            raise StoreError("cannot write: 503 SlowDown")
+        super().upload(key, file)
+
+
+def mirror_of(store: LocalStore, keep: int = 3) -> Mirror:
+    lease = Lease(store, PERIOD)
+    lease.claim()
+    return Mirror(store, lease, keep, patience_seconds=5.0, pause_seconds=0.01)
+
+
+def checkpoint(folder: Path, text: str) -> Path:
+    (folder / "last").mkdir(parents=True, exist_ok=True)
+    # Replaced, never written in place, as real checkpoints are.
+    (folder / "last" / "weights").unlink(missing_ok=True)
+    (folder / "last" / "weights").write_text(text)
+    return folder
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def fetched(store: LocalStore, folder: Path) -> str:
+    folder.mkdir()
+    fetch_newest(store, folder)
+    return (folder / "last" / "weights").read_text()
+
+
+def test_the_newest_complete_checkpoint_comes_back_on_another_machine(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    with mirror_of(store) as mirror:
+        for epoch in range(1, 4):
+            mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
+            wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
+    # A process killed while it uploads leaves blobs, and no record.
+    store.write(f"{BLOBS}half", b"half a file")
+    assert newest_position(store) == (3, 0)
+    assert fetched(store, tmp_path / "there") == "epoch 3"
+
+
+def test_a_damaged_blob_falls_back_to_the_checkpoint_before(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    with mirror_of(store) as mirror:
+        for epoch in (1, 2):
+            mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
+            wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
+    newest = json.loads(store.read(sorted(store.keys(RECORDS))[-1]))
+    store.write(BLOBS + newest["files"]["last/weights"]["sha256"], b"rubbish")
+    assert fetched(store, tmp_path / "there") == "epoch 1"
+
+
+def test_a_store_whose_checkpoints_are_all_damaged_does_not_start_training_anew(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.write(f"{RECORDS}000001-00000000.json", b"{")
+    with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
+        fetch_newest(store, tmp_path)
+
+
+def test_pruning_keeps_the_newest_records_and_only_their_blobs(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    with mirror_of(store, keep=2) as mirror:
+        for epoch in range(1, 6):
+            mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
+            wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
+    assert list(store.keys(RECORDS)) == [f"{RECORDS}{epoch:06d}-00000000.json" for epoch in (4, 5)]
+    assert len(list(store.keys(BLOBS))) == 2
+
+
+def test_a_store_that_refuses_is_tried_again_and_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Unreliable(tmp_path / "store")
+    store.failures = 4
+    with mirror_of(store) as mirror:
+        mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
+        summary = mirror.close(5.0)
+    assert summary["failed_attempts"] == 4
+    assert summary["newest_is_complete"] is True
+    assert "could not be mirrored yet (attempt 4)" in caplog.text
+    assert fetched(store, tmp_path / "there") == "epoch 1"
+
+
+def test_a_store_that_stays_down_never_kills_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Unreliable(tmp_path / "store")
+    store.failures = 10**9
+    mirror = mirror_of(store)
+    result = train_tiny(tmp_path / "run", mirror=mirror).result
+    summary = mirror.close(0.1)
+    assert result.stopped_because == "all epochs done"
+    assert summary["newest_is_complete"] is False
+    assert "is in the local folder only" in caplog.text
+
+
+def test_training_does_not_wait_for_a_store_that_hangs_and_the_newest_checkpoint_wins(tmp_path: Path) -> None:
+    store = Unreliable(tmp_path / "store")
+    store.gate.clear()
+    mirror = mirror_of(store)
+    train_tiny(
+        tmp_path / "run", SETTINGS.model_copy(update={"checkpoint_interval_minutes": 0.0}), mirror=mirror
+    )
+    assert mirror.checkpoints == 0
+    store.gate.set()
+    assert mirror.close(5.0)["newest_is_complete"] is True
+    assert newest_position(store) == (3, 0)
+    # 15 were handed over: the one that hung and the newest; the others were replaced while waiting.
+    assert mirror.checkpoints <= 2
+    assert not list((tmp_path / "run").glob(".mirror-*"))
+
+
+def test_a_killed_run_goes_on_bit_for_bit_in_a_fresh_container(tmp_path: Path) -> None:
+    assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
+    uri = str(tmp_path / "store")
+    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 24, signal.SIGKILL, uri) == -signal.SIGKILL
+    wanted = newest_position(LocalStore(tmp_path / "store"))
+    assert wanted is not None
+    shutil.rmtree(tmp_path / "first")
+    assert attempt(tmp_path / "second", EVERY_EPOCH, uri=uri) == 0
+    assert what_is_left(tmp_path / "second") == what_is_left(tmp_path / "whole")
+
+
+def test_sigterm_leaves_the_step_in_progress_in_the_store(tmp_path: Path) -> None:
+    uri = str(tmp_path / "store")
+    assert attempt(tmp_path / "run", EVERY_STEP, "forward", 13, signal.SIGTERM, uri) == 143
+    assert newest_position(LocalStore(tmp_path / "store")) == (1, 2)
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[tuple[LocalStore, Lease]]:
+    store = LocalStore(tmp_path / "store")
+    lease = Lease(store, PERIOD)
+    lease.claim()
+    yield store, lease
+    lease.release()
+
+
+def test_a_second_run_on_the_same_place_is_refused_while_the_first_is_alive(
+    held: tuple[LocalStore, Lease], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=r"another run \(process \d+ on .*\) is writing"):
+        open_mirror(held[0].uri, tmp_path, 3, 5.0, PERIOD)
+
+
+def test_the_place_of_a_run_that_died_elsewhere_is_taken_over(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.write(OWNER, json.dumps({"run": "x", "host": "elsewhere", "process": 1, "beat": 7}).encode())
+    lease = Lease(store, PERIOD)
+    lease.claim()
+    assert lease.held()
+    lease.release()
+    assert not store.exists(OWNER)
+
+
+def test_a_run_whose_place_was_taken_stops_mirroring_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    store = LocalStore(tmp_path / "store")
+    mirror = mirror_of(store)
+    store.write(OWNER, json.dumps({"run": "x", "host": "elsewhere", "process": 1, "beat": 7}).encode())
+    mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
+    mirror.close(5.0)
+    assert "took over" in caplog.text
+    assert newest_position(store) is None
+    assert store.exists(OWNER)

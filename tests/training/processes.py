@@ -1,0 +1,153 @@
+"""Real processes that train the tiny model and are really killed, at a point that is known exactly.
+
+They are forked from a server that has imported torch, so that each starts in milliseconds.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from model_core.config.run import TrainingSettings
+from model_core.data.windows import Window
+from model_core.nn.bundles import Forecast
+from model_core.training.distributed import team_of_environment
+from tests.training.tiny import TinyModel, train_tiny
+
+Point = Literal["forward", "sync", "rename", "renamed"]
+_SERVER = multiprocessing.get_context("forkserver")
+# torch imports its compiler when the first optimiser is made: 1.5 s that the server spends once.
+_SERVER.set_forkserver_preload(["torch._dynamo", "torch.nn.parallel", "tests.training.tiny"])
+
+
+class Countdown:
+    """Sends this process a signal when it has been called ``calls`` times."""
+
+    def __init__(self, calls: int, number: signal.Signals) -> None:
+        self.left, self.number = calls, number
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+
+
+class MortalModel(TinyModel):
+    """Counts down at each forward pass, in training and in validation."""
+
+    def __init__(self, countdown: Countdown, dropout: float = 0.2) -> None:
+        super().__init__(dropout)
+        self.countdown = countdown
+
+    def forward(self, window: Window) -> Forecast:
+        self.countdown()
+        return super().forward(window)
+
+
+def attempt(
+    folder: Path,
+    settings: TrainingSettings,
+    point: Point = "forward",
+    calls: int = 0,
+    number: signal.Signals = signal.SIGKILL,
+    uri: str | None = None,
+) -> int | None:
+    """Train in a process of its own that gets a signal at the ``calls``-th ``point``; its exit code."""
+    process = _SERVER.Process(target=_train, args=(folder, settings, point, calls, number, uri))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def attempt_as_team(
+    folder: Path, settings: TrainingSettings, size: int, rows: int, calls: int = 0, killed_rank: int = 0
+) -> list[int | None]:
+    """Train in ``size`` processes that are one team; rank ``killed_rank`` gets SIGTERM. Their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        _SERVER.Process(
+            target=_train_as_member,
+            args=(folder, settings, rank, size, port, rows, calls if rank == killed_rank else 0),
+        )
+        for rank in range(size)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]
+
+
+def _train_as_member(
+    folder: Path, settings: TrainingSettings, rank: int, size: int, port: int, rows: int, calls: int
+) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    with team_of_environment("cpu") as team:
+        torch.manual_seed(settings.seed)
+        model = MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0)
+        train_tiny(folder / str(rank), settings, model, team, rows)
+
+
+def start(folder: Path, settings: TrainingSettings, uri: str | None = None) -> Any:
+    """Train in a process of its own and return it at once."""
+    process = _SERVER.Process(target=_train, args=(folder, settings, "forward", 0, signal.SIGKILL, uri))
+    process.start()
+    return process
+
+
+def _train(
+    folder: Path,
+    settings: TrainingSettings,
+    point: Point,
+    calls: int,
+    number: signal.Signals,
+    uri: str | None,
+) -> None:
+    from model_core.checkpoints.mirror import open_mirror
+
+    torch.set_num_threads(1)
+    countdown = Countdown(calls, number)
+    match point:
+        case "sync":
+            os.fsync = _counted(os.fsync, before=countdown)
+        case "rename":
+            Path.rename = _counted(Path.rename, before=countdown)  # type: ignore[method-assign]
+        case "renamed":
+            Path.rename = _counted(Path.rename, after=countdown)  # type: ignore[method-assign]
+    torch.manual_seed(settings.seed)
+    model = MortalModel(countdown if point == "forward" else Countdown(0, number))
+    folder.mkdir(parents=True, exist_ok=True)
+    mirror = open_mirror(uri, folder, 2, 5.0, lease_period_seconds=0.1) if uri is not None else None
+    train_tiny(folder, settings, model, mirror=mirror)
+    if mirror is not None:
+        mirror.close(5.0)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _counted(
+    function: Callable[..., Any], before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
+) -> Callable[..., Any]:
+    def counted(*arguments: Any) -> Any:
+        before()
+        result = function(*arguments)
+        after()
+        return result
+
+    return counted

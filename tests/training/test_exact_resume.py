@@ -1,0 +1,142 @@
+"""A run that was killed and started again leaves bit for bit what an uninterrupted one leaves."""
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from model_core.artifacts import sha256_of
+from model_core.checkpoints.files import load_training, verify_checkpoint
+from model_core.config.run import TrainingSettings
+from model_core.errors import CheckpointError
+from tests.training.processes import Point, attempt, start
+from tests.training.tiny import SETTINGS, json_lines, train_tiny
+
+EVERY_STEP = SETTINGS.model_copy(update={"checkpoint_interval_minutes": 0.0})
+EVERY_EPOCH = SETTINGS.model_copy(update={"checkpoint_interval_minutes": None})
+CLOCK = {"seconds", "samples_per_second", "memory_mb", "peak_memory_mb"}
+
+
+def what_is_left(folder: Path) -> dict[str, Any]:
+    """Losses of each step and epoch, hashes of the weights, and the optimiser's state; no clock, no memory."""
+    steps = json_lines(folder / "steps.jsonl")
+    history = pq.read_table(folder / "history.parquet").to_pylist()
+    optimizer = load_training(folder / "last")["optimizer"]["state"]
+    return {
+        "steps": [{k: v for k, v in step.items() if k not in CLOCK} for step in steps],
+        "history": [{k: v for k, v in row.items() if k not in CLOCK} for row in history],
+        "best": sha256_of(folder / "best" / "model.safetensors"),
+        "last": sha256_of(folder / "last" / "model.safetensors"),
+        "moments": {i: {k: v.tolist() for k, v in state.items()} for i, state in optimizer.items()},
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    assert attempt(folder, EVERY_EPOCH) == 0
+    left = what_is_left(folder)
+    assert len(left["steps"]) == 12
+    assert len(left["history"]) == 3
+    return left
+
+
+KILLS: list[tuple[TrainingSettings, Point, int]] = [
+    (EVERY_EPOCH, "forward", 1),  # before the first step
+    (EVERY_EPOCH, "forward", 12),  # in the second epoch
+    (EVERY_EPOCH, "forward", 18),  # while validating the second epoch
+    (EVERY_STEP, "forward", 6),  # in the second micro-batch of a step
+    (EVERY_STEP, "forward", 21),
+    (EVERY_STEP, "sync", 2),  # while the first checkpoint is written
+    (EVERY_STEP, "sync", 13),
+    (EVERY_STEP, "sync", 30),
+    (EVERY_EPOCH, "sync", 8),  # best is written, last is not
+    (EVERY_STEP, "rename", 3),  # the old checkpoint is away, the new one not yet there
+    (EVERY_STEP, "renamed", 9),  # the new one is there, the old one not yet removed
+]
+
+
+@pytest.mark.parametrize(("settings", "point", "calls"), KILLS)
+def test_a_killed_run_goes_on_bit_for_bit(
+    settings: TrainingSettings, point: Point, calls: int, uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    assert attempt(tmp_path, settings, point, calls) == -signal.SIGKILL
+    assert attempt(tmp_path, settings) == 0
+    assert what_is_left(tmp_path) == uninterrupted
+
+
+def test_a_run_killed_again_and_again_goes_on_bit_for_bit(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    for calls in (5, 4, 6, 3, 5):
+        assert attempt(tmp_path, EVERY_STEP, "forward", calls) == -signal.SIGKILL
+    assert attempt(tmp_path, EVERY_STEP) == 0
+    assert what_is_left(tmp_path) == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_forward_sync_or_rename_goes_on_bit_for_bit(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    points: tuple[Point, ...] = ("forward", "sync", "rename", "renamed")
+    for point in points:
+        for calls in range(1, 100):
+            folder = tmp_path / f"{point}-{calls}"
+            killed = attempt(folder, EVERY_STEP, point, calls)
+            if killed == 0:
+                break
+            assert killed == -signal.SIGKILL
+            assert attempt(folder, EVERY_STEP) == 0
+            assert what_is_left(folder) == uninterrupted, f"{point} {calls}"
+
+
+@pytest.mark.slow
+def test_a_run_killed_from_outside_at_random_moments_goes_on_bit_for_bit(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    delays = random.Random(3)
+    for number in range(10):
+        process = start(tmp_path / str(number), EVERY_STEP)
+        time.sleep(delays.uniform(0.0, 0.5))
+        process.kill()
+        process.join(60)
+        assert attempt(tmp_path / str(number), EVERY_STEP) == 0
+        assert what_is_left(tmp_path / str(number)) == uninterrupted
+
+
+@pytest.mark.parametrize("calls", [6, 18])
+def test_sigterm_saves_the_step_in_progress_and_leaves_with_143(
+    calls: int, uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    assert attempt(tmp_path, EVERY_EPOCH, "forward", calls, signal.SIGTERM) == 143
+    verify_checkpoint(tmp_path / "last")
+    progress = load_training(tmp_path / "last")["progress"]
+    assert (progress["epoch"], progress["step"]) == {6: (0, 3), 18: (1, 4)}[calls]
+    assert attempt(tmp_path, EVERY_EPOCH) == 0
+    assert what_is_left(tmp_path) == uninterrupted
+
+
+def test_a_run_that_stopped_early_is_over_when_it_is_started_again(tmp_path: Path) -> None:
+    impatient = SETTINGS.model_copy(update={"patience": 1, "train_epochs": 30, "learning_rate": 1.0})
+    first = train_tiny(tmp_path, impatient).result
+    again = train_tiny(tmp_path, impatient).result
+    assert first.stopped_because == again.stopped_because == "no gain for 1 epochs"
+    assert again.epochs == first.epochs < 30
+    assert again.resumed_at == (first.epochs, 0)
+
+
+def test_another_learning_rate_does_not_go_on_from_foreign_checkpoints(tmp_path: Path) -> None:
+    train_tiny(tmp_path)
+    other = SETTINGS.model_copy(update={"learning_rate": 0.5})
+    with pytest.raises(CheckpointError, match=r"training\.learning_rate was 0\.01, now 0\.5"):
+        train_tiny(tmp_path, other)
+
+
+def test_more_epochs_may_be_added_to_a_finished_run(tmp_path: Path) -> None:
+    train_tiny(tmp_path)
+    longer = SETTINGS.model_copy(update={"train_epochs": 4})
+    assert train_tiny(tmp_path, longer).result.resumed_at == (3, 0)
