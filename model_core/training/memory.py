@@ -70,8 +70,7 @@ class MemoryLog:
         process, system = self._process.memory_info(), psutil.virtual_memory()
         sizes = {
             "process_rss_mb": process.rss,
-            # The kernel's own maximum, in KiB: between two lines a step needs more than at either.
-            "process_peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "process_peak_rss_mb": _peak_rss_bytes(),
             "process_vms_mb": process.vms,
             "system_total_mb": system.total,
             "system_available_mb": system.available,
@@ -97,3 +96,16 @@ class MemoryLog:
         epochs = torch.arange(len(sizes), dtype=torch.float64)
         centred = epochs - epochs.mean()
         return float((centred * sizes).sum() / centred.square().sum())
+
+
+def _peak_rss_bytes() -> int:
+    """The kernel's own maximum: between two lines of the log a step needs more than at either of them.
+
+    ``ru_maxrss`` starts with the size of the process that started this one, so Linux's VmHWM is better.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -40,6 +40,8 @@ class RunLog:
         self._steps = steps.open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
         self._spoke_at = time.monotonic()
+        if progress.history:
+            self._write_history(progress)
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +111,7 @@ class RunLog:
         row |= {f"train_{name}": value for name, value in means.items()}
         row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
         progress.history.append(row)
-        pq.write_table(pa.Table.from_pylist(progress.history), self._history)
+        self._write_history(progress)
         if self._board is not None:
             for name, value in row.items():
                 self._board.add_scalar(f"epoch/{name}", value, progress.epoch)
@@ -122,6 +124,9 @@ class RunLog:
             row["learning_rate"],
             row["seconds"],
         )
+
+    def _write_history(self, progress: Progress) -> None:
+        pq.write_table(pa.Table.from_pylist(progress.history), self._history)
 
 
 def progress_bar(total: int, description: str, done: int = 0) -> "tqdm[Any]":

@@ -102,6 +102,26 @@ def _train_as_member(
         train_tiny(folder / str(rank), settings, model, team, rows)
 
 
+def in_a_process(
+    work: Callable[..., Any], calls: int, number: signal.Signals, *arguments: Any, **named: Any
+) -> int | None:
+    """Call ``work`` in a process that gets a signal at the ``calls``-th forward pass of any model."""
+    process = _SERVER.Process(target=_work, args=(work, calls, number, arguments, named))
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def _work(
+    work: Callable[..., Any], calls: int, number: signal.Signals, arguments: Any, named: dict[str, Any]
+) -> None:
+    countdown = Countdown(calls, number)
+    torch.nn.modules.module.register_module_forward_pre_hook(
+        lambda module, inputs: countdown() if inputs and isinstance(inputs[0], Window) else None
+    )
+    work(*arguments, **named)
+
+
 def start(folder: Path, settings: TrainingSettings, uri: str | None = None) -> Any:
     """Train in a process of its own and return it at once."""
     process = _SERVER.Process(target=_train, args=(folder, settings, "forward", 0, signal.SIGKILL, uri))

@@ -1,0 +1,19 @@
+"""A prepared dataset on disk and the smallest real model that fits it."""
+
+from pathlib import Path
+
+from model_core.artifacts import write_manifest
+from model_core.config.model import ModelSettings
+from model_core.data.dataset import PRODUCER
+from tests.training.tiny import SETTINGS, tiny_dataset
+
+MODEL = ModelSettings(d_model=26, n_heads=2, e_layers=1, d_layers=1, d_ff=32, celestial_dim=4, dropout=0.0)
+TRAINING = SETTINGS.model_copy(update={"train_epochs": 2, "tensorboard": True, "threads": 1})
+
+
+def write_tiny_dataset(folder: Path) -> Path:
+    """What ``prepare_data`` would have left."""
+    folder.mkdir(parents=True)
+    tiny_dataset().write(folder)
+    write_manifest(folder, producer=PRODUCER, settings={})
+    return folder

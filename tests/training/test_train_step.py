@@ -1,0 +1,127 @@
+"""The training step: a dataset in, a model folder out, whole or not at all."""
+
+import fcntl
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from components.train.step import run
+from model_core.artifacts import open_artifact, read_json
+from model_core.checkpoints.files import load_model
+from model_core.config.run import TrainingSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.windows import WindowSet
+from model_core.errors import ArtifactError, CheckpointError, UserError
+from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+from tests.training.processes import in_a_process
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+def train(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
+    uri = changes.pop("checkpoint_uri", None)
+    settings = TRAINING.model_copy(update=changes)
+    return run(
+        dataset=dataset, model=model, model_settings=MODEL, training_settings=settings, checkpoint_uri=uri
+    )
+
+
+def test_the_model_folder_holds_what_the_contract_says(dataset: Path, tmp_path: Path) -> None:
+    metrics = train(dataset, tmp_path / "model")
+    manifest = open_artifact(tmp_path / "model", producer="train")
+    checkpoint = {
+        f"{c}/{f}"
+        for c in ("best", "last")
+        for f in ("model.safetensors", "settings.json", "checkpoint.json")
+    }
+    events = {name for name in manifest.files if name.startswith("tensorboard/")}
+    assert len(events) == 1
+    assert set(manifest.files) - events == checkpoint | {
+        "history.parquet", "memory_diagnostics.log", "results.json", "steps.jsonl",
+    }  # fmt: skip
+    results: Any = read_json(tmp_path / "model" / "results.json")
+    assert results["best_validation_loss"] == metrics["best_validation_loss"]
+    assert sum(results["parameters"]["by_part"].values()) == results["parameters"]["total"]
+    assert (results["d_model_requested"], results["d_model_used"]) == (26, 26)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_best_checkpoint_forecasts_with_the_loss_it_was_chosen_for(dataset: Path, tmp_path: Path) -> None:
+    metrics = train(dataset, tmp_path / "model")
+    loaded = load_model(tmp_path / "model" / "best")
+    windows = WindowSet(MarketDataset.open(dataset), "validation")
+    everything = windows.batch(torch.arange(len(windows)))
+    with torch.no_grad():
+        error = (loaded.model(everything).point - everything.target).square().mean()
+    assert float(error) == pytest.approx(metrics["best_validation_loss"], rel=1e-5)
+    assert loaded.info["validation_loss"] == pytest.approx(metrics["best_validation_loss"])
+    assert loaded.info["epoch"] == metrics["best_epoch"]
+
+
+def test_a_killed_step_goes_on_when_the_same_command_is_given_again(dataset: Path, tmp_path: Path) -> None:
+    settings = {"checkpoint_interval_minutes": 0.0}
+    train(dataset, tmp_path / "whole", **settings)
+    code = in_a_process(train, 9, signal.SIGKILL, dataset, tmp_path / "killed", **settings)
+    assert code == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    train(dataset, tmp_path / "killed", **settings)
+    results: Any = read_json(tmp_path / "killed" / "results.json")
+    assert results["resumed_at"] == [0, 4]
+    for file in ("best/model.safetensors", "last/model.safetensors"):
+        assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
+def test_a_finished_run_on_the_same_uri_is_not_trained_again(dataset: Path, tmp_path: Path) -> None:
+    uri = str(tmp_path / "store")
+    first = train(dataset, tmp_path / "first", checkpoint_uri=uri)
+    again = train(dataset, tmp_path / "again", checkpoint_uri=uri)
+    assert read_json(tmp_path / "again" / "results.json")["resumed_at"] == [2, 0]
+    assert again["best_validation_loss"] == first["best_validation_loss"]
+
+
+def test_checkpoints_of_another_model_are_refused(dataset: Path, tmp_path: Path) -> None:
+    uri = str(tmp_path / "store")
+    train(dataset, tmp_path / "first", checkpoint_uri=uri)
+    with pytest.raises(CheckpointError, match="belongs to another run"):
+        train(dataset, tmp_path / "second", checkpoint_uri=uri, seed=1)
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").touch()
+    for place in (tmp_path / "file" / "model", tmp_path / "mine"):
+        with pytest.raises(ArtifactError) as caught:
+            train(tmp_path / "nowhere", place)
+        assert caught.value.exit_code == UserError.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_two_runs_into_one_folder_do_not_mix(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / ".model-training").mkdir()
+    with (tmp_path / ".model-training" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ArtifactError, match="another run is training into"):
+            train(dataset, tmp_path / "model")
+
+
+def test_the_settings_of_a_run_say_what_its_checkpoints_may_be_used_for() -> None:
+    """Every setting either must be the same in a resumed run, or may change; none is forgotten."""
+    from model_core.training.loop import identity_of
+    from model_core.training.precision import resolve_precision
+
+    same = {
+        key.removeprefix("training.") for key in identity_of(TRAINING, MODEL, resolve_precision(TRAINING), "")
+    }
+    may_change = {
+        "train_epochs", "patience", "device", "mixed_precision", "compile", "checkpoint_interval",
+        "checkpoint_interval_minutes", "keep_checkpoints", "mirror_patience_seconds", "termination_grace_seconds",
+        "max_nonfinite_losses", "memory_log_interval", "step_log_interval", "tensorboard", "threads",
+    }  # fmt: skip
+    assert same - {"dataset", "model"} | may_change == set(TrainingSettings.model_fields)
