@@ -1,0 +1,193 @@
+"""All launchers leave the same model; what they cannot do is a sentence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.train.launchers import SECRET_FOLDER, Cluster, launch
+from components.train.worker import Job, main, work
+from model_core.artifacts import open_artifact, read_json
+from model_core.errors import ArtifactError, SettingsError, TrainingError
+from tests.training.cluster import FakeCluster, Object, running
+from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+
+
+def sent_job(job: Object) -> Job:
+    assert job["spec"]["trainer"]["command"] == ["torchrun"]
+    module, text = job["spec"]["trainer"]["args"][1:]
+    assert module == "components.train.worker"
+    return Job.model_validate_json(text)
+
+
+def on(cluster: FakeCluster, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    pytest.importorskip("kubeflow.trainer", reason="the extra 'trainer' is not installed")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    return running(cluster, kubeconfig)
+
+
+def by_trainer(dataset: Path, model: Path, uri: str) -> dict[str, float]:
+    return launch(
+        "trainer",
+        dataset=dataset,
+        model=model,
+        model_settings=MODEL,
+        training_settings=TRAINING,
+        checkpoint_uri=uri,
+        cluster=Cluster(
+            image="registry.example/train:1",
+            resources_per_node={"gpu": "1"},
+            namespace="team",
+            env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
+            timeout_seconds=20,
+            polling_seconds=1,
+        ),
+    )
+
+
+def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(job: Object) -> None:
+        work(sent_job(job))
+
+    cluster = FakeCluster(execute)
+    with on(cluster, tmp_path / "kubeconfig", monkeypatch):
+        metrics = by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
+    open_artifact(tmp_path / "model", producer="train")
+    assert metrics["epochs"] == 2
+    assert cluster.deleted == [job["metadata"]["name"] for job in cluster.created]
+    spec = cluster.created[0]["spec"]
+    assert spec["runtimeRef"]["name"] == "torch-distributed"
+    assert spec["trainer"]["image"] == "registry.example/train:1"
+    assert spec["trainer"]["numNodes"] == 2
+    assert spec["trainer"]["resourcesPerNode"]["limits"] == {"nvidia.com/gpu": "1"}
+    assert spec["trainer"]["env"] == [{"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"}]
+    patched = json.dumps(spec["runtimePatches"])
+    assert '"secretName": "mlpipeline-minio-artifact"' in patched
+    assert f'"mountPath": "{SECRET_FOLDER}"' in patched
+
+
+def test_a_trainjob_that_fails_is_deleted_and_reported(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(job: Object) -> None:
+        raise SystemExit(1)
+
+    cluster = FakeCluster(execute)
+    with (
+        on(cluster, tmp_path / "kubeconfig", monkeypatch),
+        pytest.raises(TrainingError, match=r"is Failed; its pods' logs say why"),
+    ):
+        by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
+    assert len(cluster.deleted) == 1
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_worker_reads_the_stores_secret_from_the_mounted_folder(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "old")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "old")
+    (tmp_path / "accesskey").write_text("user\n")
+    (tmp_path / "secretkey").write_text("secret\n")
+    job = Job(
+        dataset=str(dataset),
+        model=str(tmp_path / "model"),
+        model_settings=MODEL,
+        training_settings=TRAINING,
+        credentials=str(tmp_path),
+    )
+    main([job.model_dump_json()])
+    assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("user", "secret")
+
+
+def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="the launcher trainer needs an image and a --checkpoint-uri"):
+        launch(
+            "trainer",
+            dataset=dataset,
+            model=tmp_path / "model",
+            model_settings=MODEL,
+            training_settings=TRAINING,
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_torchrun_with_two_processes_has_the_losses_of_one(dataset: Path, tmp_path: Path) -> None:
+    named: dict[str, Any] = {"dataset": dataset, "model_settings": MODEL, "training_settings": TRAINING}
+    inline = launch("inline", model=tmp_path / "inline", **named)
+    torchrun = launch("torchrun", model=tmp_path / "torchrun", processes="2", **named)
+    assert torchrun["best_validation_loss"] == pytest.approx(inline["best_validation_loss"], rel=1e-4)
+    assert read_json(tmp_path / "torchrun" / "results.json")["processes"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_an_error_of_the_processes_is_the_launchers_error(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="give the output folder of the prepare_data step"):
+        launch(
+            "torchrun",
+            dataset=tmp_path / "nowhere",
+            model=tmp_path / "model",
+            model_settings=MODEL,
+            training_settings=TRAINING,
+            processes="1",
+            max_restarts=0,
+        )
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+from components.train.launchers import launch
+from tests.training.prepared import MODEL, TRAINING
+settings = TRAINING.model_copy(update={"train_epochs": 10_000, "checkpoint_interval": 10_000})
+launch("torchrun", dataset=Path(sys.argv[1]), model=Path(sys.argv[2]), model_settings=MODEL,
+       training_settings=settings, processes="2", max_restarts=0)
+"""
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
+    dataset: Path, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", LAUNCH, str(dataset), str(tmp_path / "model")]
+    )
+    work_folder = tmp_path / ".model-training"
+    eventually(lambda: (work_folder / "last").exists())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    lines = (work_folder / "memory_diagnostics.log").read_text().splitlines()
+    assert json.loads(lines[-1])["error"] == "SystemExit: 143"
