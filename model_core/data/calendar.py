@@ -28,7 +28,7 @@ def calendar_features(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
     month_end = next_weekday.month != index.month
     quarter_end = month_end & (index.month % 3 == 0)
     columns = (
-        index.dayofweek,
+        index.day_of_week,
         index.day - 1,
         index.month - 1,
         index.isocalendar().week.to_numpy() - 1,
