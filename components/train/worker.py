@@ -6,6 +6,7 @@ JOB is the text of a ``Job`` in JSON, or the path of a file that holds it.
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,8 @@ class Job(Section):
 def main(arguments: list[str]) -> None:
     """Train as one of the team; the leader uploads the model."""
     start_logging()
+    if not _leads():
+        logging.getLogger("pgat").setLevel(logging.WARNING)
     text = (
         arguments[0]
         if arguments[0].lstrip().startswith("{")

@@ -32,7 +32,7 @@ from model_core.errors import CheckpointError
 
 log = logging.getLogger("pgat.checkpoints")
 BEST, LAST, DEBUG = "best", "last", "debug"
-MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log")
+MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log", "tensorboard")
 
 
 class Team(Protocol):

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from model_core.artifacts import sha256_of
-from model_core.checkpoints.files import position
+from model_core.checkpoints.files import SEAL, position
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.base import Store
@@ -282,8 +282,8 @@ def _files(path: Path) -> list[Path]:
 
 
 def _freeze(file: Path, target: Path) -> None:
-    """Keep a file's content: a link for checkpoints, which are only ever replaced; a copy for logs, which grow."""
-    if file.suffix in {".jsonl", ".log"}:
+    """Keep a file's content: a link for a checkpoint's, which are only ever replaced; a copy for logs, which grow."""
+    if not (file.parent / SEAL).exists():
         shutil.copyfile(file, target)
         return
     try:

@@ -141,7 +141,8 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
             part.anneal(epoch)
     state.model.train()
     started = time.monotonic() - progress.seconds
-    with progress_bar(len(steps), f"epoch {epoch + 1}/{settings.train_epochs}", progress.step) as bar:
+    title = f"epoch {epoch + 1}/{settings.train_epochs}"
+    with progress_bar(len(steps), title, progress.step, course.team.leads) as bar:
         for step in range(progress.step, len(steps)):
             rate = learning_rate(settings, epoch, step / len(steps), (step + 1) / len(steps))
             for group in state.optimizer.param_groups:

@@ -129,7 +129,7 @@ class RunLog:
         pq.write_table(pa.Table.from_pylist(progress.history), self._history)
 
 
-def progress_bar(total: int, description: str, done: int = 0) -> "tqdm[Any]":
+def progress_bar(total: int, description: str, done: int, shown: bool) -> "tqdm[Any]":
     """Steps done and time left, on a terminal only; elsewhere a line a minute is enough."""
     return tqdm(
         total=total,
@@ -137,7 +137,7 @@ def progress_bar(total: int, description: str, done: int = 0) -> "tqdm[Any]":
         desc=description,
         unit="step",
         leave=False,
-        disable=not sys.stderr.isatty(),
+        disable=not (shown and sys.stderr.isatty()),
     )
 
 

@@ -1,0 +1,40 @@
+"""Which checkpoints are kept, and which one a run goes on from when some are damaged."""
+
+from pathlib import Path
+
+import pytest
+
+from model_core.checkpoints.files import SEAL, WEIGHTS, load_training, saved_info
+from model_core.errors import CheckpointError
+from tests.training.tiny import SETTINGS, train_tiny
+
+
+def test_pruning_keeps_the_best_the_last_and_the_newest_few(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(
+        update={"train_epochs": 7, "checkpoint_interval": 2, "keep_checkpoints": 2}
+    )
+    result = train_tiny(tmp_path, settings).result
+    kept = sorted(path.parent.name for path in tmp_path.glob(f"*/{SEAL}"))
+    assert kept == ["best", "epoch-0004", "epoch-0006", "last"]
+    assert saved_info(tmp_path / "best")["epoch"] == result.best_epoch
+    assert saved_info(tmp_path / "last")["epoch"] == 7
+
+
+def test_best_holds_no_optimiser_and_cannot_be_mistaken_for_a_run(tmp_path: Path) -> None:
+    train_tiny(tmp_path)
+    with pytest.raises(CheckpointError, match="holds weights only"):
+        load_training(tmp_path / "best")
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_epoch_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = train_tiny(tmp_path / "whole").result
+    train_tiny(tmp_path / "run", SETTINGS.model_copy(update={"train_epochs": 2}))
+    for damaged in ("last", "epoch-0002"):
+        (tmp_path / "run" / damaged / WEIGHTS).write_bytes(b"rubbish")
+    again = train_tiny(tmp_path / "run").result
+    assert again.resumed_at == (1, 0)
+    assert caplog.text.count("is damaged or missing") == 2
+    # The learning rate's cosine ends with train_epochs, and epoch 2 was run again under three of them.
+    assert [row["train_loss"] for row in again.history] == [row["train_loss"] for row in whole.history]
