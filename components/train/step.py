@@ -1,6 +1,7 @@
 """Step 2: a prepared dataset in, a trained model with its history out."""
 
 import fcntl
+import hashlib
 import logging
 import shutil
 import tempfile
@@ -15,20 +16,18 @@ import torch
 from torch import nn
 
 from model_core.artifacts import (
-    MANIFEST,
     refuse_foreign_folder,
-    sha256_of,
     staged_folder,
     write_json,
     write_manifest,
 )
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
-from model_core.checkpoints.manager import BEST, LAST
+from model_core.checkpoints.manager import BEST, DEBUG, LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
-from model_core.data.dataset import MarketDataset
+from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.errors import ArtifactError
@@ -132,7 +131,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
             memory=memory,
             team=team,
             mirror=mirror,
-            dataset_sha256=sha256_of(plan.dataset / MANIFEST),
+            dataset_sha256=_content_of(plan.dataset),
         )
         memory.stage("end")
         seconds = time.monotonic() - started
@@ -166,6 +165,15 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
     if team.leads:
         _publish(plan, work, results)
     return _metrics(result, network, seconds)
+
+
+def _content_of(dataset: Path) -> str:
+    """Hash of what training reads of a dataset; preparing the same table again does not change it."""
+    files = open_manifest(dataset).files
+    digest = hashlib.sha256()
+    for name in ("waves.parquet", "future.parquet", "splits.json", "scaler.json"):
+        digest.update(files[name].sha256.encode())
+    return digest.hexdigest()
 
 
 def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, windows: int) -> None:
@@ -205,7 +213,12 @@ def _workspace(model: Path, team: Team) -> Iterator[Path]:
             raise ArtifactError(
                 f"another run is training into {model}; wait or choose another folder"
             ) from error
-        yield work
+        try:
+            yield work
+        finally:
+            # A run that failed before its first checkpoint leaves nothing worth going on from.
+            if not any((work / name).exists() for name in (LAST, DEBUG)):
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _publish(plan: Plan, work: Path, results: dict[str, Any]) -> None:

@@ -253,9 +253,13 @@ def open_mirror(
     store = open_store(uri)
     lease = Lease(store, lease_period_seconds)
     lease.claim()
-    remote, local = newest_position(store), position(folder / "last")
-    if remote is not None and (local is None or remote > local):
-        fetch_newest(store, folder)
+    try:
+        remote, local = newest_position(store), position(folder / "last")
+        if remote is not None and (local is None or remote > local):
+            fetch_newest(store, folder)
+    except BaseException:
+        lease.release()
+        raise
     return Mirror(store, lease, keep, patience_seconds)
 
 

@@ -93,7 +93,8 @@ def test_a_store_whose_checkpoints_are_all_damaged_does_not_start_training_anew(
     store = LocalStore(tmp_path / "store")
     store.write(f"{RECORDS}000001-00000000.json", b"{")
     with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
-        fetch_newest(store, tmp_path)
+        open_mirror(store.uri, tmp_path, 3, 5.0, PERIOD)
+    assert not store.exists(OWNER)
 
 
 def test_pruning_keeps_the_newest_records_and_only_their_blobs(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ MODEL = ModelSettings(d_model=26, n_heads=2, e_layers=1, d_layers=1, d_ff=32, ce
 TRAINING = SETTINGS.model_copy(update={"train_epochs": 2, "tensorboard": True, "threads": 1})
 
 
-def write_tiny_dataset(folder: Path) -> Path:
+def write_tiny_dataset(folder: Path, note: str = "") -> Path:
     """What ``prepare_data`` would have left."""
     folder.mkdir(parents=True)
     tiny_dataset().write(folder)
-    write_manifest(folder, producer=PRODUCER, settings={})
+    write_manifest(folder, producer=PRODUCER, settings={"note": note})
     return folder

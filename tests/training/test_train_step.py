@@ -85,6 +85,14 @@ def test_a_finished_run_on_the_same_uri_is_not_trained_again(dataset: Path, tmp_
     assert again["best_validation_loss"] == first["best_validation_loss"]
 
 
+def test_the_same_table_prepared_again_is_the_same_dataset(dataset: Path, tmp_path: Path) -> None:
+    again = write_tiny_dataset(tmp_path / "dataset", note="another manifest")
+    uri = str(tmp_path / "store")
+    train(dataset, tmp_path / "first", checkpoint_uri=uri)
+    train(again, tmp_path / "second", checkpoint_uri=uri)
+    assert read_json(tmp_path / "second" / "results.json")["resumed_at"] == [2, 0]
+
+
 def test_checkpoints_of_another_model_are_refused(dataset: Path, tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     train(dataset, tmp_path / "first", checkpoint_uri=uri)
@@ -101,6 +109,12 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_done(tmp
             train(tmp_path / "nowhere", place)
         assert caught.value.exit_code == UserError.exit_code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
+
+
+def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="prepare_data"):
+        train(tmp_path / "nowhere", tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_runs_into_one_folder_do_not_mix(dataset: Path, tmp_path: Path) -> None:
