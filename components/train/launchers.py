@@ -60,7 +60,7 @@ def launch(
     training_settings: TrainingSettings,
     checkpoint_uri: str | None = None,
     processes: str = "gpu",
-    max_restarts: int = 2,
+    max_restarts: int = 3,
     cluster: Cluster | None = None,
 ) -> dict[str, float]:
     """Train as ``launcher`` says.
@@ -68,7 +68,8 @@ def launch(
     Args:
         dataset, model, model_settings, training_settings, checkpoint_uri: as in ``step.run``.
         processes: ``torchrun`` only: how many, or ``gpu`` for one per GPU.
-        max_restarts: ``torchrun`` only: how often the team is started again after a process died.
+        max_restarts: ``torchrun`` only: how often the team is started again after a process died; more than
+            one, since a new team sometimes fails to connect while the old one's sockets close.
         cluster: ``trainer`` only.
 
     Raises:

@@ -68,8 +68,7 @@ class Team:
 
     def replica(self, model: nn.Module) -> nn.Module:
         """The model to call in training: its gradients are averaged over the processes."""
-        # Buffers are constants (frequencies, masks), the same everywhere.
-        return DistributedDataParallel(model, broadcast_buffers=False) if self.size > 1 else model
+        return DistributedDataParallel(model) if self.size > 1 else model
 
     def accumulating(self, replica: nn.Module) -> AbstractContextManager[object]:
         """Within it gradients stay at home: for all micro-batches of a step but the last."""

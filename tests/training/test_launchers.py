@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from components.train.launchers import SECRET_FOLDER, Cluster, launch
@@ -164,10 +165,15 @@ import sys
 from pathlib import Path
 from components.train.launchers import launch
 from tests.training.prepared import MODEL, TRAINING
-settings = TRAINING.model_copy(update={"train_epochs": 10_000, "checkpoint_interval": 10_000})
+settings = TRAINING.model_copy(update={"train_epochs": int(sys.argv[3]), "checkpoint_interval": 10_000})
 launch("torchrun", dataset=Path(sys.argv[1]), model=Path(sys.argv[2]), model_settings=MODEL,
-       training_settings=settings, processes="2", max_restarts=0)
+       training_settings=settings, processes="2", max_restarts=3)
 """
+
+
+def start_launcher(dataset: Path, model: Path, epochs: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-W", "ignore", "-c", LAUNCH, str(dataset), str(model), str(epochs)]
+    return subprocess.Popen(command)
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -182,12 +188,25 @@ def eventually(condition: Callable[[], bool]) -> None:
 def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
     dataset: Path, tmp_path: Path
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", LAUNCH, str(dataset), str(tmp_path / "model")]
-    )
+    process = start_launcher(dataset, tmp_path / "model", epochs=10_000)
     work_folder = tmp_path / ".model-training"
     eventually(lambda: (work_folder / "last").exists())
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     lines = (work_folder / "memory_diagnostics.log").read_text().splitlines()
     assert json.loads(lines[-1])["error"] == "SystemExit: 143"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_path: Path) -> None:
+    process = start_launcher(dataset, tmp_path / "model", epochs=60)
+    eventually(lambda: (tmp_path / ".model-training" / "last").exists())
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "torch.distributed.run" not in child.cmdline() and "components.train.worker" in child.cmdline()
+    ]
+    workers[-1].kill()
+    assert process.wait(120) == 0
+    assert read_json(tmp_path / "model" / "results.json")["resumed_at"] is not None
