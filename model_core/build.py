@@ -11,6 +11,7 @@ from model_core.nn.blocks import plain, recomputed
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
 from model_core.nn.celestial.processor import NoSky, PhaseAwareCelestialProcessor, UngroupedProcessor
+from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction, TargetNodes
 from model_core.nn.decoder_layer import DecoderLayer
 from model_core.nn.embedding import (
@@ -24,11 +25,17 @@ from model_core.nn.graph.batched import CelestialGraphCombiner
 from model_core.nn.graph.data_driven import DataDrivenLearner
 from model_core.nn.graph.dynamic import DynamicAdjacency
 from model_core.nn.graph.edges import EdgeSources
+from model_core.nn.graph.gated import GatedGraphCombiner
+from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.graph.stochastic import StochasticGraphLearner
 from model_core.nn.graph.traditional import TraditionalLearner
 from model_core.nn.heads.forecast import StructuredWalkBaseline
+from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
+from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
+from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
 
 
@@ -148,8 +155,6 @@ def _processor(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
         case "phase_aware":
             return PhaseAwareCelestialProcessor(inputs, settings.celestial_dim, settings.celestial_processor)
         case "aggregate":
-            from model_core.nn.celestial.wave_aggregator import CelestialWaveAggregator
-
             return CelestialWaveAggregator(inputs, settings.celestial_dim)
 
 
@@ -173,8 +178,6 @@ def _edge_sources(settings: ModelSettings, inputs: ModelInputs) -> EdgeSources:
     if graph.use_data_driven:
         learners["data_driven"] = DataDrivenLearner(node_width, graph.data_driven)
     if settings.use_stochastic_learner:
-        from model_core.nn.graph.stochastic import StochasticGraphLearner
-
         learners["stochastic"] = StochasticGraphLearner(width, graph.stochastic)
     if not sky_graphs and not learners:
         raise SettingsError("the model has no source graph; switch on at least one of model.graph.use_…")
@@ -187,20 +190,14 @@ def _combiner(settings: ModelSettings, sources: int) -> nn.Module:
         case "batched":
             return CelestialGraphCombiner(sources, width, layers, settings.combiner)
         case "sequential":
-            from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
-
             return SequentialCelestialGraphCombiner(sources, width, layers, settings.combiner)
         case "gated":
-            from model_core.nn.graph.gated import GatedGraphCombiner
-
             return GatedGraphCombiner(sources, width, settings.combiner)
 
 
 def _mapper(settings: ModelSettings) -> nn.Module:
     if not settings.use_hierarchical_mapping:
         return NoTemporalMapper()
-    from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
-
     return HierarchicalTemporalSpatialMapper(settings.width, settings.hierarchical_mapper)
 
 
@@ -209,10 +206,6 @@ def _head(settings: ModelSettings) -> nn.Module:
         return PointHead(settings.width)
     match settings.mixture.kind:
         case "mixture":
-            from model_core.nn.heads.mixture import MixtureDensityDecoder
-
             return MixtureDensityDecoder(settings.width, settings.mixture)
         case "sequential_mixture":
-            from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
-
             return SequentialMixtureDensityDecoder(settings.width, settings.mixture)

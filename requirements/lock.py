@@ -43,7 +43,15 @@ def compile_lock(target: Path, wanted: list[str], *, constrained: bool) -> None:
         source = Path(folder) / "requirements.in"
         lines = [*wanted, f"-c {HERE / 'dev.lock'}"] if constrained else wanted
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        command = [sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes", "--strip-extras"]
+        command = [
+            sys.executable,
+            "-m",
+            "piptools",
+            "compile",
+            "--quiet",
+            "--generate-hashes",
+            "--strip-extras",
+        ]
         command += ["--no-header", "--no-annotate", "--allow-unsafe", "--no-emit-index-url"]
         command += ["--no-emit-trusted-host", "--no-emit-find-links", "--no-emit-options"]
         command += ["--output-file", str(target), str(source)]

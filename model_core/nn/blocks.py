@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-STEPS_PER_CHUNK = 512
-"""Time steps handled together on a CPU: an edge tensor [512, 13, 13, 16] is 5.5 MB and stays in cache.
+STEPS_PER_CHUNK = 256
+"""Time steps handled together on a CPU: an edge tensor [256, 13, 13, 16] is 2.8 MB and stays in cache.
 
 One tensor for all 4,000 steps of a batch (43 MB) made the same pass 5 to 10 times slower, since every
 pass then fetched fresh pages; see docs/log.md.
