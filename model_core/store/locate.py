@@ -14,12 +14,10 @@ def open_store(uri: str) -> Store:
     Raises:
         StoreError: the scheme is unknown, the bucket is missing, or there are no credentials.
     """
-    if "://" not in uri:
-        return LocalStore(Path(uri).expanduser())
+    if (path := local_path(uri)) is not None:
+        return LocalStore(path)
     parts = urlsplit(uri)
     match parts.scheme:
-        case "file":
-            return LocalStore(Path(unquote(parts.path)))
         case "s3":
             if not parts.netloc:
                 raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
@@ -29,6 +27,14 @@ def open_store(uri: str) -> Store:
             return S3Store(parts.netloc, parts.path, connect())
         case scheme:
             raise StoreError(f"{uri} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+
+
+def local_path(uri: str) -> Path | None:
+    """The path that ``uri`` names on this machine; ``None`` if it lives in an object store."""
+    if "://" not in uri:
+        return Path(uri).expanduser()
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def read_uri(uri: str) -> bytes:

@@ -3,7 +3,8 @@
 Settings come from the environment, under the names the AWS tools use:
 
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
-    AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com
+    AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com;
+                         S3_ENDPOINT is read where it is not set
     AWS_REGION           default us-east-1
 """
 
@@ -20,6 +21,7 @@ from minio.error import MinioException, S3Error
 
 from model_core.errors import StoreError
 
+_AWS = "https://s3.amazonaws.com"
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
 _RETRIES = urllib3.Retry(total=3, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
@@ -109,7 +111,7 @@ def connect(environment: Mapping[str, str] = os.environ) -> Minio:
     missing = [n for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environment.get(n)]
     if missing:
         raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
-    endpoint = environment.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")
+    endpoint = environment.get("AWS_ENDPOINT_URL") or environment.get("S3_ENDPOINT") or _AWS
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise StoreError(f"AWS_ENDPOINT_URL is {endpoint!r}, not a URL like http://seaweedfs.kubeflow:9000")
@@ -119,6 +121,6 @@ def connect(environment: Mapping[str, str] = os.environ) -> Minio:
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
         session_token=environment.get("AWS_SESSION_TOKEN") or None,
         secure=parts.scheme == "https",
-        region=environment.get("AWS_REGION", "us-east-1"),
+        region=environment.get("AWS_REGION") or "us-east-1",
         http_client=urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES),
     )
