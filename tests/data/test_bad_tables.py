@@ -1,0 +1,151 @@
+"""Every way in which a table can be bad gets one sentence that names the place."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model_core.config.run import DataSettings
+from model_core.data.prepare import prepare
+from model_core.errors import SourceError
+from tests.data.market import SETTINGS, saved, table
+
+Spoil = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def put(row: int, column: str, value: object) -> Spoil:
+    """Put a value into data row ``row`` (from 1)."""
+
+    def spoil(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.astype(object)
+        frame.loc[row - 1, column] = value
+        return frame
+
+    return spoil
+
+
+def drop(*columns: str) -> Spoil:
+    return lambda frame: frame.drop(columns=list(columns))
+
+
+def repeat_row(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([frame[:10], frame[9:]], ignore_index=True)
+
+
+def swap_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    order = np.arange(len(frame))
+    order[[20, 21]] = order[[21, 20]]
+    return frame.iloc[order].reset_index(drop=True)
+
+
+# name: (how the table is spoiled, what the message must say)
+BAD: dict[str, tuple[Spoil, str]] = {
+    "no Low": (drop("Low"), "lacks Low; columns found: Date, Open, High, Close"),
+    "no High": (drop("High"), "lacks High"),
+    "no Open": (drop("Open"), "lacks Open"),
+    "no Close": (drop("Close"), "lacks Close"),
+    "no date": (drop("Date"), "lacks Date; columns found: Open, High, Low, Close"),
+    "no prices": (drop("Open", "High", "Low", "Close"), "lacks Open and High and Low and Close"),
+    "date is a word": (put(3, "Date", "yesterday"), "row 3: 'yesterday' is no date"),
+    "date is missing": (put(4, "Date", ""), "row 4: 'nan' is no date"),
+    "30 February": (put(30, "Date", "2010-02-30"), "row 30: '2010-02-30' is no date"),
+    "month 13": (put(5, "Date", "2010-13-01"), "row 5: '2010-13-01' is no date"),
+    "duplicate date": (repeat_row, "row 11 (2010-01-15): this date occurs twice"),
+    "unsorted": (
+        swap_rows,
+        "row 22 (2010-02-01): dates are not ascending (1 such rows; --set data.sort=true",
+    ),
+    "descending": (lambda f: f[::-1], "dates are not ascending (299 such rows"),
+    "Open is text": (put(7, "Open", "n/a?"), "row 7 (2010-01-12): Open is 'n/a?', not a number"),
+    "High is text": (put(7, "High", "high"), "High is 'high', not a number"),
+    "Low is text": (put(7, "Low", "low"), "Low is 'low', not a number"),
+    "Close is text": (put(7, "Close", "--"), "Close is '--', not a number"),
+    "thousands separator": (put(7, "Close", "1,234.5"), "Close is '1,234.5', not a number"),
+    "currency sign": (put(7, "Close", "$100"), "Close is '$100', not a number"),
+    "Open is missing": (put(8, "Open", np.nan), "row 8 (2010-01-13): Open is missing, not a number"),
+    "High is missing": (put(8, "High", np.nan), "High is missing"),
+    "Low is missing": (put(8, "Low", np.nan), "Low is missing"),
+    "Close is missing": (put(8, "Close", np.nan), "Close is missing"),
+    "Close is inf": (put(9, "Close", "inf"), "row 9 (2010-01-14): Close is 'inf', not a number"),
+    "Low is -inf": (put(9, "Low", "-inf"), "Low is '-inf', not a number"),
+    "Open is zero": (put(10, "Open", 0.0), "row 10 (2010-01-15): Open is 0; prices must be above 0"),
+    "Low is zero": (put(10, "Low", 0), "Low is 0; prices must be above 0"),
+    "Close is negative": (put(10, "Close", -5.0), "Close is -5; prices must be above 0"),
+    "High is negative": (put(10, "High", -1), "High is -1; prices must be above 0"),
+    "High below Close": (put(12, "High", 1.0), "row 12 (2010-01-19): High 1 lies below Open, Close or Low"),
+    "Low above Open": (put(12, "Low", 1e6), "row 12 (2010-01-19): Low 1e+06 lies above Open or Close"),
+    "Close above High": (put(12, "Close", 1e4), "lies below Open, Close or Low"),
+    "Open above High": (put(12, "Open", 1e4), "lies below Open, Close or Low"),
+    "Close below Low": (put(12, "Close", 0.5), "lies above Open or Close"),
+    "Open below Low": (put(12, "Open", 0.5), "lies above Open or Close"),
+    "too short": (
+        lambda f: f[:20],
+        "has 20 rows, too few for one train window of 16 known and 3 forecast rows",
+    ),
+    "one row": (lambda f: f[:1], "has 1 rows, too few"),
+    "short validation": (lambda f: f[:28], "too few for one validation window"),
+    "header only": (lambda f: f[:0], "has a header but no rows"),
+    "several problems": (
+        lambda f: put(4, "Close", -1)(put(3, "Open", "x")(f)),
+        "refused for 2 problems: row 3 (2010-01-06): Open is 'x', not a number; row 4",
+    ),
+    "very many problems": (lambda f: f.assign(Close=-1.0), "refused for 300 problems"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_table_is_refused_with_the_place_and_the_reason(name: str, tmp_path: Path) -> None:
+    spoil, message = BAD[name]
+    path = saved(spoil(table()), tmp_path)
+    with pytest.raises(SourceError) as refusal:
+        prepare(path, SETTINGS)
+    assert message in str(refusal.value)
+    assert path in str(refusal.value) or "the table has" in str(refusal.value)
+
+
+def test_there_are_at_least_forty_bad_tables() -> None:
+    assert len(BAD) >= 40
+
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "is empty"),
+    "blank lines": (b"\n\n  \n", "is empty"),
+    "binary": (bytes(range(128, 256)) * 10, "is no table"),
+    "ragged": (b"Date,Open,High,Low,Close\n1,2,3\n1,2,3,4,5,6,7\n", "is no table"),
+    "prose": (
+        b"this is a letter and no table\nsecond line\n",
+        "lacks Date and Open and High and Low and Close",
+    ),
+    "broken Parquet": (b"PAR1 and then nothing", "is a damaged Parquet file"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_table_is_refused(name: str, tmp_path: Path) -> None:
+    content, message = FILES[name]
+    path = tmp_path / "market.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        prepare(str(path), SETTINGS)
+
+
+def test_a_missing_file_is_named_beside_the_samples(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nowhere\.csv does not exist; .*sample://nasdaq"):
+        prepare(str(tmp_path / "nowhere.csv"), SETTINGS)
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is a folder"):
+        prepare(str(tmp_path), SETTINGS)
+
+
+def test_an_unknown_sample_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SourceError, match="sample://dax is no sample; choose one of sample://nasdaq"):
+        prepare("sample://dax", SETTINGS)
+
+
+def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="has 100 rows, too few for one train window of 250 known"):
+        prepare(saved(table(100), tmp_path), DataSettings())

@@ -1,0 +1,115 @@
+"""Splits are chronological, purged and complete, whatever the table and the settings."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from model_core.config.run import (
+    DateSplit,
+    RatioSplit,
+    RollingSplit,
+    SplitSettings,
+    TailSplit,
+    WindowSettings,
+)
+from model_core.data.splits import Splits, make_splits
+from model_core.errors import SourceError
+
+DATES = np.busday_offset(np.datetime64("2001-01-01"), np.arange(1500))
+
+split_settings: st.SearchStrategy[SplitSettings] = st.one_of(
+    st.builds(
+        RatioSplit,
+        train=st.floats(0.3, 0.8),
+        validation=st.floats(0.05, 0.19),
+    ),
+    st.builds(TailSplit, kind=st.just("tail"), validation=st.integers(1, 80), test=st.integers(1, 80)),
+    st.builds(
+        lambda start, gap: DateSplit(
+            kind="dates", validation_start=start, test_start=start + dt.timedelta(days=gap)
+        ),
+        st.dates(dt.date(2002, 1, 1), dt.date(2005, 1, 1)),
+        st.integers(20, 300),
+    ),
+    st.builds(
+        lambda folds, share, test: RollingSplit(
+            kind="rolling", folds=folds, fold=int(share * folds), test=test, validation=test
+        ),
+        st.integers(1, 5),
+        st.floats(0, 0.99),
+        st.integers(20, 80),
+    ),
+)
+windows = st.builds(
+    lambda s, p: WindowSettings(seq_len=s, label_len=s, pred_len=p), st.integers(16, 120), st.integers(1, 15)
+)
+
+
+def split(rows: int, window: WindowSettings, settings: SplitSettings) -> Splits:
+    try:
+        return make_splits(DATES[:rows], window, settings, 20)
+    except SourceError:
+        assume(False)
+        raise
+
+
+@given(rows=st.integers(300, 1500), window=windows, settings=split_settings)
+def test_no_target_row_is_in_two_splits_and_the_purge_is_kept(
+    rows: int, window: WindowSettings, settings: SplitSettings
+) -> None:
+    splits = split(rows, window, settings)
+    for earlier, later in ((splits.train, splits.validation), (splits.validation, splits.test)):
+        last_target_before = earlier.stop - 1 + window.pred_len
+        first_target_after = later.first + 1
+        assert first_target_after > last_target_before
+        assert later.first - (earlier.stop - 1) >= window.pred_len
+
+
+@given(rows=st.integers(300, 1500), window=windows, settings=split_settings)
+def test_every_window_lies_inside_the_table(
+    rows: int, window: WindowSettings, settings: SplitSettings
+) -> None:
+    splits = split(rows, window, settings)
+    assert splits.train.first >= window.seq_len - 1
+    assert splits.test.stop - 1 + window.pred_len <= rows - 1
+    assert min(len(splits.train), len(splits.validation), len(splits.test)) >= 1
+
+
+def test_the_published_tail_split_holds_41_test_windows() -> None:
+    settings = TailSplit(kind="tail", validation=50, test=50)
+    assert len(make_splits(DATES, WindowSettings(), settings, 20).test) == 41
+
+
+def test_rolling_folds_test_every_row_of_the_end_once() -> None:
+    spans = [
+        make_splits(
+            DATES,
+            WindowSettings(seq_len=60, label_len=30, pred_len=5),
+            RollingSplit(kind="rolling", folds=4, fold=fold, test=100, validation=100),
+            20,
+        ).test
+        for fold in range(4)
+    ]
+    rows = np.concatenate([np.arange(s.first + 1, s.stop + 5) for s in spans])
+    np.testing.assert_array_equal(rows, np.arange(1100, 1500))
+
+
+def test_dates_start_the_splits_where_they_say() -> None:
+    settings = DateSplit(
+        kind="dates",
+        validation_start=dt.date(2004, 1, 1),
+        test_start=dt.date(2005, 1, 3),
+        test_end=dt.date(2005, 7, 1),
+    )
+    splits = make_splits(DATES, WindowSettings(), settings, 20)
+    assert DATES[splits.validation.first + 1] == np.datetime64("2004-01-01")
+    assert DATES[splits.test.first + 1] == np.datetime64("2005-01-03")
+    assert DATES[splits.test.stop - 1 + 10] == np.datetime64("2005-06-30")
+
+
+def test_a_split_without_a_window_is_refused() -> None:
+    with pytest.raises(SourceError, match="too few for one test window"):
+        make_splits(DATES, WindowSettings(), TailSplit(kind="tail", validation=50, test=5), 20)
