@@ -1,0 +1,31 @@
+"""Disturb the inputs of the best checkpoint and check what must always hold."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from components.cli import Files, command, execute
+from model_core.config.run import Settings
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse ``arguments`` (of the process, if None) and run the step."""
+    parser = command("diagnose", __doc__)
+    parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
+    parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
+    parser.add_argument("--findings", required=True, metavar="OUT", help="output folder")
+    execute(parser, _run, arguments)
+
+
+def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
+    from components.diagnose.step import run
+
+    return run(
+        dataset=files.input(given.dataset),
+        model=files.input(given.model),
+        findings=files.output(given.findings),
+        settings=settings.diagnostics,
+    )
+
+
+if __name__ == "__main__":
+    main()

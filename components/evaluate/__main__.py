@@ -1,0 +1,31 @@
+"""Score the best checkpoint on every test window beside trivial forecasts."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from components.cli import Files, command, execute
+from model_core.config.run import Settings
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse ``arguments`` (of the process, if None) and run the step."""
+    parser = command("evaluate", __doc__)
+    parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
+    parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
+    parser.add_argument("--evaluation", required=True, metavar="OUT", help="output folder")
+    execute(parser, _run, arguments)
+
+
+def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
+    from components.evaluate.step import run
+
+    return run(
+        dataset=files.input(given.dataset),
+        model=files.input(given.model),
+        evaluation=files.output(given.evaluation),
+        settings=settings.evaluation,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Step 3 as a KFP component. Nothing heavy is imported before the body runs."""
+
+from typing import Any
+
+from kfp import dsl
+
+
+@dsl.component(base_image="pgat-evaluate", install_kfp_package=False)
+def evaluate(
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    evaluation_settings: dict[str, Any],
+    code_version: str,
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Score the best checkpoint on every test window beside trivial forecasts.
+
+    ``code_version`` is not read: it makes KFP's cache notice an edit.
+    """
+    from pathlib import Path
+
+    from components.evaluate.step import run
+    from components.face import section_of, step_face
+    from model_core.config.run import EvaluationSettings
+
+    with step_face(metrics) as headline:
+        headline |= run(
+            dataset=Path(dataset.path),
+            model=Path(model.path),
+            evaluation=Path(evaluation.path),
+            settings=section_of(EvaluationSettings, evaluation_settings, "evaluation"),
+        )

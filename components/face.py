@@ -1,0 +1,108 @@
+"""What the two faces of every step share: how a step speaks, and how it fails.
+
+A step's ``run`` knows neither KFP nor a command line. Its faces set up logging, call it, and turn the
+errors that the package raises on purpose into one line and an exit code: 1 the work failed, 2 the input
+is wrong. Anything else is a bug and keeps its traceback.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from model_core.config.load import validated
+from model_core.errors import PgatError
+
+ERROR_PREFIX = "error: "
+"""How the one line starts; ``pipelines`` finds it in a step's log."""
+
+_NULL = "null"
+_Section = TypeVar("_Section", bound=BaseModel)
+
+
+class MetricsArtifact(Protocol):
+    """What a step needs of KFP's ``Metrics``."""
+
+    path: str
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Show one number beside the run."""
+        ...
+
+
+def start_logging() -> None:
+    """The package's log to stdout, plain lines."""
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("pgat").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Deliberate errors end the process with one line instead of a traceback."""
+    try:
+        yield
+    except PgatError as error:
+        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        raise SystemExit(error.exit_code) from error
+
+
+@contextmanager
+def step_face(metrics: MetricsArtifact) -> Iterator[dict[str, float]]:
+    """The KFP face of a step: the block puts the step's headline numbers into the mapping it is given."""
+    headline: dict[str, float] = {}
+    start_logging()
+    with one_sentence():
+        yield headline
+    for name, value in headline.items():
+        metrics.log_metric(name, value)
+    # kfp.local reuses a step only if each of its artifacts exists as a file, and log_metric writes none.
+    path = Path(metrics.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(headline, sort_keys=True), encoding="utf-8")
+
+
+def parameters_of(section: BaseModel) -> dict[str, Any]:
+    """A settings section as a KFP parameter; KFP knows no null there, so it travels as the word ``null``."""
+    return {name: _without_null(value) for name, value in section.model_dump(mode="json").items()}
+
+
+def section_of(model: type[_Section], parameters: dict[str, Any], place: str) -> _Section:
+    """The settings section that ``parameters_of`` turned into a KFP parameter.
+
+    Args:
+        place: the section's name, for messages.
+
+    Raises:
+        SettingsError: a key is unknown or a value does not fit.
+    """
+    return validated(model, {name: _with_null(value) for name, value in parameters.items()}, place)
+
+
+def _without_null(value: Any) -> Any:
+    match value:
+        case None:
+            return _NULL
+        case dict():
+            return {name: _without_null(inner) for name, inner in value.items()}
+        case list():
+            return [_without_null(inner) for inner in value]
+        case _:
+            return value
+
+
+def _with_null(value: Any) -> Any:
+    match value:
+        case "null":
+            return None
+        case dict():
+            return {name: _with_null(inner) for name, inner in value.items()}
+        case list():
+            return [_with_null(inner) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,43 @@
+"""Write one self-contained page for whoever reviews the run, and publish it."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from components.cli import Files, command, execute
+from model_core.config.run import Settings
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse ``arguments`` (of the process, if None) and run the step."""
+    parser = command("report", __doc__)
+    parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
+    parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
+    parser.add_argument("--evaluation", required=True, metavar="IN", help="output folder of evaluate")
+    parser.add_argument("--findings", required=True, metavar="IN", help="output folder of diagnose")
+    parser.add_argument("--report", required=True, metavar="OUT", help="the HTML file to write")
+    parser.add_argument("--summary", required=True, metavar="OUT", help="the Markdown file to write")
+    parser.add_argument("--run-name", required=True, metavar="NAME", help="what the page calls the run")
+    parser.add_argument(
+        "--publish-uri", metavar="URI", help="folder or s3://… that also gets the page, under the run's name"
+    )
+    execute(parser, _run, arguments)
+
+
+def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
+    from components.report.step import run
+
+    return run(
+        dataset=files.input(given.dataset),
+        model=files.input(given.model),
+        evaluation=files.input(given.evaluation),
+        findings=files.input(given.findings),
+        report=files.output(given.report),
+        summary=files.output(given.summary),
+        settings=settings.report,
+        publish_uri=given.publish_uri,
+        run_name=given.run_name,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Step 5 as a KFP component. Nothing heavy is imported before the body runs."""
+
+from typing import Any
+
+from kfp import dsl
+
+
+@dsl.component(base_image="pgat-report", install_kfp_package=False)
+def report(
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    findings: dsl.Input[dsl.Artifact],
+    report_settings: dict[str, Any],
+    run_name: str,
+    code_version: str,
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+    publish_uri: str = "",
+) -> None:
+    """Write one self-contained page for whoever reviews the run, and publish it.
+
+    ``code_version`` is not read: it makes KFP's cache notice an edit.
+    """
+    from pathlib import Path
+
+    from components.face import section_of, step_face
+    from components.report.step import run
+    from model_core.config.run import ReportSettings
+
+    with step_face(metrics) as headline:
+        headline |= run(
+            dataset=Path(dataset.path),
+            model=Path(model.path),
+            evaluation=Path(evaluation.path),
+            findings=Path(findings.path),
+            report=Path(report.path),
+            summary=Path(summary.path),
+            settings=section_of(ReportSettings, report_settings, "report"),
+            publish_uri=publish_uri or None,
+            run_name=run_name,
+        )

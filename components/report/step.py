@@ -1,0 +1,67 @@
+"""Step 5: everything a run left behind in, one self-contained page out."""
+
+import logging
+from pathlib import Path
+
+from model_core.config.run import ReportSettings
+from model_core.errors import ArtifactError
+from model_core.report import words
+from model_core.report.evidence import read_evidence
+from model_core.report.index import publish
+from model_core.report.page import render_page, render_summary
+
+log = logging.getLogger("pgat.report")
+
+
+def run(
+    *,
+    dataset: Path,
+    model: Path,
+    evaluation: Path,
+    findings: Path,
+    report: Path,
+    summary: Path,
+    settings: ReportSettings,
+    publish_uri: str | None,
+    run_name: str,
+) -> dict[str, float]:
+    """Write the review page and its summary, and publish both if a store is named.
+
+    Args:
+        dataset, model, evaluation, findings: output folders of the four steps before.
+        report: the HTML file to write.
+        summary: the Markdown file to write.
+        settings: the ``report`` section.
+        publish_uri: folder or ``s3://bucket/prefix``; the files go to ``<publish_uri>/<run_name>/``.
+        run_name: what the run is called on the page and in the store.
+
+    Returns:
+        Size of the page and the skill it reports.
+
+    Raises:
+        ArtifactError: an input is missing or damaged, or a file cannot be written.
+        StoreError: the store refuses.
+    """
+    evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
+    page = render_page(evidence, settings, run_name)
+    _write(report, page)
+    _write(summary, render_summary(evidence, run_name))
+    if publish_uri:
+        where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
+        log.info("published to %s", where)
+    log.info("%s", words.verdict(evidence).headline)
+    scores = evidence.scores
+    row = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
+    return {"report_mb": len(page.encode()) / 1e6, "skill_vs_best_baseline": row["skill"]}
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: written beside its place and renamed."""
+    staged = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise ArtifactError(f"cannot write {path} ({error.strerror}); choose another place") from error

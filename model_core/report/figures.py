@@ -1,0 +1,299 @@
+"""The pictures of a report, each from plain numbers to one inline SVG."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import date2num
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from model_core.axes import TARGETS
+from model_core.report.drawing import (
+    BAD,
+    BASE,
+    GOOD,
+    INK,
+    MODEL,
+    MUTED,
+    PAPER,
+    RULE,
+    TRUE,
+    WIDTH,
+    bare,
+    canvas,
+    svg_of,
+)
+
+Json = dict[str, Any]
+_KNOWN_DAYS = 20
+"""Known candles drawn before a forecast."""
+
+
+def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
+    """Skill against each baseline with its interval; right of zero the model is better."""
+    with canvas(46 * len(rows) + 66) as figure:
+        axes = figure.subplots()
+        bare(axes, grid="x")
+        axes.axvline(0, color=INK, linewidth=1.2)
+        for place, row in enumerate(reversed(rows)):
+            colour = {"better": GOOD, "worse": BAD}.get(row["verdict"], MUTED)
+            low, high, skill = (100 * row[k] for k in ("low", "high", "skill"))
+            axes.plot([low, high], [place, place], color=colour, linewidth=5, alpha=0.35)
+            axes.plot(skill, place, "o", color=colour, markersize=7)
+            axes.annotate(
+                f"{skill:+.1f} %",
+                (skill, place),
+                (0, 8),
+                textcoords="offset points",
+                ha="center",
+                fontsize=11,
+            )
+        axes.set_yticks(range(len(rows)), [titles[row["baseline"]] for row in reversed(rows)])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(-0.6, len(rows) - 0.3)
+        axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better")
+        words = "; ".join(f"{titles[r['baseline']]} {100 * r['skill']:+.1f} %" for r in rows)
+        return svg_of(figure, "skill", f"Skill of the model against each baseline: {words}")
+
+
+def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str:
+    """Known days, then the forecast beside what came: candles, and Close with its interval.
+
+    Args:
+        history: Open … Close prices of the days up to the anchor, in order.
+        window: rows of ``predictions.parquet`` of one anchor date.
+    """
+    known = history.tail(_KNOWN_DAYS)
+    steps = window["step"].to_numpy()
+    with canvas(330) as figure:
+        axes = figure.subplots()
+        bare(axes)
+        past = np.arange(-len(known) + 1, 1)
+        _candles(axes, past, known[list(TARGETS)].to_numpy(), MUTED, width=0.6)
+        band = np.exp(window[["Close_low", "Close_high"]].to_numpy())
+        close = float(known["Close"].iloc[-1])
+        fan = np.vstack([[close, close], band])
+        axes.fill_between([0, *steps], fan[:, 0], fan[:, 1], color=MODEL, alpha=0.12, linewidth=0)
+        truth = np.exp(window[[f"{t}_true" for t in TARGETS]].to_numpy())
+        forecast = np.exp(window[[f"{t}_forecast" for t in TARGETS]].to_numpy())
+        _candles(axes, steps - 0.19, truth, TRUE, width=0.3)
+        _candles(axes, steps + 0.19, forecast, MODEL, width=0.3)
+        walk = np.exp(window["Close_walk"].to_numpy())
+        axes.plot([0, *steps], [close, *walk], color=BASE, linewidth=1.4, linestyle=(0, (4, 2)))
+        axes.axvline(0.5, color=RULE, linewidth=1.2)
+        # Prices are read first, so the band may leave the picture a little.
+        prices = np.concatenate([known[["Low", "High"]].to_numpy().ravel(), truth.ravel(), forecast.ravel()])
+        room = 0.12 * np.ptp(prices)
+        axes.set_ylim(prices.min() - room, prices.max() + room)
+        ticks = [int(past[0]), -10, 0, *(int(s) for s in steps if s % 5 == 0)]
+        axes.set_xticks(ticks, [_day(t, known, window) for t in ticks])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.legend(
+            handles=[
+                Patch(facecolor=MUTED, label="known"),
+                Patch(facecolor=TRUE, label="what came"),
+                Patch(facecolor=MODEL, label="forecast"),
+                Patch(facecolor=MODEL, alpha=0.12, label="90 % interval of Close"),
+                Patch(facecolor=BASE, label="random walk"),
+            ],
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.1),
+            ncols=5,
+            handlelength=1,
+            handleheight=1,
+            columnspacing=1.2,
+        )
+        anchor = pd.Timestamp(window["anchor_date"].iloc[0]).date()
+        return svg_of(
+            figure, name, f"Candles of the {len(steps)} days after {anchor}: forecast beside what came"
+        )
+
+
+def _candles(axes: Axes, x: Any, prices: Any, colour: str, width: float) -> None:
+    """Filled where Close falls, hollow where it rises; [n, T] prices."""
+    span = float(np.ptp(prices)) or 1.0
+    for place, (opened, high, low, close) in zip(x, prices, strict=True):
+        axes.plot([place, place], [low, high], color=colour, linewidth=1.1, zorder=2)
+        bottom, height = min(opened, close), max(abs(close - opened), 0.004 * span)
+        face = PAPER if close >= opened else colour
+        body = Rectangle(
+            (place - width / 2, bottom),
+            width,
+            height,
+            facecolor=face,
+            edgecolor=colour,
+            linewidth=1.1,
+            zorder=3,
+        )
+        axes.add_patch(body)
+
+
+def _day(step: int, known: pd.DataFrame, window: pd.DataFrame) -> str:
+    if step > 0:
+        return f"+{step}\n{pd.Timestamp(window['date'].iloc[step - 1]):%d %b %Y}"
+    return f"{step if step else 'anchor'}\n{pd.Timestamp(known['date'].iloc[step - 1]):%d %b %Y}"
+
+
+def horizon_figure(forecasts: Json, names: Sequence[str]) -> str:
+    """Mean absolute error by forecast day, in percent of the price."""
+    styles = [(MODEL, "-", "o"), (BASE, "-", "s"), (MUTED, "--", "")]
+    with canvas(280) as figure:
+        axes = figure.subplots()
+        bare(axes)
+        for name, (colour, line, marker) in zip(names, styles, strict=False):
+            rows = forecasts[name]["metrics"]["log"]["per_step"]
+            x, y = [r["step"] for r in rows], [100 * r["mae"] for r in rows]
+            title = forecasts[name]["title"]
+            axes.plot(x, y, line, color=colour, marker=marker, markersize=4.5, label=title)
+        axes.set_xlabel("forecast day")
+        axes.set_ylabel("mean absolute error, %")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="lower right")
+        return svg_of(
+            figure, "horizon", "Mean absolute error grows with the forecast day; model and baselines"
+        )
+
+
+def target_figure(forecasts: Json, names: Sequence[str]) -> str:
+    """Mean absolute error of Open, High, Low and Close, in percent of the price."""
+    colours = [MODEL, BASE, MUTED]
+    with canvas(250) as figure:
+        axes = figure.subplots()
+        bare(axes)
+        width = 0.8 / len(names)
+        for place, (name, colour) in enumerate(zip(names, colours, strict=False)):
+            values = [100 * forecasts[name]["metrics"]["log"]["per_target"][t]["mae"] for t in TARGETS]
+            x = np.arange(len(TARGETS)) + (place - (len(names) - 1) / 2) * width
+            axes.bar(x, values, width * 0.88, color=colour, label=forecasts[name]["title"])
+            for left, value in zip(x, values, strict=True):
+                axes.text(left, value, f"{value:.2f}", ha="center", va="bottom", fontsize=10)
+        axes.set_xticks(range(len(TARGETS)), TARGETS)
+        axes.tick_params(axis="x", labelcolor=INK, length=0)
+        axes.set_ylabel("mean absolute error, %")
+        axes.margins(y=0.12)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(names))
+        return svg_of(
+            figure, "targets", "Mean absolute error of Open, High, Low and Close; model and baselines"
+        )
+
+
+def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
+    """Loss by epoch over the learning rate."""
+    with canvas(320) as figure:
+        losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        epochs = history["epoch"]
+        bare(losses)
+        marker = "o" if len(history) < 25 else ""
+        losses.plot(epochs, history["train_loss"], color=MUTED, marker=marker, markersize=4, label="training")
+        losses.plot(
+            epochs, history["validation_loss"], color=MODEL, marker=marker, markersize=4, label="validation"
+        )
+        chosen = history.loc[epochs == best_epoch, "validation_loss"]
+        if len(chosen):
+            losses.plot(
+                best_epoch, chosen.iloc[0], "o", color=GOOD, markersize=9, label=f"best: epoch {best_epoch}"
+            )
+        losses.set_ylabel("loss")
+        losses.legend(loc="upper right")
+        bare(rates)
+        rates.plot(epochs, history["learning_rate"], color=MUTED, drawstyle="steps-mid")
+        rates.set_ylabel("learning rate")
+        rates.set_ylim(bottom=0)
+        rates.set_xlabel("epoch")
+        rates.xaxis.set_major_locator(MaxNLocator(integer=True))
+        rates.yaxis.set_major_locator(MaxNLocator(2))
+        return svg_of(
+            figure, "training", f"Training and validation loss by epoch; the best is epoch {best_epoch}"
+        )
+
+
+def robustness_figure(scenarios: Sequence[Json]) -> str:
+    """Error under each disturbance over the clean error: the model beside the random walk."""
+    with canvas(40 * len(scenarios) + 76) as figure:
+        axes = figure.subplots()
+        bare(axes, grid="x")
+        axes.set_xscale("log")
+        axes.axvline(1, color=INK, linewidth=1.2)
+        for place, scenario in enumerate(reversed(scenarios)):
+            ours, walk = scenario["degradation"], scenario["walk_degradation"]
+            colour = BAD if scenario["fragile"] else MODEL
+            for ratio, line, tone in ((ours, place + 0.15, colour), (walk, place - 0.17, BASE)):
+                axes.plot([ratio["low"], ratio["high"]], [line, line], color=tone, linewidth=5, alpha=0.35)
+                axes.plot(ratio["ratio"], line, "o", color=tone, markersize=6)
+        axes.set_yticks(range(len(scenarios)), [s["title"] for s in reversed(scenarios)])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.set_ylim(-0.7, len(scenarios) - 0.3)
+        axes.minorticks_off()
+        low, high = axes.get_xlim()
+        ticks = [
+            t for t in (0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100) if low <= t <= high
+        ]
+        ticks = ticks if len(ticks) < 9 else [t for t in ticks if t in (0.5, 1, 2, 5, 10, 20, 50, 100)]
+        axes.set_xticks(ticks, [f"× {t:g}" for t in ticks])
+        axes.legend(
+            handles=[
+                Patch(facecolor=MODEL, label="model"),
+                Patch(facecolor=BAD, label="model, fragile beyond the walk"),
+                Patch(facecolor=BASE, label="random walk shown the same"),
+            ],
+            loc="upper center",
+            bbox_to_anchor=(0.4, -0.04 - 0.6 / len(scenarios)),
+            ncols=3,
+            handlelength=1,
+            handleheight=1,
+        )
+        fragile = sum(s["fragile"] for s in scenarios)
+        return svg_of(
+            figure,
+            "robustness",
+            f"Error growth under {len(scenarios)} disturbances; in {fragile} the model is more fragile than a walk",
+        )
+
+
+def heat_figure(
+    values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], name: str
+) -> str:
+    """A matrix as squares whose strength is their value; the largest is full."""
+    grid = np.asarray(values, dtype=np.float64)
+    top = float(grid.max()) or 1.0
+    with canvas(30 * len(rows) + 104) as figure:
+        axes = figure.subplots()
+        axes.grid(visible=False)
+        for (i, j), value in np.ndenumerate(grid):
+            square = Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, facecolor=MODEL, edgecolor="none")
+            square.set_alpha(round(0.04 + 0.96 * max(float(value), 0.0) / top, 3))
+            axes.add_patch(square)
+        axes.set_xlim(-0.6, len(columns) - 0.4)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+        axes.set_yticks(range(len(rows)), rows)
+        axes.tick_params(length=0, labelcolor=INK)
+        axes.spines["bottom"].set_visible(False)
+        i, j = divmod(int(grid.argmax()), grid.shape[1])
+        return svg_of(figure, name, f"The strongest of all pairs is {rows[i]} to {columns[j]}, {top:.2f}")
+
+
+def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
+    """Close over all rows, with the spans of the three splits."""
+    with canvas(230) as figure:
+        axes = figure.subplots()
+        bare(axes)
+        step = max(1, len(dates) // WIDTH)
+        axes.plot(dates[::step], closes[::step], color=INK, linewidth=1.1)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.minorticks_off()
+        for (name, span), colour in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
+            first, last = (
+                float(date2num(np.datetime64(span[f"{end}_target_date"]))) for end in ("first", "last")
+            )
+            axes.axvspan(first, last, color=colour, alpha=0.14, linewidth=0)
+            place = ((first + last) / 2, 1.02)
+            axes.text(*place, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11)
+        axes.set_ylabel("Close")
+        return svg_of(figure, "splits", "Close over time, with the train, validation and test spans")

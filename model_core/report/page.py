@@ -1,0 +1,173 @@
+"""The review page of a run: one HTML file that needs nothing else, and the same in a few lines of Markdown."""
+
+from collections import Counter
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from model_core.axes import TARGETS
+from model_core.config.run import ReportSettings
+from model_core.report import figures, words
+from model_core.report.evidence import Evidence
+from model_core.sky.bodies import BODIES
+
+Json = dict[str, Any]
+_HEADLINE = ("last_close", "structured_walk")
+
+
+def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> str:
+    """The page as HTML; same evidence, same bytes."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "skill": words.skill_words,
+        "duration": words.duration,
+    }
+    template = resources.files("model_core.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(context(evidence, settings, run_name)) + "\n"
+
+
+def render_summary(evidence: Evidence, run_name: str) -> str:
+    """The verdict and the main table in Markdown."""
+    found = words.verdict(evidence)
+    lines = [f"# {run_name}: {found.headline}", "", found.text, "", found.celestial, ""]
+    lines += [f"{found.robustness} {found.invariants}", ""]
+    lines += ["| forecast | MAE, price | RMSE, price | MAE, log | skill of the model against it |"]
+    lines += ["|---|---:|---:|---:|---:|"]
+    for row in words.score_rows(evidence.scores):
+        title = f"**{row['title']}**" if row["model"] else row["title"]
+        cells = [words.number(row["price"]["mae"]), words.number(row["price"]["rmse"])]
+        cells += [f"{row['log']['mae']:.5f}", words.skill_words(row["skill"])]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    scores = evidence.scores
+    lines += [
+        "",
+        f"{scores['windows']} test windows of {scores['pred_len']} days, "
+        f"{scores['first_date']} … {scores['last_date']}; best checkpoint: epoch {scores['checkpoint']['epoch']}. "
+        "Skill is in squared log error.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json:
+    """Everything the template names."""
+    scores = evidence.scores
+    names = ["model", *dict.fromkeys([scores["best_baseline"], *_HEADLINE])]
+    skills = words.headline_skill(scores)
+    titles = {name: f["title"] for name, f in scores["forecasts"].items()}
+    best = [r for r in scores["skill"] if r["baseline"] == scores["best_baseline"]]
+    return {
+        "title": settings.title,
+        "run_name": run_name,
+        "targets": TARGETS,
+        "verdict": words.verdict(evidence),
+        "scores": scores,
+        "rows": words.score_rows(scores),
+        "best_title": titles[scores["best_baseline"]],
+        "best_skill": next(r for r in skills if r["baseline"] == scores["best_baseline"]),
+        "target_skill": {
+            t: {m: next(r for r in best if (r["target"], r["metric"]) == (t, m)) for m in ("mse", "mae")}
+            for t in TARGETS
+        },
+        "skill_svg": figures.skill_figure(skills, titles),
+        "horizon_svg": figures.horizon_figure(scores["forecasts"], names),
+        "target_svg": figures.target_figure(scores["forecasts"], names),
+        "examples": examples(evidence, settings.example_windows),
+        "training": evidence.training,
+        "training_svg": figures.training_figure(evidence.history, evidence.training["best_epoch"]),
+        "findings": evidence.findings,
+        "robustness_svg": figures.robustness_figure(evidence.findings["scenarios"]),
+        "explanation": _explanation(evidence),
+        "data": _data_card(evidence),
+        "manifests": evidence.manifests,
+        "settings": _settings(evidence),
+    }
+
+
+def examples(evidence: Evidence, count: int) -> list[Json]:
+    """Test windows from a good to a bad forecast, chosen by rank of their error, with their candles."""
+    table = evidence.predictions
+    forecast, true = (table[[f"{t}_{what}" for t in TARGETS]].to_numpy() for what in ("forecast", "true"))
+    error = pd.Series(np.abs(forecast - true).mean(axis=1), index=table.index)
+    by_window = error.groupby(table["anchor_date"]).mean().sort_values(kind="stable")
+    ranks = np.linspace(0.1, 0.9, count) if count > 1 else np.array([0.5])
+    dates = pd.to_datetime(pd.Series(evidence.dataset.dates))
+    prices = pd.DataFrame(np.exp(evidence.dataset.log_prices), columns=list(TARGETS)).assign(date=dates)
+    found = []
+    for place, rank in enumerate(ranks):
+        anchor = by_window.index[round(float(rank) * (len(by_window) - 1))]
+        window = table[table["anchor_date"] == anchor].sort_values("step").reset_index(drop=True)
+        history = prices[prices["date"] <= pd.Timestamp(anchor)].reset_index(drop=True)
+        found.append(
+            {
+                "anchor": str(pd.Timestamp(anchor).date()),
+                "error": float(by_window[anchor]),
+                "rank": float(rank),
+                "svg": figures.candle_figure(history, window, f"candles{place}"),
+            }
+        )
+    return found
+
+
+def _explanation(evidence: Evidence) -> Json | None:
+    """Pictures of what the model looked at, if a step said so."""
+    said = evidence.explanation
+    if said is None:
+        return None
+    bodies = [body.replace("_", " ") for body in said.get("bodies", BODIES)]
+    return {
+        "adjacency_svg": figures.heat_figure(said["adjacency"], bodies, bodies, "adjacency"),
+        "attention_svg": figures.heat_figure(said["target_to_body"], TARGETS, bodies, "attention"),
+        "sources": sorted(said.get("source_weights", {}).items(), key=lambda pair: -pair[1]),
+    }
+
+
+def _data_card(evidence: Evidence) -> Json:
+    dataset = evidence.dataset
+    quality = dataset.quality
+    spans = {name: _span(evidence, name) for name in ("train", "validation", "test")}
+    kinds = Counter((wave.kind, wave.quantity, wave.unit, wave.known_in_advance) for wave in dataset.specs)
+    return {
+        "source": quality["source"],
+        "rows": len(dataset.dates),
+        "first_date": str(dataset.dates[0]),
+        "last_date": str(dataset.dates[-1]),
+        "layout": dataset.layout,
+        "window": dataset.window,
+        "scale_rows": dataset.scale_rows,
+        "spans": spans,
+        "splits_svg": figures.splits_figure(spans, dataset.dates, np.exp(dataset.log_prices[:, -1])),
+        "warnings": quality["warnings"],
+        "constant": quality["constant_waves"],
+        "outside": quality["out_of_train_range"],
+        "waves": [
+            {"kind": kind, "quantity": quantity, "unit": unit, "known": known, "count": count}
+            for (kind, quantity, unit, known), count in kinds.items()
+        ],
+        "walk": dataset.walk,
+    }
+
+
+def _span(evidence: Evidence, name: str) -> Json:
+    dataset = evidence.dataset
+    span = dataset.span(name)
+    return {
+        "windows": span.stop - span.first,
+        "first_target_date": str(dataset.dates[span.first + 1]),
+        "last_target_date": str(dataset.dates[span.stop - 1 + dataset.window.pred_len]),
+    }
+
+
+def _settings(evidence: Evidence) -> str:
+    """The settings of all steps as one YAML text."""
+    merged: Json = {}
+    for manifest in evidence.manifests.values():
+        merged |= manifest.settings
+    return yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)
