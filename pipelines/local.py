@@ -1,0 +1,223 @@
+"""The pipeline on this machine: no cluster, no containers, nothing to install besides the package.
+
+runs/<name>/run.json        what ran, from what, with which result
+runs/<name>/report.html     the page to look at        summary.md   the same in a few lines
+runs/<name>/logs/           one log per step, and KFP's own
+runs/<name>/<pipeline>-…/   the artifacts, where KFP put them
+runs/.cache/                which inputs gave which artifacts; safe to delete
+"""
+
+import hashlib
+import logging
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kfp import local
+
+from model_core.artifacts import code_version, read_json, write_json
+from model_core.config.run import Settings
+from model_core.data.sources import SAMPLES, read_source
+from model_core.errors import PipelineError, SourceError, UserError
+from pipelines.process import Progress, step_processes
+from pipelines.resources import STEPS
+from pipelines.runs import RECORD, score_table
+from pipelines.training import settings_parameters, training_pipeline
+
+_CACHE_HIT = re.compile(r"Task (\S+) cache hit")
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """One run of the pipeline on this machine.
+
+    Args:
+        settings: of all steps.
+        source: table to read; see ``model_core.data.sources``.
+        runs: folder of all runs.
+        name: of this run; the same name twice continues in the same folder.
+        checkpoint_uri: folder or ``s3://…`` that keeps training checkpoints; empty for none.
+        publish_uri: folder or ``s3://…`` that also gets the report; empty for none.
+        caching: whether to reuse what earlier runs made from the same inputs, settings and code.
+    """
+
+    settings: Settings
+    source: str
+    runs: Path
+    name: str
+    checkpoint_uri: str = ""
+    publish_uri: str = ""
+    caching: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Everything of this run."""
+        return self.runs.resolve() / self.name
+
+
+def default_name(config: str | None, settings: Settings, source: str) -> str:
+    """Name of a run that was given none: the same inputs, settings and code make the same run."""
+    key = f"{settings.model_dump_json()}\n{source}\n{source_version(source, settings)}\n{code_version()}"
+    stem = Path(config).stem if config else "standard"
+    return f"{stem.replace('_', '-')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def source_version(source: str, settings: Settings) -> str:
+    """Digest of the table, so that an edited one is prepared anew; empty for samples, which never change.
+
+    Raises:
+        SourceError, StoreError: there is no such table.
+    """
+    if source.startswith("sample://"):
+        if source.removeprefix("sample://") not in SAMPLES:
+            known = ", ".join(f"sample://{name}" for name in SAMPLES)
+            raise SourceError(f"{source} is no sample; choose one of {known}")
+        return ""
+    return read_source(source, settings.data).sha256[:16]
+
+
+def run_locally(run: LocalRun) -> Path:
+    """Run all five steps, showing what they print, and return the path of the report.
+
+    Raises:
+        UserError: the source is missing, the folder cannot be written, or a step refused its input.
+        PipelineError: a step failed.
+    """
+    version = source_version(run.source, run.settings)
+    _refuse_bad_name(run.name)
+    fresh = not run.folder.exists()
+    logs = _writable(run.folder / "logs")
+    progress = Progress(sys.stdout, logs, len(STEPS))
+    progress.say(f"run {run.name}: {run.source} → {run.folder}")
+    begun = time.monotonic()
+    record = _record(run)
+    try:
+        outputs = _execute(run, version, progress)
+    except BaseException:
+        if fresh and not progress.seconds and not progress.reused and progress.exit_code == 2:
+            # The first step refused its input, so there is nothing to keep.
+            shutil.rmtree(run.folder)
+        else:
+            failed = {"status": "failed", "failed_step": progress.failed, "reason": progress.reason}
+            write_json(run.folder / RECORD, record | failed)
+        raise
+    finished = {
+        "status": "succeeded",
+        "seconds": time.monotonic() - begun,
+        "step_seconds": progress.seconds,
+        "reused": progress.reused,
+        "artifacts": {name: str(path) for name, path in outputs.items()},
+    }
+    shutil.copyfile(outputs["report"], run.folder / "report.html")
+    shutil.copyfile(outputs["summary"], run.folder / "summary.md")
+    write_json(run.folder / RECORD, record | finished)
+    _tell_the_end(run, progress, outputs, finished["seconds"])
+    return run.folder / "report.html"
+
+
+def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]:
+    pipeline = training_pipeline(run.settings, _leave_bare, code_version())
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(run.folder),
+        enable_caching=run.caching,
+        cache_root=str(run.runs.resolve() / ".cache"),
+    )
+    source = run.source if "://" in run.source else str(Path(run.source).expanduser().resolve())
+    with (progress.logs / "kfp.log").open("w", encoding="utf-8") as kfp_log:
+        listener = _CacheListener(progress)
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(listener)
+        root.setLevel(logging.INFO)
+        try:
+            with redirect_stdout(kfp_log), step_processes(progress):
+                task = pipeline(
+                    source=source,
+                    source_version=version,
+                    run_name=run.name,
+                    checkpoint_uri=run.checkpoint_uri,
+                    publish_uri=run.publish_uri,
+                    **settings_parameters(run.settings),
+                )
+        except RuntimeError as error:
+            if progress.failed is None:
+                raise
+            place = progress.logs / f"{progress.failed}.log"
+            if progress.exit_code == UserError.exit_code:
+                raise UserError(f"{progress.failed}: {progress.reason}") from error
+            raise PipelineError(
+                f"the step {progress.failed} failed: {progress.reason}; its log is {place}"
+            ) from error
+        finally:
+            root.removeHandler(listener)
+            root.setLevel(level)
+    return {name: Path(artifact.path) for name, artifact in task.outputs.items()}
+
+
+def _leave_bare(task: object, step: str) -> None:
+    """This machine has no images, quotas or retries to set."""
+
+
+class _CacheListener(logging.Handler):
+    """``kfp.local`` tells of a reused step in its log only."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(logging.INFO)
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if hit := _CACHE_HIT.search(record.getMessage()):
+            self._progress.from_cache(hit[1].replace("-", "_"))
+
+
+def _refuse_bad_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,62}", name):
+        raise UserError(
+            f"{name!r} cannot name a run; use up to 63 small letters, digits, dots and dashes (--name)"
+        )
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder.parent} ({error.strerror}); choose another --runs"
+        ) from error
+    return folder
+
+
+def _record(run: LocalRun) -> dict[str, Any]:
+    settings = run.settings.model_dump(mode="json")
+    (run.folder / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    return {
+        "schema_version": 1,
+        "name": run.name,
+        "source": run.source,
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": code_version(),
+        "settings": settings,
+    }
+
+
+def _tell_the_end(run: LocalRun, progress: Progress, outputs: Mapping[str, Path], seconds: float) -> None:
+    reused = len(progress.reused)
+    if reused:
+        progress.say(
+            f"\n{reused} of {len(STEPS)} steps reused from the cache: same inputs, settings and code "
+            "(--no-cache runs them again)"
+        )
+    progress.say("\n" + score_table(read_json(outputs["evaluation"] / "scores.json")))
+    progress.say(f"\n{seconds:.0f} s; report: {run.folder / 'report.html'}")

@@ -1,0 +1,108 @@
+"""What each step asks of a cluster: image, CPU, memory, GPU, time, retries, secrets.
+
+Nothing here reaches a local run: ``kfp.local`` ignores it, and steps take secrets from the environment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from model_core.errors import UserError
+
+STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
+
+
+@dataclass(frozen=True)
+class StepResources:
+    """Kubernetes quantities of one step; requests are what it gets, limits what it may reach."""
+
+    cpu_request: str
+    cpu_limit: str
+    memory_request: str
+    memory_limit: str
+    timeout_hours: int
+    retries: int
+    gpu: bool = False
+    """Whether the step uses the cluster's accelerators when there are any."""
+
+
+RESOURCES: Mapping[str, StepResources] = {
+    "prepare_data": StepResources("500m", "2", "1Gi", "4Gi", timeout_hours=1, retries=2),
+    # A retried training goes on from its checkpoint URI; without one it starts anew.
+    "train": StepResources("2", "8", "4Gi", "16Gi", timeout_hours=24, retries=2, gpu=True),
+    "evaluate": StepResources("1", "4", "2Gi", "8Gi", timeout_hours=2, retries=1, gpu=True),
+    "diagnose": StepResources("1", "4", "2Gi", "8Gi", timeout_hours=4, retries=1, gpu=True),
+    "report": StepResources("250m", "1", "512Mi", "2Gi", timeout_hours=1, retries=2),
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the images are and what the cluster offers.
+
+    Args:
+        registry: prefix of the images, e.g. ``ghcr.io/example/``; with the slash, or empty.
+        tag: of the images; the git commit, since a cluster's cache trusts a tag that moves.
+        images: step → full image name, preferably by digest; goes before ``registry`` and ``tag``.
+        gpus: accelerators of each step that can use them; 0 for none.
+        accelerator: resource name of the accelerators.
+        secret: Kubernetes Secret with the object store's keys; empty for none.
+        secret_keys: its keys → environment variables.
+        endpoint: URL of the object store.
+    """
+
+    registry: str = ""
+    tag: str = "local"
+    images: Mapping[str, str] = field(default_factory=dict)
+    gpus: int = 0
+    accelerator: str = "nvidia.com/gpu"
+    secret: str = ""
+    secret_keys: Mapping[str, str] = field(
+        default_factory=lambda: {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+    )
+    endpoint: str = "http://seaweedfs.kubeflow:9000"
+
+    def __post_init__(self) -> None:
+        """Refuse what would silently run the wrong code.
+
+        Raises:
+            UserError: an unknown step among the images, or an image that may change under its name.
+        """
+        unknown = sorted(set(self.images) - set(STEPS))
+        if unknown:
+            raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
+        for step in STEPS:
+            image = self.image_of(step)
+            name = image.rpartition("/")[2]
+            if "@sha256:" not in image and (":" not in name or name.endswith(":latest")):
+                raise UserError(
+                    f"the image {image} may change under its name, and KFP's cache would serve stale results; "
+                    "pin a tag (--tag, the git commit) or a digest"
+                )
+
+    def image_of(self, step: str) -> str:
+        """Full name of a step's image."""
+        if step in self.images:
+            return self.images[step]
+        return f"{self.registry}pgat-{step.replace('_', '-')}:{self.tag}"
+
+    def equip(self, task: PipelineTask, step: str) -> PipelineTask:
+        """Give a pipeline task its image, resources, retries, deadline and secrets."""
+        need = RESOURCES[step]
+        task.set_display_name(step.replace("_", " "))
+        task.set_container_image(self.image_of(step))
+        task.set_cpu_request(need.cpu_request).set_cpu_limit(need.cpu_limit)
+        task.set_memory_request(need.memory_request).set_memory_limit(need.memory_limit)
+        task.set_retry(need.retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="600s")
+        kubernetes.set_timeout(task, need.timeout_hours * 3600)
+        if need.gpu:
+            # PyTorch's worker processes share tensors through /dev/shm, which is 64 MiB otherwise.
+            kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="8Gi")
+            if self.gpus:
+                task.set_accelerator_type(self.accelerator).set_accelerator_limit(self.gpus)
+        if self.secret:
+            kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
+            task.set_env_variable("AWS_ENDPOINT_URL", self.endpoint)
+        return task

@@ -1,0 +1,125 @@
+"""The pipeline: five steps, written once, run on a cluster, in containers or on this machine."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Markdown, Model, PipelineTask
+from kfp.dsl.graph_component import GraphComponent
+
+from components.diagnose.component import diagnose
+from components.evaluate.component import evaluate
+from components.face import parameters_of
+from components.prepare_data.component import prepare_data
+from components.report.component import report
+from components.train.component import train
+from model_core.config.run import Settings
+
+PIPELINE_NAME = "celestial-training-pipeline"
+Equip = Callable[[PipelineTask, str], object]
+"""Gives a step's task its image and resources: ``Cluster.equip``, or less for a run on one machine."""
+
+
+class Outputs(NamedTuple):
+    """What a run leaves behind."""
+
+    dataset: Dataset
+    model: Model
+    evaluation: Artifact
+    findings: Artifact
+    report: HTML
+    summary: Markdown
+
+
+def settings_parameters(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The pipeline's parameters that hold settings: one per section."""
+    return {f"{name}_settings": parameters_of(section) for name, section in settings}
+
+
+def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> GraphComponent:
+    """The pipeline with the given settings as its parameters' defaults.
+
+    Args:
+        settings: each step gets its own section only, so that an edit of another one leaves it cached.
+        equip: called with each task and the name of its step.
+        code_version: part of every step's cache key.
+    """
+    default = settings_parameters(settings)
+
+    @dsl.pipeline(name=PIPELINE_NAME, display_name="Celestial training pipeline")
+    def celestial_training_pipeline(
+        source: str = "sample://nasdaq",
+        source_version: str = "",
+        code_version: str = code_version,
+        run_name: str = "run",
+        checkpoint_uri: str = "",
+        publish_uri: str = "",
+        data_settings: dict = default["data_settings"],  # type: ignore[type-arg]
+        model_settings: dict = default["model_settings"],  # type: ignore[type-arg]
+        training_settings: dict = default["training_settings"],  # type: ignore[type-arg]
+        evaluation_settings: dict = default["evaluation_settings"],  # type: ignore[type-arg]
+        diagnostics_settings: dict = default["diagnostics_settings"],  # type: ignore[type-arg]
+        report_settings: dict = default["report_settings"],  # type: ignore[type-arg]
+    ) -> Outputs:
+        """From a table of daily prices to a page that says what the model is worth.
+
+        1. prepare_data checks the table and computes the sky of every trading day: 118 waves.
+        2. train fits the model and keeps the checkpoint with the lowest validation loss.
+        3. evaluate scores that checkpoint on every test window beside trivial forecasts.
+        4. diagnose disturbs its inputs and checks what must always hold.
+        5. report gathers all of it on one page and publishes the page under the run's name.
+        """
+        prepared = prepare_data(
+            source=source,
+            source_version=source_version,
+            data_settings=data_settings,
+            code_version=code_version,
+        )
+        trained = train(
+            dataset=prepared.outputs["dataset"],
+            model_settings=model_settings,
+            training_settings=training_settings,
+            checkpoint_uri=checkpoint_uri,
+            code_version=code_version,
+        )
+        evaluated = evaluate(
+            dataset=prepared.outputs["dataset"],
+            model=trained.outputs["model"],
+            evaluation_settings=evaluation_settings,
+            code_version=code_version,
+        )
+        diagnosed = diagnose(
+            dataset=prepared.outputs["dataset"],
+            model=trained.outputs["model"],
+            diagnostics_settings=diagnostics_settings,
+            code_version=code_version,
+        )
+        reported = report(
+            dataset=prepared.outputs["dataset"],
+            model=trained.outputs["model"],
+            evaluation=evaluated.outputs["evaluation"],
+            findings=diagnosed.outputs["findings"],
+            report_settings=report_settings,
+            run_name=run_name,
+            publish_uri=publish_uri,
+            code_version=code_version,
+        )
+        tasks = {
+            "prepare_data": prepared,
+            "train": trained,
+            "evaluate": evaluated,
+            "diagnose": diagnosed,
+            "report": reported,
+        }
+        for step, task in tasks.items():
+            equip(task, step)
+        return Outputs(
+            dataset=prepared.outputs["dataset"],
+            model=trained.outputs["model"],
+            evaluation=evaluated.outputs["evaluation"],
+            findings=diagnosed.outputs["findings"],
+            report=reported.outputs["report"],
+            summary=reported.outputs["summary"],
+        )
+
+    return celestial_training_pipeline
