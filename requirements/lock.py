@@ -18,8 +18,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TORCH_REQUIRES = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
 LOCKS = {
-    "dev.lock": ["train", "pipeline", "report", "store", "dev"],
-    "train.lock": ["train", "store"],
+    "dev.lock": ["train", "pipeline", "report", "store", "trainer", "dev"],
+    "train.lock": ["train", "store", "trainer"],
     "light.lock": ["report", "store"],
 }
 
