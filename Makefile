@@ -10,6 +10,7 @@ SOURCE ?= sample://nasdaq
 STEP ?= train
 ARGS ?=
 PYTHON ?= python3
+WORKERS ?= 2
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
 ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
@@ -26,8 +27,8 @@ IMAGES := prepare-data train evaluate diagnose report
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
 	@$(PY) -m pipelines run --config "$(CONFIG)" --source "$(SOURCE)" $(ARGS)
 
-test: $(READY)  ## run the tests                 ARGS="-k windows"
-	@$(PY) -m pytest $(ARGS)
+test: $(READY)  ## run the tests                 ARGS="-k windows" WORKERS=4
+	@$(PY) -m pytest --numprocesses "$(WORKERS)" $(ARGS)
 
 setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch==<version>+<build>
 
@@ -73,7 +74,7 @@ test-fast: $(READY)  ## the tests without the slow ones
 	@$(PY) -m pytest -m "not slow and not e2e and not s3 and not browser" $(ARGS)
 
 golden: $(READY)  ## rewrite the golden files; the commit says why
-	@PGAT_GOLDEN=write $(PY) -m pytest -m "not gpu and not containers" -k golden $(ARGS)
+	@$(PY) -m pytest --golden -k golden $(ARGS)
 
 bench: $(READY)  ## measure; one JSON line a case
 	@for bench in benchmarks/*.py; do $(PY) "$$bench" $(ARGS); done
