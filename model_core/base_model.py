@@ -139,6 +139,7 @@ class EnhancedPGAT(nn.Module):
             target_to_body=known.graph.into_target @ read,
             source_weights=known.gates / known.gates.sum(-1, keepdim=True),
             source_names=self.names,
+            node_names=BODIES,
         )
 
     def _wave_graph(self, window: Window) -> WaveGraph:

@@ -11,6 +11,7 @@ from model_core.axes import TARGETS
 from model_core.data.windows import Window
 from model_core.nn.blocks import Run
 from model_core.nn.bundles import BodyStates, Explanation, Forecast
+from model_core.nn.celestial.body_nodes import CelestialBodyNodes, LatentNodes
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
 from model_core.nn.graph.edges import EdgeSources
@@ -45,7 +46,7 @@ class CelestialEnhancedPGAT(nn.Module):
         processor: nn.Module,
         embedding: nn.Module,
         market_context: nn.Module,
-        body_nodes: nn.Module,
+        body_nodes: CelestialBodyNodes | LatentNodes,
         body_reader: nn.Module,
         edge_sources: EdgeSources,
         combiner: nn.Module,
@@ -104,6 +105,7 @@ class CelestialEnhancedPGAT(nn.Module):
             target_to_body=self.interaction.target_to_body(graph.nodes, graph.targets, graph.adjacency),
             source_weights=self.edge_sources.weights(graph.context),
             source_names=self.edge_sources.names,
+            node_names=self.body_nodes.names,
         )
 
     def _graph(self, window: Window) -> Graph:

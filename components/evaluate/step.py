@@ -18,6 +18,7 @@ from model_core.data.dataset import MarketDataset
 from model_core.data.windows import WindowSet
 from model_core.errors import InvariantError
 from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.explanation import explain_model
 from model_core.evaluation.intervals import forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores, skill_row
@@ -32,7 +33,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     Args:
         dataset: output folder of ``prepare_data``.
         model: output folder of ``train``.
-        evaluation: output folder: ``predictions.parquet``, ``scores.json``.
+        evaluation: output folder: ``predictions.parquet``, ``scores.json``, ``explanation.json``.
         settings: the ``evaluation`` section.
 
     Returns:
@@ -62,6 +63,8 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
             _table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
         )
         write_json(folder / "scores.json", result)
+        explanation = explain_model(loaded.model, WindowSet(prepared, "test", device), settings.batch_size)
+        write_json(folder / "explanation.json", explanation)
         write_manifest(
             folder,
             producer="evaluate",

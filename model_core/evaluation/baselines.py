@@ -77,20 +77,21 @@ def _ridge(dataset: MarketDataset, rows: NDArray[np.int64], penalty: float) -> D
     scale = range_scale(dataset.log_prices, dataset.scale_rows)
     y = displacements(dataset.log_prices, dataset.splits.train, dataset.window.pred_len)
     y = y.reshape(len(train), -1) / scale[train, None]
-    x = _ridge_inputs(dataset.log_prices, train, scale)
+    # The first train window may know fewer rows than the last ones; all are read alike.
+    known = min(_RIDGE_ROWS, int(train[0]) + 1)
+    x = _ridge_inputs(dataset.log_prices, train, scale, known)
     mean, std = x.mean(axis=0), x.std(axis=0)
     std[std == 0] = 1.0
     z = (x - mean) / std
     gram = z.T @ z + penalty * np.eye(z.shape[1])
     weights = np.linalg.solve(gram, z.T @ (y - y.mean(axis=0)))
-    scaled = (_ridge_inputs(dataset.log_prices, rows, scale) - mean) / std @ weights + y.mean(axis=0)
+    scaled = (_ridge_inputs(dataset.log_prices, rows, scale, known) - mean) / std @ weights + y.mean(axis=0)
     return (scaled * scale[rows, None]).reshape(len(rows), dataset.window.pred_len, len(TARGETS))
 
 
 def _ridge_inputs(
-    prices: NDArray[np.float64], rows: NDArray[np.int64], scale: NDArray[np.float64]
+    prices: NDArray[np.float64], rows: NDArray[np.int64], scale: NDArray[np.float64], known: int
 ) -> NDArray[np.float64]:
-    known = min(_RIDGE_ROWS, int(rows.min()) + 1)
     recent = prices[rows[:, None] + np.arange(1 - known, 1)] - prices[rows, CLOSE][:, None, None]
     # The last Close is the anchor itself: always 0.
     flat = recent.reshape(len(rows), -1)[:, :-1] / scale[rows, None]

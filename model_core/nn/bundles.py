@@ -80,6 +80,8 @@ class Explanation:
     source_weights: Float[Tensor, "B G"]
     """Weight of each source graph; they sum to 1."""
     source_names: tuple[str, ...]
+    node_names: tuple[str, ...]
+    """The N nodes: the bodies, or latent nodes in a model without a sky."""
 
 
 class CelestialProcessor(Protocol):

@@ -15,6 +15,8 @@ READ_WIDTH_PER_HEAD = 4
 class CelestialBodyNodes(nn.Module):
     """node = learned embedding of the body + projection of its state."""
 
+    names = BODIES
+
     def __init__(self, celestial_dim: int, node_width: int) -> None:
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(len(BODIES), node_width) * 0.5)
@@ -26,6 +28,8 @@ class CelestialBodyNodes(nn.Module):
 
 class LatentNodes(nn.Module):
     """The same thirteen nodes without a sky: an embedding each, equal at every time step."""
+
+    names = tuple(f"latent {n}" for n in range(1, len(BODIES) + 1))
 
     def __init__(self, node_width: int) -> None:
         super().__init__()

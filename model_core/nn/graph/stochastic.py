@@ -62,10 +62,3 @@ def gaussian_kl(mean: Float[Tensor, "*B"], log_std: Float[Tensor, "*B"]) -> Floa
     """KL(N(mean, std²) ‖ N(0, 1)) in nats, fp32: 0 exactly where the two are the same."""
     mean, log_std = mean.float(), log_std.float()
     return 0.5 * (mean.square() + torch.expm1(2 * log_std)) - log_std
-
-
-def anneal_graphs(model: nn.Module, epoch: int) -> None:
-    """Tell every stochastic learner of ``model`` which epoch (0, 1, …) begins."""
-    for part in model.modules():
-        if isinstance(part, StochasticGraphLearner):
-            part.anneal(epoch)

@@ -1,0 +1,45 @@
+"""What a model looked at: its learned graph and what the targets read from the bodies, over test windows."""
+
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from model_core.data.windows import Window, WindowSet
+from model_core.nn.bundles import Explanation
+
+WINDOWS_AT_MOST = 128
+"""Means over so many windows, evenly spread; every window of a split would double the time of evaluating."""
+
+
+class Explaining(Protocol):
+    """Every model that ``model_core.build`` makes."""
+
+    def explain(self, window: Window) -> Explanation:
+        """What the model looked at in these windows."""
+        ...
+
+
+def explain_model(model: nn.Module, windows: WindowSet, batch_size: int) -> dict[str, Any]:
+    """Mean explanation of at most ``WINDOWS_AT_MOST`` windows, as ``explanation.json`` holds it.
+
+    Returns:
+        ``bodies`` (N names), ``adjacency`` [N][N] (row hears column, rows sum to 1), ``target_to_body``
+        [T][N], ``source_weights`` (by name of the source graph, sum 1), ``windows`` (how many).
+    """
+    model.eval()
+    count = min(len(windows), WINDOWS_AT_MOST)
+    chosen = torch.linspace(0, len(windows) - 1, count).round().long()
+    parts = [cast(Explaining, model).explain(windows.batch(part)) for part in chosen.split(batch_size)]
+    weights = _mean([part.source_weights for part in parts])
+    return {
+        "bodies": list(parts[0].node_names),
+        "adjacency": _mean([part.adjacency for part in parts]),
+        "target_to_body": _mean([part.target_to_body for part in parts]),
+        "source_weights": dict(zip(parts[0].source_names, weights, strict=True)),
+        "windows": count,
+    }
+
+
+def _mean(parts: list[Tensor]) -> Any:
+    return torch.cat(parts).double().mean(0).cpu().tolist()
