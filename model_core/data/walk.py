@@ -83,6 +83,15 @@ def fit_structured_walk(
     Args:
         log_prices: [R, T] log Open, High, Low, Close.
     """
+    walks = fit_variants(log_prices, splits, pred_len, scale_rows)
+    mae = walks["drift"].validation_mae
+    return walks["drift" if mae["drift"] <= mae["geometry"] else "geometry"]
+
+
+def fit_variants(
+    log_prices: NDArray[np.float64], splits: Splits, pred_len: int, scale_rows: int
+) -> dict[Variant, StructuredWalk]:
+    """Both variants, fitted on the train windows; each knows the validation errors of both."""
     scale = range_scale(log_prices, scale_rows)
     x = scale[splits.train.first : splits.train.stop]
     y = displacements(log_prices, splits.train, pred_len)
@@ -103,5 +112,6 @@ def fit_structured_walk(
         name: float(np.abs(a + b * held_out_scale[:, None, None] - held_out).mean())
         for name, (a, b) in coefficients.items()
     }
-    best: Variant = "drift" if mae["drift"] <= mae["geometry"] else "geometry"
-    return StructuredWalk(*coefficients[best], variant=best, validation_mae=mae)
+    return {
+        name: StructuredWalk(a, b, variant=name, validation_mae=mae) for name, (a, b) in coefficients.items()
+    }

@@ -4,6 +4,8 @@ All forecasts are displacements, log price − anchor, as [n, P, T].
 """
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +14,16 @@ from model_core.axes import TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.splits import Span
-from model_core.data.walk import CLOSE, displacements, range_scale
+from model_core.data.walk import CLOSE, Variant, displacements, fit_variants, range_scale
 
 Displacements = NDArray[np.float64]
-_RIDGE_ROWS = 20
-"""Known rows that the ridge regression looks at."""
+_OTHER: dict[Variant, Variant] = {"drift": "geometry", "geometry": "drift"}
+_OTHER_TITLE: dict[Variant, str] = {
+    "drift": "structured random walk with drift",
+    "geometry": "structured random walk without drift",
+}
+_RIDGE_ROWS = (1, 5, 20)
+"""Known rows that the ridge regression may look at; validation chooses."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,19 @@ class BaselineForecast:
 def baseline_forecasts(
     dataset: MarketDataset, span: Span, settings: EvaluationSettings
 ) -> tuple[BaselineForecast, ...]:
-    """All baselines for the windows of ``span``; fitted, where they are, on train windows only."""
+    """All baselines for the windows of ``span``; fitted, where they are, on train windows only.
+
+    ``structured_walk`` is the variant that was better on validation; the other one stands beside it.
+    """
     prices = dataset.log_prices
     rows = np.arange(span.first, span.stop)
     horizon = dataset.window.pred_len
     anchor = prices[rows, CLOSE]
     shape = (len(rows), horizon, len(TARGETS))
     own = np.broadcast_to((prices[rows] - anchor[:, None])[:, None], shape)
-    walk = dataset.walk.displacement(range_scale(prices, dataset.scale_rows)[rows])
+    scale = range_scale(prices, dataset.scale_rows)[rows]
+    other = _OTHER[dataset.walk.variant]
+    walks = fit_variants(prices, dataset.splits, horizon, dataset.scale_rows)
     return (
         BaselineForecast("last_close", "last Close", np.zeros(shape)),
         BaselineForecast("own_last", "each its own last value", own),
@@ -48,7 +60,8 @@ def baseline_forecasts(
             f"seasonal naive ({settings.seasonal_period} days)",
             _seasonal(prices, rows, settings.seasonal_period, horizon) - anchor[:, None, None],
         ),
-        BaselineForecast("structured_walk", "structured random walk", walk),
+        BaselineForecast("structured_walk", "structured random walk", dataset.walk.displacement(scale)),
+        BaselineForecast(f"structured_walk_{other}", _OTHER_TITLE[other], walks[other].displacement(scale)),
         BaselineForecast("ridge", "ridge regression", _ridge(dataset, rows, settings.ridge_penalty)),
     )
 
@@ -70,29 +83,59 @@ def _seasonal(
 def _ridge(dataset: MarketDataset, rows: NDArray[np.int64], penalty: float) -> Displacements:
     """Closed-form ridge from the last known displacements to the target displacements.
 
-    Inputs are Open, High, Low, Close of the last rows relative to the anchor, both sides in units of
-    the window's scale, plus 1 / scale; the intercept is not penalised.
+    How many rows it looks at, and whether both sides are in units of the window's scale, is chosen by the
+    squared error on validation. The intercept is not penalised.
     """
-    train = np.arange(dataset.splits.train.first, dataset.splits.train.stop)
-    scale = range_scale(dataset.log_prices, dataset.scale_rows)
-    y = displacements(dataset.log_prices, dataset.splits.train, dataset.window.pred_len)
-    y = y.reshape(len(train), -1) / scale[train, None]
-    # The first train window may know fewer rows than the last ones; all are read alike.
-    known = min(_RIDGE_ROWS, int(train[0]) + 1)
-    x = _ridge_inputs(dataset.log_prices, train, scale, known)
-    mean, std = x.mean(axis=0), x.std(axis=0)
-    std[std == 0] = 1.0
-    z = (x - mean) / std
-    gram = z.T @ z + penalty * np.eye(z.shape[1])
-    weights = np.linalg.solve(gram, z.T @ (y - y.mean(axis=0)))
-    scaled = (_ridge_inputs(dataset.log_prices, rows, scale, known) - mean) / std @ weights + y.mean(axis=0)
-    return (scaled * scale[rows, None]).reshape(len(rows), dataset.window.pred_len, len(TARGETS))
+    validation = np.arange(dataset.splits.validation.first, dataset.splits.validation.stop)
+    held_out = displacements(dataset.log_prices, dataset.splits.validation, dataset.window.pred_len)
+    fits = [
+        _RidgeFit.on_train(dataset, known, penalty, in_ranges=in_ranges)
+        for known, in_ranges in product(_RIDGE_ROWS, (True, False))
+        if known <= dataset.splits.train.first + 1
+    ]
+    best = min(fits, key=lambda fit: float(np.square(fit.forecast(dataset, validation) - held_out).mean()))
+    return best.forecast(dataset, rows)
+
+
+@dataclass(frozen=True)
+class _RidgeFit:
+    """A fitted ridge regression on the last ``known`` rows."""
+
+    known: int
+    in_ranges: bool
+    """Both sides in units of the window's scale, with 1 / scale as an input; otherwise the scale is one."""
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+
+    @classmethod
+    def on_train(cls, dataset: MarketDataset, known: int, penalty: float, *, in_ranges: bool) -> Self:
+        span = dataset.splits.train
+        rows = np.arange(span.first, span.stop)
+        x, unit = _ridge_inputs(dataset, rows, known, in_ranges=in_ranges)
+        y = displacements(dataset.log_prices, span, dataset.window.pred_len).reshape(len(rows), -1) / unit
+        mean, std = x.mean(axis=0), x.std(axis=0)
+        std[std == 0] = 1.0
+        z, intercept = (x - mean) / std, y.mean(axis=0)
+        gram = z.T @ z + penalty * np.eye(z.shape[1])
+        return cls(known, in_ranges, mean, std, np.linalg.solve(gram, z.T @ (y - intercept)), intercept)
+
+    def forecast(self, dataset: MarketDataset, rows: NDArray[np.int64]) -> Displacements:
+        x, unit = _ridge_inputs(dataset, rows, self.known, in_ranges=self.in_ranges)
+        y = ((x - self.mean) / self.std @ self.weights + self.intercept) * unit
+        return y.reshape(len(rows), dataset.window.pred_len, len(TARGETS))
 
 
 def _ridge_inputs(
-    prices: NDArray[np.float64], rows: NDArray[np.int64], scale: NDArray[np.float64], known: int
-) -> NDArray[np.float64]:
+    dataset: MarketDataset, rows: NDArray[np.int64], known: int, *, in_ranges: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[n, 4 known] last displacements and the scale; [n, 1] the unit of both sides."""
+    prices = dataset.log_prices
+    scale = range_scale(prices, dataset.scale_rows)[rows, None]
     recent = prices[rows[:, None] + np.arange(1 - known, 1)] - prices[rows, CLOSE][:, None, None]
     # The last Close is the anchor itself: always 0.
-    flat = recent.reshape(len(rows), -1)[:, :-1] / scale[rows, None]
-    return np.concatenate([flat, 1 / scale[rows, None]], axis=1)
+    flat = recent.reshape(len(rows), -1)[:, :-1]
+    if in_ranges:
+        return np.concatenate([flat / scale, 1 / scale], axis=1), scale
+    return np.concatenate([flat, scale], axis=1), np.ones_like(scale)

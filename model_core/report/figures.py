@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.dates import date2num
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -289,11 +288,14 @@ def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.minorticks_off()
         for (name, span), colour in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
-            first, last = (
-                float(date2num(np.datetime64(span[f"{end}_target_date"]))) for end in ("first", "last")
-            )
+            first, last = (_axis_day(span[f"{end}_target_date"]) for end in ("first", "last"))
             axes.axvspan(first, last, color=colour, alpha=0.14, linewidth=0)
             place = ((first + last) / 2, 1.02)
             axes.text(*place, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11)
         axes.set_ylabel("Close")
         return svg_of(figure, "splits", "Close over time, with the train, validation and test spans")
+
+
+def _axis_day(date: str) -> float:
+    """Where matplotlib places an ISO date on an axis of dates: days since 1970-01-01."""
+    return float(np.datetime64(date, "D").astype(np.int64))

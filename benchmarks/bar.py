@@ -1,0 +1,85 @@
+"""The bar that a model has to clear: trivial forecasts on real markets, one JSON line a market and forecast.
+
+    python -m benchmarks.bar [--source sample://nasdaq …]
+
+No model and no torch: windows of 250 days, 10 days ahead, split 70/10/20. Skills are in squared log error
+against the last Close, with the interval that ``scores.json`` would give.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from model_core.config.run import DataSettings, EvaluationSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.prepare import prepare
+from model_core.data.walk import CLOSE, displacements
+from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.significance import compare
+from model_core.metrics.probabilistic import calibration, ewma_random_walk
+
+
+def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings) -> Iterator[dict[str, Any]]:
+    """Every baseline on the test windows: errors in log price, skill against the last Close."""
+    test, horizon = dataset.splits.test, dataset.window.pred_len
+    true = displacements(dataset.log_prices, test, horizon)
+    forecasts = {b.name: b.displacement for b in baseline_forecasts(dataset, test, settings)}
+    losses = {name: np.square(forecast - true).mean(axis=(1, 2)) for name, forecast in forecasts.items()}
+    for name, forecast in forecasts.items():
+        result = compare(
+            losses[name],
+            losses["last_close"],
+            horizon=horizon,
+            replications=settings.bootstrap_replications,
+            confidence=settings.confidence,
+            seed=settings.seed,
+        )
+        error = forecast - true
+        yield {
+            "case": "point",
+            "source": source,
+            "windows": len(true),
+            "forecast": name,
+            "chosen_variant": dataset.walk.variant if name == "structured_walk" else None,
+            "mae_log": round(float(np.abs(error).mean()), 5),
+            "rmse_log": round(float(np.sqrt(np.square(error).mean())), 5),
+            "skill_percent": [
+                round(100 * value, 1) for value in (result.skill.value, result.skill.low, result.skill.high)
+            ],
+            "verdict": result.outcome,
+        }
+
+
+def probabilistic_bar(dataset: MarketDataset, source: str) -> dict[str, Any]:
+    """The Gaussian random walk with EWMA variance, for Close: CRPS and coverage of its intervals."""
+    test, horizon = dataset.splits.test, dataset.window.pred_len
+    true = displacements(dataset.log_prices, test, horizon)[..., CLOSE]
+    walk = ewma_random_walk(dataset.log_prices[:, CLOSE], np.arange(test.first, test.stop), horizon)
+    found = calibration(walk, true)
+    return {
+        "case": "probabilistic",
+        "source": source,
+        "windows": len(true),
+        "forecast": "ewma_random_walk",
+        "crps_log": round(found["crps"], 5),
+        "coverage": {level: round(share, 3) for level, share in found["coverage"].items()},
+    }
+
+
+def main() -> None:
+    """Measure each source that was asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--source", action="append", help="may be given more than once")
+    given = parser.parse_args()
+    for source in given.source or ("sample://nasdaq", "sample://sp500"):
+        dataset = prepare(source, DataSettings())
+        for line in point_bar(dataset, source, EvaluationSettings()):
+            print(json.dumps(line), flush=True)
+        print(json.dumps(probabilistic_bar(dataset, source)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Each trivial forecast against a loop over windows, steps and targets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model_core.axes import TARGETS
+from model_core.config.run import DataSettings, EvaluationSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.prepare import prepare
+from model_core.data.walk import CLOSE, displacements, fit_structured_walk, fit_variants
+from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.significance import compare
+from tests.data.market import noise_dataset
+
+SETTINGS = EvaluationSettings(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset() -> MarketDataset:
+    return noise_dataset()
+
+
+@pytest.fixture(scope="module")
+def forecasts(dataset: MarketDataset) -> dict[str, np.ndarray]:
+    return {b.name: b.displacement for b in baseline_forecasts(dataset, dataset.splits.test, SETTINGS)}
+
+
+def loop(dataset: MarketDataset, value: object) -> np.ndarray:
+    """[n, P, T] of ``value(r, h, k)``, a log price for anchor row r, step h from 1 and target k, less the anchor."""
+    test, horizon = dataset.splits.test, dataset.window.pred_len
+    return np.array(
+        [
+            [
+                [value(r, h, k) - dataset.log_prices[r, CLOSE] for k in range(len(TARGETS))]  # type: ignore[operator]
+                for h in range(1, horizon + 1)
+            ]
+            for r in range(test.first, test.stop)
+        ]
+    )
+
+
+def test_last_close_says_the_last_close_for_all_four(
+    dataset: MarketDataset, forecasts: dict[str, np.ndarray]
+) -> None:
+    expected = loop(dataset, lambda r, h, k: dataset.log_prices[r, CLOSE])
+    np.testing.assert_array_equal(forecasts["last_close"], expected)
+
+
+def test_own_last_says_the_last_value_of_each_target(
+    dataset: MarketDataset, forecasts: dict[str, np.ndarray]
+) -> None:
+    np.testing.assert_allclose(
+        forecasts["own_last"], loop(dataset, lambda r, h, k: dataset.log_prices[r, k]), atol=1e-12
+    )
+
+
+def test_drift_carries_the_mean_move_of_close_on(
+    dataset: MarketDataset, forecasts: dict[str, np.ndarray]
+) -> None:
+    prices, length = dataset.log_prices, dataset.window.seq_len
+
+    def value(r: int, h: int, k: int) -> float:
+        moves = [prices[i, CLOSE] - prices[i - 1, CLOSE] for i in range(r - length + 2, r + 1)]
+        return float(prices[r, k] + h * sum(moves) / len(moves))
+
+    np.testing.assert_allclose(forecasts["drift"], loop(dataset, value), atol=1e-12)
+
+
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_seasonal_naive_repeats_the_last_period(dataset: MarketDataset, period: int) -> None:
+    found = baseline_forecasts(
+        dataset, dataset.splits.test, SETTINGS.model_copy(update={"seasonal_period": period})
+    )
+    prices = dataset.log_prices
+
+    def value(r: int, h: int, k: int) -> float:
+        while h > 0:
+            h -= period
+        return float(prices[r + h, k])
+
+    seasonal = next(b.displacement for b in found if b.name == "seasonal_naive")
+    np.testing.assert_allclose(seasonal, loop(dataset, value), atol=1e-12)
+
+
+def test_the_structured_walk_is_least_squares_per_step_and_target(
+    dataset: MarketDataset, forecasts: dict[str, np.ndarray]
+) -> None:
+    """Both variants are scored; the one named plainly is the better one on validation."""
+    prices, splits, horizon, rows = (
+        dataset.log_prices,
+        dataset.splits,
+        dataset.window.pred_len,
+        dataset.scale_rows,
+    )
+
+    def scale(r: int) -> float:
+        return float(np.mean([prices[i, 1] - prices[i, 2] for i in range(r - rows + 1, r + 1)]))
+
+    train = list(range(splits.train.first, splits.train.stop))
+    scales = np.array([scale(r) for r in train])
+    coefficients = {}
+    for h in range(1, horizon + 1):
+        for k in range(len(TARGETS)):
+            y = np.array([prices[r + h, k] - prices[r, CLOSE] for r in train])
+            b, a = np.polyfit(scales, y, 1)
+            coefficients["drift", h, k] = (a, b)
+            coefficients["geometry", h, k] = (0.0, float((scales @ y) / (scales @ scales)))
+
+    def value_of(variant: str) -> np.ndarray:
+        def value(r: int, h: int, k: int) -> float:
+            a, b = coefficients[variant, h, k]
+            return float(prices[r, CLOSE] + a + b * scale(r))
+
+        return loop(dataset, value)
+
+    chosen = dataset.walk.variant
+    other = {"drift": "geometry", "geometry": "drift"}[chosen]
+    np.testing.assert_allclose(forecasts["structured_walk"], value_of(chosen), atol=1e-9)
+    np.testing.assert_allclose(forecasts[f"structured_walk_{other}"], value_of(other), atol=1e-9)
+    assert dataset.walk.validation_mae[chosen] <= dataset.walk.validation_mae[other]
+
+
+@pytest.mark.parametrize(("goes_on", "expected"), [(True, "drift"), (False, "geometry")])
+def test_validation_chooses_the_variant(dataset: MarketDataset, goes_on: bool, expected: str) -> None:
+    """A market that keeps rising needs the free term; one that turns when validation begins is hurt by it."""
+    rows = np.arange(len(dataset.dates))
+    turn = dataset.splits.validation.first
+    rise = rows if goes_on else np.minimum(rows, 2 * turn - rows)
+    # Ranges that come and go: with a constant one, b · scale would do for a drift.
+    half_range = 0.01 * (1.2 + np.sin(rows / 12))
+    close = 0.004 * rise + 0.001 * np.random.default_rng(3).standard_normal(len(rows))
+    prices = np.stack([close, close + half_range, close - half_range, close], axis=1)
+    walks = fit_variants(prices, dataset.splits, dataset.window.pred_len, dataset.scale_rows)
+    mae = walks["drift"].validation_mae
+    assert min(mae, key=lambda name: mae[name]) == expected
+    chosen = fit_structured_walk(prices, dataset.splits, dataset.window.pred_len, dataset.scale_rows)
+    assert chosen.variant == expected
+    assert (chosen.a == 0).all() == (expected == "geometry")
+
+
+def test_ridge_is_least_squares_with_a_penalty(dataset: MarketDataset) -> None:
+    """Without a penalty it is ordinary least squares on one of the inputs that it may choose from."""
+    prices, horizon = dataset.log_prices, dataset.window.pred_len
+    ridge = _ridge(dataset, penalty=0.0)
+
+    def inputs(r: int, known: int, in_ranges: bool) -> list[float]:
+        scale = float(
+            np.mean([prices[i, 1] - prices[i, 2] for i in range(r - dataset.scale_rows + 1, r + 1)])
+        )
+        unit = scale if in_ranges else 1.0
+        recent = [
+            (prices[i, k] - prices[r, CLOSE]) / unit for i in range(r - known + 1, r + 1) for k in range(4)
+        ]
+        return [1.0, *recent[:-1], 1 / scale if in_ranges else scale]
+
+    span, test = dataset.splits.train, dataset.splits.test
+    errors = {}
+    candidates = {}
+    for known in (1, 5, 20):
+        for in_ranges in (True, False):
+            if known > span.first + 1:
+                continue
+            train = range(span.first, span.stop)
+            unit = {r: inputs(r, known, True)[-1] ** -1 if in_ranges else 1.0 for r in range(test.stop)}
+            x = np.array([inputs(r, known, in_ranges) for r in train])
+            y = displacements(prices, span, horizon).reshape(len(train), -1)
+            y = y / np.array([unit[r] for r in train])[:, None]
+            weights, *_ = np.linalg.lstsq(x, y, rcond=None)
+
+            def forecast(
+                rows: range, w: np.ndarray = weights, k: int = known, s: bool = in_ranges
+            ) -> np.ndarray:
+                scale = np.array([inputs(r, k, True)[-1] ** -1 if s else 1.0 for r in rows])[:, None]
+                return (np.array([inputs(r, k, s) for r in rows]) @ w * scale).reshape(len(rows), horizon, 4)
+
+            validation = dataset.splits.validation
+            held_out = displacements(prices, validation, horizon)
+            key = (known, in_ranges)
+            errors[key] = np.square(forecast(range(validation.first, validation.stop)) - held_out).mean()
+            candidates[key] = forecast(range(test.first, test.stop))
+    np.testing.assert_allclose(ridge, candidates[min(errors, key=lambda key: errors[key])], atol=1e-7)
+
+
+def test_a_large_penalty_leaves_the_mean_alone(dataset: MarketDataset) -> None:
+    """All windows then get the same displacement, in one unit or the other."""
+    ridge = _ridge(dataset, penalty=1e12)
+    same = np.ptp(ridge / ridge[:, -1:, -1:], axis=0).max()
+    assert same < 1e-3
+
+
+def _ridge(dataset: MarketDataset, penalty: float) -> np.ndarray:
+    settings = SETTINGS.model_copy(update={"ridge_penalty": penalty})
+    found = baseline_forecasts(dataset, dataset.splits.test, settings)
+    return next(b.displacement for b in found if b.name == "ridge")
+
+
+def test_baselines_see_nothing_after_the_anchor(
+    dataset: MarketDataset, forecasts: dict[str, np.ndarray]
+) -> None:
+    waves = dataset.waves.copy()
+    middle = (dataset.splits.test.first + dataset.splits.test.stop) // 2
+    waves[middle + 1 :, :4] += 0.3
+    later = baseline_forecasts(replace(dataset, waves=waves), dataset.splits.test, SETTINGS)
+    until = middle + 1 - dataset.splits.test.first
+    for baseline in later:
+        np.testing.assert_array_equal(baseline.displacement[:until], forecasts[baseline.name][:until])
+
+
+BAR = {
+    # source: (MAE and RMSE of the last Close, MAE and RMSE of the structured walk, its skill in %)
+    "sample://nasdaq": (0.01591, 0.02257, 0.01540, 0.02214, (3.8, 2.0, 6.1)),
+    "sample://sp500": (0.01227, 0.01822, 0.01194, 0.01786, (3.8, 3.0, 4.9)),
+}
+
+
+@pytest.mark.parametrize("source", BAR)
+def test_the_bar_in_the_documentation_is_what_real_markets_give(source: str) -> None:
+    mae, rmse, walk_mae, walk_rmse, (skill, low, high) = BAR[source]
+    dataset = prepare(source, DataSettings())
+    test, horizon = dataset.splits.test, dataset.window.pred_len
+    true = displacements(dataset.log_prices, test, horizon)
+    error = {
+        b.name: b.displacement - true
+        for b in baseline_forecasts(dataset, test, SETTINGS)
+        if b.name in {"last_close", "structured_walk"}
+    }
+    assert len(true) == 998
+    assert dataset.walk.variant == "drift"
+    assert np.abs(error["last_close"]).mean() == pytest.approx(mae, abs=5e-6)
+    assert np.sqrt(np.square(error["last_close"]).mean()) == pytest.approx(rmse, abs=5e-6)
+    assert np.abs(error["structured_walk"]).mean() == pytest.approx(walk_mae, abs=5e-6)
+    assert np.sqrt(np.square(error["structured_walk"]).mean()) == pytest.approx(walk_rmse, abs=5e-6)
+    found = compare(
+        *(np.square(error[name]).mean(axis=(1, 2)) for name in ("structured_walk", "last_close")),
+        horizon=horizon,
+        replications=2000,
+        confidence=0.95,
+        seed=2024,
+    )
+    percent = [100 * value for value in (found.skill.value, found.skill.low, found.skill.high)]
+    assert percent == pytest.approx([skill, low, high], abs=0.06)
+    assert found.outcome == "better"
