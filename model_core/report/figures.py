@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -17,9 +16,6 @@ from model_core.report.drawing import (
     INK,
     MODEL,
     MUTED,
-    PAPER,
-    RULE,
-    TRUE,
     WIDTH,
     bare,
     canvas,
@@ -27,8 +23,6 @@ from model_core.report.drawing import (
 )
 
 Json = dict[str, Any]
-_KNOWN_DAYS = 20
-"""Known candles drawn before a forecast."""
 
 
 def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
@@ -56,84 +50,6 @@ def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
         axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better")
         words = "; ".join(f"{titles[r['baseline']]} {100 * r['skill']:+.1f} %" for r in rows)
         return svg_of(figure, "skill", f"Skill of the model against each baseline: {words}")
-
-
-def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str:
-    """Known days, then the forecast beside what came: candles, and Close with its interval.
-
-    Args:
-        history: Open … Close prices of the days up to the anchor, in order.
-        window: rows of ``predictions.parquet`` of one anchor date.
-    """
-    known = history.tail(_KNOWN_DAYS)
-    steps = window["step"].to_numpy()
-    with canvas(330) as figure:
-        axes = figure.subplots()
-        bare(axes)
-        past = np.arange(-len(known) + 1, 1)
-        _candles(axes, past, known[list(TARGETS)].to_numpy(), MUTED, width=0.6)
-        band = np.exp(window[["Close_low", "Close_high"]].to_numpy())
-        close = float(known["Close"].iloc[-1])
-        fan = np.vstack([[close, close], band])
-        axes.fill_between([0, *steps], fan[:, 0], fan[:, 1], color=MODEL, alpha=0.12, linewidth=0)
-        truth = np.exp(window[[f"{t}_true" for t in TARGETS]].to_numpy())
-        forecast = np.exp(window[[f"{t}_forecast" for t in TARGETS]].to_numpy())
-        _candles(axes, steps - 0.19, truth, TRUE, width=0.3)
-        _candles(axes, steps + 0.19, forecast, MODEL, width=0.3)
-        walk = np.exp(window["Close_walk"].to_numpy())
-        axes.plot([0, *steps], [close, *walk], color=BASE, linewidth=1.4, linestyle=(0, (4, 2)))
-        axes.axvline(0.5, color=RULE, linewidth=1.2)
-        # Prices are read first, so the band may leave the picture a little.
-        prices = np.concatenate([known[["Low", "High"]].to_numpy().ravel(), truth.ravel(), forecast.ravel()])
-        room = 0.12 * np.ptp(prices)
-        axes.set_ylim(prices.min() - room, prices.max() + room)
-        ticks = [int(past[0]), -10, 0, *(int(s) for s in steps if s % 5 == 0)]
-        axes.set_xticks(ticks, [_day(t, known, window) for t in ticks])
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.legend(
-            handles=[
-                Patch(facecolor=MUTED, label="known"),
-                Patch(facecolor=TRUE, label="what came"),
-                Patch(facecolor=MODEL, label="forecast"),
-                Patch(facecolor=MODEL, alpha=0.12, label="90 % interval of Close"),
-                Patch(facecolor=BASE, label="random walk"),
-            ],
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.1),
-            ncols=5,
-            handlelength=1,
-            handleheight=1,
-            columnspacing=1.2,
-        )
-        anchor = pd.Timestamp(window["anchor_date"].iloc[0]).date()
-        return svg_of(
-            figure, name, f"Candles of the {len(steps)} days after {anchor}: forecast beside what came"
-        )
-
-
-def _candles(axes: Axes, x: Any, prices: Any, colour: str, width: float) -> None:
-    """Filled where Close falls, hollow where it rises; [n, T] prices."""
-    span = float(np.ptp(prices)) or 1.0
-    for place, (opened, high, low, close) in zip(x, prices, strict=True):
-        axes.plot([place, place], [low, high], color=colour, linewidth=1.1, zorder=2)
-        bottom, height = min(opened, close), max(abs(close - opened), 0.004 * span)
-        face = PAPER if close >= opened else colour
-        body = Rectangle(
-            (place - width / 2, bottom),
-            width,
-            height,
-            facecolor=face,
-            edgecolor=colour,
-            linewidth=1.1,
-            zorder=3,
-        )
-        axes.add_patch(body)
-
-
-def _day(step: int, known: pd.DataFrame, window: pd.DataFrame) -> str:
-    if step > 0:
-        return f"+{step}\n{pd.Timestamp(window['date'].iloc[step - 1]):%d %b %Y}"
-    return f"{step if step else 'anchor'}\n{pd.Timestamp(known['date'].iloc[step - 1]):%d %b %Y}"
 
 
 def horizon_figure(forecasts: Json, names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.report import figures, words
+from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
 from model_core.sky.bodies import BODIES
 
@@ -110,7 +111,7 @@ def examples(evidence: Evidence, count: int) -> list[Json]:
                 "anchor": str(pd.Timestamp(anchor).date()),
                 "error": float(by_window[anchor]),
                 "rank": float(rank),
-                "svg": figures.candle_figure(history, window, f"candles{place}"),
+                "svg": candle_figure(history, window, f"candles{place}"),
             }
         )
     return found
