@@ -26,6 +26,7 @@ from model_core.nn.graph.data_driven import DataDrivenLearner
 from model_core.nn.graph.dynamic import DynamicAdjacency
 from model_core.nn.graph.edges import EdgeSources
 from model_core.nn.graph.gated import GatedGraphCombiner
+from model_core.nn.graph.regularisation import GraphRegularisation, NoGraphRegularisation
 from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
 from model_core.nn.graph.stochastic import StochasticGraphLearner
 from model_core.nn.graph.traditional import TraditionalLearner
@@ -99,6 +100,7 @@ def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhance
         body_reader=GatedBodyReader(width, node_width, settings.n_heads),
         edge_sources=sources,
         combiner=_combiner(settings, len(sources.names)),
+        graph_penalties=_graph_penalties(settings),
         mapper=_mapper(settings),
         encoding=encoding[settings.encoding.kind](node_width, settings.dropout, settings.encoding),
         target_nodes=TargetNodes(node_width),
@@ -126,11 +128,19 @@ def _base(settings: ModelSettings, inputs: ModelInputs) -> EnhancedPGAT:
         "use_stochastic_learner": settings.use_stochastic_learner,
         "use_hierarchical_mapping": settings.use_hierarchical_mapping,
         "gradient_checkpointing": settings.gradient_checkpointing,
+        "graph.sparsity_weight": settings.graph.sparsity_weight > 0,
+        "graph.smoothness_weight": settings.graph.smoothness_weight > 0,
     }
     for name in (name for name, is_on in absent.items() if is_on):
         raise SettingsError(
             f"model.{name} is on, but kind: enhanced_pgat has no such part; switch it off, or set "
             "model.kind: celestial_enhanced_pgat"
+        )
+    longest = max(settings.enhanced_pgat.influence_lags)
+    if longest > inputs.window.seq_len - 2:
+        raise SettingsError(
+            f"model.enhanced_pgat.influence_lags holds {longest}, but a window of {inputs.window.seq_len} days "
+            f"(data.window.seq_len) has changes at most {inputs.window.seq_len - 2} days apart; leave it out"
         )
     width, sky = settings.width, len(inputs.waves) - FIRST_SKY
     queries = KnownFutureQueries(sky, width) if settings.use_future_sky else CalendarQueries(width)
@@ -193,6 +203,12 @@ def _combiner(settings: ModelSettings, sources: int) -> nn.Module:
             return SequentialCelestialGraphCombiner(sources, width, layers, settings.combiner)
         case "gated":
             return GatedGraphCombiner(sources, width, settings.combiner)
+
+
+def _graph_penalties(settings: ModelSettings) -> nn.Module:
+    if settings.graph.sparsity_weight == settings.graph.smoothness_weight == 0:
+        return NoGraphRegularisation()
+    return GraphRegularisation(settings.graph)
 
 
 def _mapper(settings: ModelSettings) -> nn.Module:

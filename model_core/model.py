@@ -50,6 +50,7 @@ class CelestialEnhancedPGAT(nn.Module):
         body_reader: nn.Module,
         edge_sources: EdgeSources,
         combiner: nn.Module,
+        graph_penalties: nn.Module,
         mapper: nn.Module,
         encoding: nn.Module,
         target_nodes: nn.Module,
@@ -72,6 +73,7 @@ class CelestialEnhancedPGAT(nn.Module):
         self.body_reader = body_reader
         self.edge_sources = edge_sources
         self.combiner = combiner
+        self.graph_penalties = graph_penalties
         self.mapper = mapper
         self.encoding = encoding
         self.target_nodes = target_nodes
@@ -131,7 +133,7 @@ class CelestialEnhancedPGAT(nn.Module):
             adjacency=adjacency,
             future_states=bodies.states[:, steps:],
             context=context,
-            penalties=penalties,
+            penalties={**penalties, **self.graph_penalties(adjacency)},
         )
 
     def _decode(

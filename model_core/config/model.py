@@ -7,7 +7,7 @@ Both are read in ``model_core/build.py`` only. ``docs/model.md`` describes each 
 import math
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from model_core.config.base import Section
 
@@ -47,13 +47,15 @@ class StochasticLearnerSettings(Section):
 
 
 class GraphSettings(Section):
-    """Which learned graphs join the aspect and phase graphs."""
+    """Which learned graphs join the aspect and phase graphs, and what is asked of the combined one."""
 
     use_traditional: bool = True
     use_data_driven: bool = True
     use_aspects: bool = True
     use_phase_edges: bool = True
     use_dynamic: bool = True
+    sparsity_weight: float = Field(0.0, ge=0)
+    smoothness_weight: float = Field(0.0, ge=0)
     traditional: TraditionalLearnerSettings = TraditionalLearnerSettings()
     data_driven: DataDrivenLearnerSettings = DataDrivenLearnerSettings()
     stochastic: StochasticLearnerSettings = StochasticLearnerSettings()
@@ -71,13 +73,13 @@ class EncodingSettings(Section):
 
     kind: Literal["dynamic", "joint"] = "dynamic"
     graph_hops: int = Field(2, ge=1, le=4)
-    kernel_sizes: tuple[int, ...] = (1, 3, 5, 7)
+    kernel_sizes: tuple[PositiveInt, ...] = Field((1, 3, 5, 7), min_length=1)
 
 
 class HierarchicalMapperSettings(Section):
     """Body queries over a pyramid of temporal resolutions."""
 
-    pool_factors: tuple[int, ...] = (1, 4, 16)
+    pool_factors: tuple[PositiveInt, ...] = Field((1, 4, 16), min_length=1)
 
 
 class MixtureSettings(Section):
@@ -91,11 +93,11 @@ class MixtureSettings(Section):
 class BaseModelSettings(Section):
     """Parts that only ``kind: enhanced_pgat`` has."""
 
-    patch_lengths: tuple[int, ...] = (8, 16, 32)
+    patch_lengths: tuple[PositiveInt, ...] = Field((8, 16, 32), min_length=1)
     latent_queries: int = Field(8, ge=1)
     transition_nodes: int = Field(8, ge=1)
     phase_frequencies: int = Field(8, ge=1)
-    influence_lags: tuple[int, ...] = (1, 2, 3)
+    influence_lags: tuple[PositiveInt, ...] = Field((1, 2, 3), min_length=1)
 
 
 class ModelSettings(Section):

@@ -68,9 +68,14 @@ class MultiHeadAttention(nn.Module):
         self, queries: Float[Tensor, "B Q D"], memory: Float[Tensor, "B M Dm"]
     ) -> Float[Tensor, "B Q D"]:
         keys, values = self.memory(memory).chunk(2, dim=-1)
-        seen = self._seen(queries.shape[1], memory) if self.causal else None
+        whole = queries.shape[1] == memory.shape[1]  # then the kernel masks for itself, and no mask is stored
+        seen = self._seen(queries.shape[1], memory) if self.causal and not whole else None
         read = F.scaled_dot_product_attention(
-            self._split(self.query(queries)), self._split(keys), self._split(values), attn_mask=seen
+            self._split(self.query(queries)),
+            self._split(keys),
+            self._split(values),
+            attn_mask=seen,
+            is_causal=self.causal and whole,
         )
         return self.out(read.transpose(1, 2).flatten(2))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_core.config.model import ModelSettings
 from model_core.config.run import WindowSettings
@@ -125,3 +125,43 @@ def scalar_of(output: Any) -> Tensor:
     for tensor in tensors_of(output):
         total = total + (tensor.float() * torch.randn(tensor.shape, generator=random)).sum()
     return total
+
+
+def awake(module: nn.Module) -> nn.Module:
+    """``module`` with its zero-initialised parameters moved, as after a first optimiser step."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.1)
+    return module
+
+
+def only(index: int, value: Any) -> Any:
+    """Sample ``index`` of a batch; penalties, which are means over the batch, count as 0."""
+    return map_tensors(lambda t: t[index : index + 1] if t.dim() else torch.zeros_like(t), value)
+
+
+def assert_same(left: Any, right: Any, tolerance: float = 5e-5) -> None:
+    """Every tensor of one value is that of the other."""
+    for one, other in zip(tensors_of(left), tensors_of(right), strict=True):
+        torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance)
+
+
+def differs(left: Any, right: Any) -> bool:
+    """Some tensor of one value is not that of the other."""
+    pairs = zip(tensors_of(left), tensors_of(right), strict=True)
+    return any((one - other).abs().max() > 1e-6 for one, other in pairs)
+
+
+def saved_for_backward(module: nn.Module, inputs: tuple[Any, ...]) -> int:
+    """How many numbers a forward pass keeps for the backward pass."""
+    kept = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        module(*inputs)
+    return kept

@@ -10,12 +10,13 @@ from torch import Tensor
 from model_core.build import build_model
 from model_core.config.model import CombinerSettings
 from model_core.nn import blocks
-from model_core.nn.attention import NodeTemporalAttention, attend_nodes
+from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention, attend_nodes
 from model_core.nn.blocks import CausalConvMixer, Dropout, over_steps
 from model_core.nn.bundles import Edges
 from model_core.nn.celestial.processor import GroupedWaveNetwork
 from model_core.nn.embedding import DataEmbedding
 from model_core.nn.graph.batched import CelestialGraphCombiner
+from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
 from model_core.sky.bodies import BODIES
 from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 
@@ -39,6 +40,38 @@ def test_attention_among_nodes_is_the_written_out_one() -> None:
     )
     for one, other in zip(fast, plain, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_the_batched_combiner_is_the_sequential_one() -> None:
+    """Graph and gradients, from the same state dict."""
+    torch.manual_seed(0)
+    settings, results = CombinerSettings(edge_dim=6), []
+    batched = CelestialGraphCombiner(3, 8, 3, settings)
+    sequential = SequentialCelestialGraphCombiner(3, 8, 3, settings)
+    sequential.load_state_dict(batched.state_dict(), strict=True)
+    values, encoded, context = torch.randn(2, 17, 13, 13, 3), torch.randn(2, 17, 8), torch.randn(2, 8)
+    for combiner in (batched, sequential):
+        adjacency = combiner(Edges(values, ("a", "b", "c")), encoded, context)
+        scalar_of(adjacency).backward()
+        results.append((adjacency, [p.grad for p in combiner.parameters()]))
+    (fast, gradients), (slow, slow_gradients) = results
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
+    for one, other in zip(gradients, slow_gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("queries", [5, 12], ids=["last days", "all days"])
+def test_causal_attention_across_sequences_is_the_written_out_one(queries: int) -> None:
+    torch.manual_seed(0)
+    attention, memory = MultiHeadAttention(6, 2, 6, causal=True), torch.randn(3, 12, 6)
+    asked = memory[:, -queries:]
+    q = attention.query(asked).unflatten(-1, (2, 3))
+    keys, values = (part.unflatten(-1, (2, 3)) for part in attention.memory(memory).chunk(2, dim=-1))
+    later = torch.arange(12) > torch.arange(12 - queries, 12)[:, None]
+    scores = torch.einsum("bqhc,bmhc->bhqm", q, keys) / math.sqrt(3)
+    weights = torch.softmax(scores.masked_fill(later, -torch.inf), dim=-1)
+    expected = attention.out(torch.einsum("bhqm,bmhc->bqhc", weights, values).flatten(2))
+    torch.testing.assert_close(attention(asked, memory), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_temporal_attention_is_the_written_out_one() -> None:

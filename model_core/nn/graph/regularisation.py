@@ -1,0 +1,40 @@
+"""What the combined graph may be asked for beside a good forecast: few edges, and no jumps from day to day."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from model_core.config.model import GraphSettings
+
+
+class GraphRegularisation(nn.Module):
+    """Penalties on the combined graph A, each with its own weight.
+
+    graph_sparsity   = weight · mean_ti(−Σ_j A_tij log A_tij) / log N     0: one edge a row; weight: all alike
+    graph_smoothness = weight · N · mean_tij (A_tij − A_(t−1)ij)²         0: the graph does not move
+    """
+
+    def __init__(self, settings: GraphSettings) -> None:
+        super().__init__()
+        self.sparsity_weight = settings.sparsity_weight
+        self.smoothness_weight = settings.smoothness_weight
+
+    def forward(self, adjacency: Float[Tensor, "B S N N"]) -> dict[str, Float[Tensor, ""]]:
+        """Both penalties, already weighted, fp32."""
+        rows = adjacency.float()
+        nodes = rows.shape[-1]
+        entropy = torch.special.entr(rows).sum(-1).mean() / math.log(nodes)
+        change = rows.diff(dim=1).square().mean() * nodes
+        return {
+            "graph_sparsity": self.sparsity_weight * entropy,
+            "graph_smoothness": self.smoothness_weight * change,
+        }
+
+
+class NoGraphRegularisation(nn.Module):
+    """Nothing is asked of the graph."""
+
+    def forward(self, adjacency: Float[Tensor, "B S N N"]) -> dict[str, Float[Tensor, ""]]:
+        return {}
