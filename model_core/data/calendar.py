@@ -42,7 +42,5 @@ def next_trading_dates(
     last: np.datetime64, count: int, holidays: Collection[dt.date] = ()
 ) -> NDArray[np.datetime64]:
     """[count] weekdays after ``last`` that are no holidays."""
-    closed = np.array(sorted(holidays), dtype="datetime64[D]")
-    return np.busday_offset(
-        np.datetime64(last, "D"), np.arange(1, count + 1), roll="backward", holidays=closed
-    )
+    origin = np.full(count, last, dtype="datetime64[D]")
+    return np.busday_offset(origin, np.arange(1, count + 1), roll="backward", holidays=sorted(holidays))

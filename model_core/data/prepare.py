@@ -115,4 +115,4 @@ def _out_of_train_range(
     outside = columns[columns["share_outside"] > _OUTSIDE_SHARE].sort_values(
         ["share_outside", "wave"], ascending=[False, True]
     )
-    return outside.to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in outside.to_dict("records")]

@@ -4,6 +4,7 @@ A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic
 ``s3://bucket/key``. What comes back is the table as it stands there; ``table.py`` checks it.
 """
 
+import csv
 import hashlib
 import io
 from dataclasses import dataclass
@@ -76,12 +77,17 @@ def _parse(uri: str, content: bytes) -> pd.DataFrame:
             frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{uri} is a damaged Parquet file ({error}); write it again") from error
-        named_index = frame.index.name is not None or isinstance(frame.index, pd.DatetimeIndex)
-        return frame.rename_axis(frame.index.name or "date").reset_index() if named_index else frame
+        if frame.index.name is not None or isinstance(frame.index, pd.DatetimeIndex):
+            return frame.reset_index(names=str(frame.index.name or "date"))
+        return frame
     try:
         text = content.decode("utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
+        header = next(line for line in text.splitlines() if line.strip())
+        separator = max(",;\t", key=header.count)
         frame = pd.read_csv(io.StringIO(text), dtype=str, sep=separator, skipinitialspace=True)
+        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
+        if len(names) == frame.shape[1]:
+            frame.columns = pd.Index(names)  # pandas would rename the second of two equal names
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise SourceError(
             f"{uri} is no table ({str(error).splitlines()[0]}); give CSV (UTF-8, one header line) or Parquet"

@@ -25,13 +25,13 @@ from model_core.errors import SourceError
 
 @dataclass(frozen=True)
 class Span:
-    """Anchor rows ``first`` … ``stop`` − 1; each is one window."""
+    """Anchor rows ``first`` … ``stop`` − 1, each of them one window; none if ``stop`` is not above ``first``."""
 
     first: int
     stop: int
 
     def __len__(self) -> int:
-        return self.stop - self.first
+        return max(0, self.stop - self.first)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import pandas as pd
 
 from model_core.config.run import SkySettings, SyntheticSettings
 from model_core.sky.ephemeris import sky_waves
-from model_core.sky.waves import column_of, waves_of
+from model_core.sky.waves import Quantity, column_of, waves_of
 
 EFFECT_BODY = "Moon"
-EFFECT_QUANTITY = "synodic_sin"
+EFFECT_QUANTITY: Quantity = "synodic_sin"
 _FIRST_CLOSE = 1000.0
 _GAP_SHARE = 0.3
 _WICK_SHARE = 0.5

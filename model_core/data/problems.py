@@ -1,0 +1,78 @@
+"""What is wrong with a table: every problem has a row, and one sentence names them all."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_core.errors import SourceError
+
+_IN_FULL = 20
+"""Problems told one by one; of the rest each kind is told once, with the rows where it occurs."""
+_RUNS = 200
+"""Stretches of rows told for one kind: a table with every second row bad must not print a book."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason to refuse a table."""
+
+    kind: str
+    """What it has in common with the same problem in other rows."""
+    text: str
+    row: int | None = None
+    """Counted from 0; ``None`` if the whole table is meant."""
+
+
+def refusal(uri: str, problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) -> SourceError:
+    """The one error that lists every problem, those of the whole table first and then row by row."""
+    ordered = sorted(problems, key=lambda problem: -1 if problem.row is None else problem.row)
+    shown = [
+        problem.text if problem.row is None else _of_row(problem, dates) for problem in ordered[:_IN_FULL]
+    ]
+    rest = ordered[_IN_FULL:]
+    if rest:
+        shown.append(f"and {len(rest)} more: " + ", ".join(_by_kind(rest, dates)))
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    return SourceError(
+        f"{uri} is refused for {count}: {'; '.join(shown)}; mend the table (docs/data.md says what is expected)"
+    )
+
+
+def row_name(row: int, dates: NDArray[np.datetime64] | None) -> str:
+    """``row 3 (2010-01-06)``; data rows count from 1, and a row without a date goes without."""
+    known = dates is not None and not np.isnat(dates[row])
+    return f"row {row + 1}" + (f" ({dates[row]})" if known and dates is not None else "")
+
+
+def at_rows(kind: str, rows: Iterable[int] | NDArray[np.bool_], text: str = "") -> list[Problem]:
+    """The same problem in several rows, given by number or as a mask."""
+    if isinstance(rows, np.ndarray):
+        rows = np.flatnonzero(rows).tolist()
+    return [Problem(kind, text or kind, row) for row in rows]
+
+
+def _of_row(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
+    assert problem.row is not None
+    return f"{row_name(problem.row, dates)}: {problem.text}"
+
+
+def _by_kind(problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) -> list[str]:
+    rows: dict[str, list[int]] = {}
+    for problem in problems:
+        if problem.row is not None:
+            rows.setdefault(problem.kind, []).append(problem.row)
+    return [f"{kind} in {runs(found, dates)}" for kind, found in rows.items()]
+
+
+def runs(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
+    """Rows as stretches: ``rows 21–300 (2010-02-01 … 2011-02-25) and row 400 (…)``."""
+    breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+    told = []
+    for run in np.split(np.array(rows), breaks)[:_RUNS]:
+        first, last = int(run[0]), int(run[-1])
+        span = "" if dates is None else f" ({dates[first]} … {dates[last]})"
+        told.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
+    more = f" and {len(breaks) + 1 - _RUNS} more stretches" if len(breaks) >= _RUNS else ""
+    return " and ".join(told) + more
