@@ -157,7 +157,7 @@ def write_manifest(
         settings=dict(settings),
         files=files,
         code_version=code_version(),
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         versions=_versions(),
         seed=seed,
         inputs={name: sha256_of(Path(path) / MANIFEST) for name, path in (inputs or {}).items()},
@@ -214,7 +214,7 @@ def code_version() -> str:
 
 
 @cache
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """The commit of the checkout this package runs from, ``-dirty`` if files differ; None outside git."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():

@@ -15,6 +15,7 @@ from pathlib import Path
 from model_core.errors import PgatError, UserError
 
 DEFAULT_SOURCE = "sample://nasdaq"
+DEFAULT_ENDPOINT = "http://seaweedfs.kubeflow:9000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,12 +61,25 @@ def _parser() -> ArgumentParser:
     _cluster(submit)
     submit.add_argument("--host", required=True, help="URL of the Kubeflow Pipelines API")
     submit.add_argument("--source", default=DEFAULT_SOURCE, help="table, e.g. s3://bucket/table.csv")
-    submit.add_argument("--name", help="of the run")
+    submit.add_argument(
+        "--source-version", default="", help="any text that changes when the table there does; else reused"
+    )
+    submit.add_argument("--name", default="", help="of the run; default: made from the time")
     submit.add_argument("--experiment", default="celestial-enhanced-pgat", help="group of runs")
-    submit.add_argument("--namespace", help="Kubernetes namespace, on multi-user clusters")
+    submit.add_argument("--namespace", default="", help="Kubernetes namespace, on multi-user clusters")
+    submit.add_argument("--service-account", default="", help="of the pods, e.g. one that may make TrainJobs")
+    submit.add_argument(
+        "--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's"
+    )
     submit.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
     submit.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
-    submit.add_argument("--wait", action="store_true", help="until the run has ended")
+    submit.add_argument("--no-cache", action="store_true", help="run every step again")
+    submit.add_argument(
+        "--register", action="store_true", help="also store the pipeline, to start it from the UI"
+    )
+    submit.add_argument(
+        "--wait", action="store_true", help="until the run has ended; Ctrl-C only stops waiting"
+    )
     submit.set_defaults(action=_submit)
 
     runs = actions.add_parser("runs", help="list | show NAME | compare NAME NAME | open NAME")
@@ -91,12 +105,15 @@ def _settings(parser: ArgumentParser) -> None:
 
 def _cluster(parser: ArgumentParser) -> None:
     parser.add_argument("--registry", default="", help="prefix of the images, e.g. ghcr.io/example/")
-    parser.add_argument("--tag", default="local", help="of the images; the git commit")
+    parser.add_argument("--tag", help="of the images; default: the git commit of this checkout")
     parser.add_argument(
         "--image", action="append", default=[], metavar="STEP=IMAGE", help="one step's image, e.g. by digest"
     )
     parser.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
     parser.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
+    parser.add_argument(
+        "--s3-endpoint", default=DEFAULT_ENDPOINT, help=f"URL of that store; default {DEFAULT_ENDPOINT}"
+    )
 
 
 def _run(given: Namespace) -> None:
@@ -139,25 +156,36 @@ def _submit(given: Namespace) -> None:
         settings=settings,
         cluster=_cluster_of(given),
         source=given.source,
+        source_version=given.source_version,
         name=given.name,
         experiment=given.experiment,
         namespace=given.namespace,
+        service_account=given.service_account,
+        pipeline_root=given.pipeline_root,
         checkpoint_uri=given.checkpoint_uri,
         publish_uri=given.publish_uri,
+        caching=not given.no_cache,
+        register=given.register,
     )
     print(submit(submission, wait=given.wait))
 
 
 def _cluster_of(given: Namespace):  # type: ignore[no-untyped-def]
-    from pipelines.resources import Cluster
+    from pipelines.resources import Cluster, checkout_tag
 
     for image in given.image:
         if "=" not in image:
             raise UserError(
                 f"--image {image} names no step; write --image train=registry/pgat-train@sha256:…"
             )
-    images = dict(image.split("=", 1) for image in given.image)
-    return Cluster(given.registry, given.tag, images, given.gpus, secret=given.secret)
+    return Cluster(
+        registry=given.registry,
+        tag=given.tag or checkout_tag(),
+        images=dict(image.split("=", 1) for image in given.image),
+        gpus=given.gpus,
+        secret=given.secret,
+        endpoint=given.s3_endpoint,
+    )
 
 
 def _runs(given: Namespace) -> None:

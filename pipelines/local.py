@@ -109,9 +109,10 @@ def run_locally(run: LocalRun) -> Path:
             failed = {"status": "failed", "failed_step": progress.failed, "reason": progress.reason}
             write_json(run.folder / RECORD, record | failed)
         raise
+    seconds = time.monotonic() - begun
     finished = {
         "status": "succeeded",
-        "seconds": time.monotonic() - begun,
+        "seconds": seconds,
         "step_seconds": progress.seconds,
         "reused": progress.reused,
         "artifacts": {name: str(path) for name, path in outputs.items()},
@@ -119,7 +120,7 @@ def run_locally(run: LocalRun) -> Path:
     shutil.copyfile(outputs["report"], run.folder / "report.html")
     shutil.copyfile(outputs["summary"], run.folder / "summary.md")
     write_json(run.folder / RECORD, record | finished)
-    _tell_the_end(run, progress, outputs, finished["seconds"])
+    _tell_the_end(run, progress, outputs, seconds)
     return run.folder / "report.html"
 
 

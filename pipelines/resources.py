@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from model_core.artifacts import git_commit
 from model_core.errors import UserError
 
 STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
@@ -36,6 +37,18 @@ RESOURCES: Mapping[str, StepResources] = {
     "diagnose": StepResources("1", "4", "2Gi", "8Gi", timeout_hours=4, retries=1, gpu=True),
     "report": StepResources("250m", "1", "512Mi", "2Gi", timeout_hours=1, retries=2),
 }
+
+
+def checkout_tag() -> str:
+    """The tag that ``make images`` gives: the git commit of this checkout; ``-dirty`` if files differ.
+
+    Raises:
+        UserError: this is no git checkout.
+    """
+    commit = git_commit()
+    if commit is None:
+        raise UserError("this is no git checkout, so the images' tag is unknown; name it with --tag")
+    return commit
 
 
 @dataclass(frozen=True)
