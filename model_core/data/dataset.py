@@ -40,7 +40,7 @@ class MarketDataset:
     window: WindowSettings
     scale_rows: int
     future_dates: NDArray[np.datetime64]
-    """[P] trading dates that follow the table."""
+    """[P] trading dates that follow the table; none in layout ``prepared``, whose sky ends with it."""
     future_waves: NDArray[np.float64]
     """[P, W] the waves of those dates; prices are NaN."""
     quality: dict[str, Any] = field(default_factory=dict)

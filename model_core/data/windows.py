@@ -18,6 +18,7 @@ from model_core.axes import TARGETS
 from model_core.data.calendar import CALENDAR_FEATURES, calendar_features
 from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE, range_scale
+from model_core.errors import ArtifactError
 
 Split = Literal["train", "validation", "test"]
 FIRST_SKY = len(TARGETS) + 1
@@ -67,7 +68,16 @@ class WindowSet:
 
     @classmethod
     def after_the_table(cls, dataset: MarketDataset, device: torch.device | str = "cpu") -> Self:
-        """One window anchored at the table's last row; its targets are NaN."""
+        """One window anchored at the table's last row; its targets are NaN.
+
+        Raises:
+            ArtifactError: the sky of the days after the table is not known (layout ``prepared``).
+        """
+        if len(dataset.future_dates) < dataset.window.pred_len:
+            raise ArtifactError(
+                f"a dataset of layout {dataset.layout} ends with its table, because the sky of later days is not "
+                "in it; forecast its test windows, or prepare the prices with data.layout: ephemeris"
+            )
         windows = cls.__new__(cls)
         windows._set_up(dataset, np.array([len(dataset.dates) - 1]), torch.device(device))
         return windows

@@ -1,0 +1,136 @@
+"""Layout ``prepared``: a published table of 118 waves, imported by column name.
+
+Chiron has no waves there: the model knows it by its learned embedding and the graph alone. The sky of
+the days after the table is not in it either, so such a dataset ends with its table.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_core.axes import TARGETS
+from model_core.config.run import DataSettings
+from model_core.data.computed import time_delta
+from model_core.data.log_prices import PriceColumns, broken_candles, cumulated, recognised
+from model_core.data.oddities import note, oddities
+from model_core.data.problems import Problem, at_rows, refusal, row_name
+from model_core.data.sources import SourceTable
+from model_core.data.splits import Splits, make_splits
+from model_core.data.table import find_columns, order_of, read_numbers, read_rows, too_few_rows
+from model_core.data.wave_table import WaveTable
+from model_core.sky.waves import Wave, waves_of
+
+_PRICES = slice(0, len(TARGETS))
+_TIME = len(TARGETS)
+_CIRCLE = 1e-3
+"""How far sin² + cos² of a pair may lie from 1 before it is reported."""
+
+
+def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
+    """The waves of a published table, its prices as log prices.
+
+    Raises:
+        SourceError: columns are missing, values are no numbers, or the prices are neither log prices nor
+            log returns: one error with every problem.
+    """
+    specs = waves_of("prepared")
+    names = [wave.name for wave in specs]
+    columns, problems = find_columns(found.frame, names, settings)
+    days = read_rows(found, columns, settings)
+    waves, bad_values = read_numbers(found.frame, columns, names)
+    order, unordered, sorting = order_of(days, settings)
+    problems += [*days.problems, *bad_values, *unordered, *too_few_rows(len(waves), settings)]
+    if problems:
+        raise refusal(found.uri, problems, days.days)
+    dates, waves = days.days[order], waves[order]
+    splits = make_splits(dates, settings.window, settings.splits, settings.scale_rows)
+
+    prices = recognised(waves[:, _PRICES])
+    if isinstance(prices, Problem):
+        raise refusal(found.uri, [prices], dates)
+    waves[:, _PRICES] = _log_prices(found, dates, waves[:, _PRICES], prices, splits, settings)
+    notes = [
+        *days.notes,
+        *sorting,
+        *_price_notes(dates, waves[:, _PRICES], prices, settings),
+        *_time_notes(dates, waves[:, _TIME]),
+        *_circle_notes(waves, specs),
+        *oddities(dates, np.exp(waves[:, _PRICES])),
+    ]
+    return WaveTable(
+        layout="prepared",
+        dates=dates,
+        waves=waves,
+        future_dates=dates[:0],
+        future_waves=waves[:0],
+        splits=splits,
+        prices=prices.to_json(),
+        warnings=tuple(notes),
+    )
+
+
+def _log_prices(
+    found: SourceTable,
+    dates: NDArray[np.datetime64],
+    columns: NDArray[np.float64],
+    prices: PriceColumns,
+    splits: Splits,
+    settings: DataSettings,
+) -> NDArray[np.float64]:
+    """Log prices as they stand, their candles checked, or cumulated from log returns."""
+    if prices.found != "log prices":
+        train_rows = splits.train.stop + settings.window.pred_len
+        return cumulated(columns, prices.found, settings.price_anchor, train_rows)
+    broken = at_rows("log_High or log_Low does not enclose log_Open and log_Close", broken_candles(columns))
+    if broken:
+        raise refusal(found.uri, broken, dates)
+    return columns
+
+
+def _price_notes(
+    dates: NDArray[np.datetime64],
+    log_prices: NDArray[np.float64],
+    prices: PriceColumns,
+    settings: DataSettings,
+) -> list[dict[str, Any]]:
+    if prices.found == "log prices":
+        return []
+    said = (
+        f"the price columns hold {prices.found} (lag-1 autocorrelation {prices.autocorrelation:.2f}, median size "
+        f"{prices.median_size:.2g}); prices were cumulated from a first Close of {settings.price_anchor:g}, "
+        "data.price_anchor"
+    )
+    broken = np.flatnonzero(broken_candles(log_prices)).tolist()
+    notes = [note("log_returns", len(dates), said)]
+    if broken:
+        message = "High or Low, cumulated on its own, does not enclose Open and Close"
+        notes.append(note("candles", len(broken), message, [row_name(row, dates) for row in broken[:5]]))
+    return notes
+
+
+def _time_notes(dates: NDArray[np.datetime64], written: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Rows (but the first, before which nothing is known) whose time step is not that of their dates."""
+    wrong = np.flatnonzero(np.abs(written - time_delta(dates)[:, 0])[1:] > 1e-3) + 1
+    if not len(wrong):
+        return []
+    examples = [row_name(row, dates) for row in wrong[:5].tolist()]
+    return [note("time_delta", len(wrong), "time_delta differs from the days between the dates", examples)]
+
+
+def _circle_notes(waves: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[dict[str, Any]]:
+    """Angles that are no angles: pairs whose sine and cosine do not lie on the unit circle."""
+    column = {wave.name: position for position, wave in enumerate(specs)}
+    broken = []
+    for name, sine in column.items():
+        if name.endswith("_sin"):
+            cosine = column[name.removesuffix("sin") + "cos"]
+            if np.abs(waves[:, sine] ** 2 + waves[:, cosine] ** 2 - 1.0).max() > _CIRCLE:
+                broken.append(name.removesuffix("_sin"))
+    if not broken:
+        return []
+    return [
+        note(
+            "unit_circle", len(broken), "sine and cosine of a pair do not lie on the unit circle", broken[:5]
+        )
+    ]

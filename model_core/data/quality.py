@@ -1,0 +1,78 @@
+"""``quality.json``: what a reader should know of a table before he believes a model of it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_core.axes import TARGETS
+from model_core.config.run import DataSettings
+from model_core.data.sources import SourceTable
+from model_core.data.wave_table import WaveTable
+from model_core.sky.waves import Wave
+
+OUTSIDE_SHARE = 0.01
+"""A wave is listed as leaving its train range when this share of its test rows lies outside."""
+_CONSTANT = 1e-12
+
+
+def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
+    """Source, rows, price statistics, warnings, constant waves, and waves that leave their train range."""
+    closes = table.log_prices[:, TARGETS.index("Close")]
+    returns = np.diff(closes)
+    horizon = settings.window.pred_len
+    train = table.waves[: table.splits.train.stop + horizon]
+    test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
+    return {
+        "source": {"uri": found.uri, "sha256": found.sha256},
+        "layout": table.layout,
+        "sky": settings.sky.model_dump(mode="json", exclude={"cache"})
+        if table.layout == "ephemeris"
+        else None,
+        "rows": len(table.dates),
+        "first_date": str(table.dates[0]),
+        "last_date": str(table.dates[-1]),
+        "prices": table.prices,
+        "statistics": {
+            "first_close": float(np.exp(closes[0])),
+            "last_close": float(np.exp(closes[-1])),
+            "daily_volatility": float(returns.std()),
+            "largest_daily_move": float(np.abs(returns).max()),
+        },
+        "warnings": list(table.warnings),
+        "warning_counts": {warning["code"]: warning["count"] for warning in table.warnings},
+        "constant_waves": constant_waves(train, table.specs),
+        "out_of_train_range": out_of_train_range(train, test, table.specs),
+    }
+
+
+def constant_waves(train: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[str]:
+    """Names of the waves that do not move on the train rows [R, W]."""
+    return [
+        spec.name
+        for spec, extent in zip(specs, np.ptp(train, axis=0).tolist(), strict=True)
+        if extent < _CONSTANT
+    ]
+
+
+def out_of_train_range(
+    train: NDArray[np.float64], test: NDArray[np.float64], specs: tuple[Wave, ...]
+) -> list[dict[str, Any]]:
+    """Waves whose test rows leave what training saw: there a model extrapolates. Worst first."""
+    low, high = train.min(axis=0), train.max(axis=0)
+    share = ((test < low) | (test > high)).mean(axis=0)
+    columns = pd.DataFrame(
+        {
+            "wave": [spec.name for spec in specs],
+            "train_min": low,
+            "train_max": high,
+            "test_min": test.min(axis=0),
+            "test_max": test.max(axis=0),
+            "share_outside": share,
+        }
+    )
+    outside = columns[columns["share_outside"] > OUTSIDE_SHARE].sort_values(
+        ["share_outside", "wave"], ascending=[False, True]
+    )
+    return [{str(name): value for name, value in row.items()} for row in outside.to_dict("records")]
