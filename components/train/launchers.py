@@ -5,6 +5,7 @@ model folder and return the same metrics.
 """
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from model_core.store.locate import open_store
 log = logging.getLogger("pgat.train")
 Launcher = Literal["inline", "torchrun", "trainer"]
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
+# By default torchrun keeps one store for all restarts, and a new team finds the addresses of the dead one in it.
+NEW_STORE_PER_TEAM = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,7 @@ def launch(
     Args:
         dataset, model, model_settings, training_settings, checkpoint_uri: as in ``step.run``.
         processes: ``torchrun`` only: how many, or ``gpu`` for one per GPU.
-        max_restarts: ``torchrun`` only: how often the team is started again after a process died; more than
-            one, since a new team sometimes fails to connect while the old one's sockets close.
+        max_restarts: ``torchrun`` only: how often the team is started again after a process died.
         cluster: ``trainer`` only.
 
     Raises:
@@ -123,7 +125,7 @@ def _torchrun(job: Job, processes: str, max_restarts: int) -> None:
 
 def _run_to_its_end(command: list[str]) -> int:
     """Run a command; if this process is terminated, its processes are too, and may save before they leave."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=os.environ | NEW_STORE_PER_TEAM)
     try:
         with _leaving_on_termination():
             return process.wait()
@@ -179,7 +181,7 @@ def _trainer(job: Job, uri: str, cluster: Cluster) -> None:
                 image=cluster.image,
                 num_nodes=cluster.nodes,
                 resources_per_node=cluster.resources_per_node or None,
-                env=cluster.env or None,
+                env=NEW_STORE_PER_TEAM | cluster.env,
             ),
             options=options,
         )

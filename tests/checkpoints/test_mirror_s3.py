@@ -15,6 +15,7 @@ import pytest
 from model_core.checkpoints.mirror import open_mirror
 from model_core.errors import StoreError
 from model_core.store.locate import open_store
+from tests.checkpoints.test_mirror import wait_until
 from tests.training.processes import attempt
 from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
 from tests.training.tiny import train_tiny
@@ -96,7 +97,8 @@ def test_a_server_that_dies_while_training_is_reported_and_training_ends_well(
     server.kill()
     server.wait()
     result = train_tiny(tmp_path / "run", EVERY_STEP, mirror=mirror).result
-    summary = mirror.close(20.0)
+    wait_until(lambda: mirror.failures > 0)
+    summary = mirror.close(0.5)
     assert result.stopped_because == "all epochs done"
     assert summary["newest_is_complete"] is False
     assert "could not be mirrored yet" in caplog.text

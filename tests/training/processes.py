@@ -1,6 +1,7 @@
 """Real processes that train the tiny model and are really killed, at a point that is known exactly.
 
-They are forked from a server that has imported torch, so that each starts in milliseconds.
+They are forked from a server that has imported torch, so that each starts in milliseconds. The server keeps
+the environment it was started with; each process gets that of the test.
 """
 
 import multiprocessing
@@ -49,6 +50,16 @@ class MortalModel(TinyModel):
         return super().forward(window)
 
 
+def _process(target: Callable[..., None], *arguments: Any) -> Any:
+    return _SERVER.Process(target=_in_environment, args=(dict(os.environ), target, arguments))
+
+
+def _in_environment(environment: dict[str, str], target: Callable[..., None], arguments: Any) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    target(*arguments)
+
+
 def attempt(
     folder: Path,
     settings: TrainingSettings,
@@ -58,7 +69,7 @@ def attempt(
     uri: str | None = None,
 ) -> int | None:
     """Train in a process of its own that gets a signal at the ``calls``-th ``point``; its exit code."""
-    process = _SERVER.Process(target=_train, args=(folder, settings, point, calls, number, uri))
+    process = _process(_train, folder, settings, point, calls, number, uri)
     process.start()
     process.join(60)
     return process.exitcode
@@ -72,9 +83,8 @@ def attempt_as_team(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
-        _SERVER.Process(
-            target=_train_as_member,
-            args=(folder, settings, rank, size, port, rows, calls if rank == killed_rank else 0),
+        _process(
+            _train_as_member, folder, settings, rank, size, port, rows, calls if rank == killed_rank else 0
         )
         for rank in range(size)
     ]
@@ -106,7 +116,7 @@ def in_a_process(
     work: Callable[..., Any], calls: int, number: signal.Signals, *arguments: Any, **named: Any
 ) -> int | None:
     """Call ``work`` in a process that gets a signal at the ``calls``-th forward pass of any model."""
-    process = _SERVER.Process(target=_work, args=(work, calls, number, arguments, named))
+    process = _process(_work, work, calls, number, arguments, named)
     process.start()
     process.join(120)
     return process.exitcode
@@ -124,7 +134,7 @@ def _work(
 
 def start(folder: Path, settings: TrainingSettings, uri: str | None = None) -> Any:
     """Train in a process of its own and return it at once."""
-    process = _SERVER.Process(target=_train, args=(folder, settings, "forward", 0, signal.SIGKILL, uri))
+    process = _process(_train, folder, settings, "forward", 0, signal.SIGKILL, uri)
     process.start()
     return process
 

@@ -80,7 +80,7 @@ def test_a_run_killed_again_and_again_goes_on_bit_for_bit(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("point", "every", "kills"), [("forward", 2, 14), ("sync", 6, 21), ("rename", 2, 19), ("renamed", 2, 19)]
+    ("point", "every", "kills"), [("forward", 3, 9), ("sync", 12, 11), ("rename", 4, 10), ("renamed", 4, 10)]
 )
 def test_a_run_killed_anywhere_goes_on_bit_for_bit(
     point: Point, every: int, kills: int, uninterrupted: dict[str, Any], tmp_path: Path
@@ -99,7 +99,7 @@ def test_a_run_killed_from_outside_at_random_moments_goes_on_bit_for_bit(
     uninterrupted: dict[str, Any], tmp_path: Path
 ) -> None:
     delays = random.Random(3)
-    for number in range(10):
+    for number in range(6):
         process = start(tmp_path / str(number), EVERY_STEP)
         time.sleep(delays.uniform(0.0, 0.5))
         process.kill()
