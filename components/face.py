@@ -38,8 +38,24 @@ class MetricsArtifact(Protocol):
 def start_logging() -> None:
     """The package's log to stdout, plain lines."""
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
+    for handler in logging.getLogger().handlers:
+        # KFP's executor has set up its own handler before a step begins.
+        if handler.formatter is not None and str(handler.formatter._fmt).startswith("[KFP Executor"):
+            handler.setFormatter(_OwnLinesPlain(handler.formatter))
     logging.getLogger("pgat").setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+class _OwnLinesPlain(logging.Formatter):
+    """What this package says comes as it is; everything else keeps KFP's mark, so that it can be told apart."""
+
+    def __init__(self, others: logging.Formatter) -> None:
+        super().__init__("%(message)s")
+        self._others = others
+
+    def format(self, record: logging.LogRecord) -> str:
+        own = record.name.partition(".")[0] == "pgat"
+        return super().format(record) if own else self._others.format(record)
 
 
 @contextmanager

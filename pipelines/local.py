@@ -11,13 +11,15 @@ import hashlib
 import logging
 import re
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import yaml
@@ -100,14 +102,14 @@ def run_locally(run: LocalRun) -> Path:
     begun = time.monotonic()
     record = _record(run)
     try:
-        outputs = _execute(run, version, progress)
-    except BaseException:
+        with _stopping_on_termination():
+            outputs = _execute(run, version, progress)
+    except BaseException as error:
         if fresh and not progress.seconds and not progress.reused and progress.exit_code == 2:
             # The first step refused its input, so there is nothing to keep.
             shutil.rmtree(run.folder)
         else:
-            failed = {"status": "failed", "failed_step": progress.failed, "reason": progress.reason}
-            write_json(run.folder / RECORD, record | failed)
+            write_json(run.folder / RECORD, record | _ended_early(error, progress, time.monotonic() - begun))
         raise
     seconds = time.monotonic() - begun
     finished = {
@@ -162,6 +164,32 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
             root.removeHandler(listener)
             root.setLevel(level)
     return {name: Path(artifact.path) for name, artifact in task.outputs.items()}
+
+
+def _ended_early(error: BaseException, progress: Progress, seconds: float) -> dict[str, Any]:
+    stopped = isinstance(error, KeyboardInterrupt)
+    return {
+        "status": "stopped" if stopped else "failed",
+        "failed_step": progress.running if stopped else progress.failed,
+        "reason": "stopped by hand" if stopped else progress.reason or f"{type(error).__name__}: {error}",
+        "seconds": seconds,
+        "step_seconds": progress.seconds,
+        "reused": progress.reused,
+    }
+
+
+@contextmanager
+def _stopping_on_termination() -> Iterator[None]:
+    """Within it SIGTERM does what Ctrl-C does: the step that runs may save its work, then the run ends."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave_bare(task: object, step: str) -> None:

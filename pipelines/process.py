@@ -8,21 +8,25 @@ reason; ``step_processes`` puts this one in its place for the length of a run.
 import codecs
 import os
 import pty
+import select
 import shlex
+import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
 
 from components.face import ERROR_PREFIX
+from pipelines.screen import ScreenFilter, last_drawn
 
 _CHUNK_BYTES = 65536
 _GRACE_SECONDS = 25.0
@@ -40,6 +44,8 @@ class Progress:
     """Of each step that ran."""
     reused: list[str] = field(default_factory=list)
     """Steps whose earlier output was taken from the cache."""
+    running: str | None = None
+    """The step that runs now, or was running when the run was stopped."""
     failed: str | None = None
     exit_code: int = 0
     reason: str = ""
@@ -63,11 +69,13 @@ class Progress:
 
 def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Progress) -> Status:
     """Run one step, copying what it prints to the screen and to ``<logs>/<step>.log``."""
+    progress.running = step
     progress.started(step)
     begun = time.monotonic()
     log_path = progress.logs / f"{step}.log"
     code = _stream(command, env, progress.screen, log_path)
     seconds = time.monotonic() - begun
+    progress.running = None
     if code == 0:
         progress.seconds[step] = seconds
         progress.say(f"      {seconds:.1f} s")
@@ -79,31 +87,70 @@ def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Pr
 def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path: Path) -> int:
     """Exit code of ``command``; on a terminal the child sees one too, so that it draws progress bars."""
     reader, writer = _channel(screen)
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    with log_path.open("w", encoding="utf-8", newline="\n") as log:
+    with tempfile.TemporaryDirectory(prefix="pgat-step-") as scratch, log_path.open("wb") as log:
         try:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, env=env)
+            # KFP's launcher leaves temporary folders behind; a session of its own, so that Ctrl-C reaches
+            # this process only and the step gets one signal, to which it can answer.
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                env={**env, "TMPDIR": scratch},
+                start_new_session=True,
+            )
         finally:
             os.close(writer)
-        line = ""
+        copy = _Copy(reader, screen, log)
         try:
-            while text := decoder.decode(_read(reader)):
-                screen.write(_without_errors(text))
-                screen.flush()
-                *whole, line = (line + text.replace("\r\n", "\n")).split("\n")
-                log.writelines(f"{_last_drawn(each)}\n" for each in whole)
-            log.write(_last_drawn(line))
+            while copy.next():
+                pass
             return child.wait()
         except BaseException:
             # The step may save its work: training answers SIGTERM with a checkpoint.
-            child.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_SECONDS)
-            child.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+            copy.rest(_GRACE_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             raise
         finally:
-            os.close(reader)
+            copy.close()
+
+
+class _Copy:
+    """Copies what a child prints to the screen and, as it was last drawn, to its log."""
+
+    def __init__(self, reader: int, screen: TextIO, log: BinaryIO) -> None:
+        self._reader, self._screen, self._log = reader, screen, log
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._filter = ScreenFilter()
+        self._line = ""
+
+    def next(self) -> bool:
+        """Copy the next piece; False once the child and its children have closed their end."""
+        content = _read(self._reader)
+        text = self._decoder.decode(content, final=not content)
+        self._screen.write(self._filter.feed(text))
+        self._screen.flush()
+        *whole, self._line = (self._line + text.replace("\r\n", "\n")).split("\n")
+        self._log.write("".join(f"{last_drawn(each)}\n" for each in whole).encode())
+        self._log.flush()
+        return bool(content)
+
+    def rest(self, seconds: float) -> None:
+        """Copy what still comes, for so long at most."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and select.select([self._reader], [], [], left)[0]:
+            if not self.next():
+                return
+
+    def close(self) -> None:
+        """End both copies."""
+        self._log.write(last_drawn(self._line).encode())
+        self._screen.write(self._filter.feed("\n") if self._line else "")
+        os.close(self._reader)
 
 
 def _channel(screen: TextIO) -> tuple[int, int]:
@@ -121,18 +168,6 @@ def _read(reader: int) -> bytes:
     except OSError:
         # A pseudo-terminal answers EIO, not an empty read, once the child has closed it.
         return b""
-
-
-def _without_errors(text: str) -> str:
-    """What the screen shows live: the one line about the error comes at the end, once."""
-    if ERROR_PREFIX not in text:
-        return text
-    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(ERROR_PREFIX))
-
-
-def _last_drawn(line: str) -> str:
-    """A progress bar redraws its line; a log needs its last state only."""
-    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _reason(log_path: Path, code: int) -> str:

@@ -58,7 +58,7 @@ def show_run(runs: Path, name: str) -> str:
     """Scores, verdict, time per step and where everything is."""
     record = _find(runs, name)
     lines = [f"{record['name']}: {record['status']}, started {record['started_at']}, {record['source']}"]
-    if record["status"] == "failed":
+    if record["status"] != "succeeded":
         lines.append(f"{record['failed_step']}: {record['reason']}")
     for step, seconds in record.get("step_seconds", {}).items():
         lines.append(f"  {step:14} {seconds:7.1f} s")
