@@ -14,7 +14,7 @@ from model_core.checkpoints.manager import BEST
 from model_core.config.model import ModelSettings
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
-from model_core.diagnostics.findings import attack_findings, scenario_findings, subject_of
+from model_core.diagnostics.findings import all_findings, subject_of
 from model_core.diagnostics.invariants import Invariant, check_invariants
 from model_core.errors import InvariantError
 from model_core.training.precision import resolve_device
@@ -42,14 +42,14 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     open_artifact(model, producer="train")
     device = resolve_device(settings.device)
     loaded = load_model(model / BEST, device)
+    # Attacks need gradients of the input only.
+    loaded.model.requires_grad_(requires_grad=False)
     with staged_folder(findings) as folder:
         invariants = check_invariants(
             loaded.model, prepared, device, sees_future_sky=_sees_future_sky(loaded.settings)
         )
         subject = subject_of(loaded.model, prepared, device, settings)
-        rows = scenario_findings(subject, settings)
-        if settings.attacks:
-            rows += attack_findings(subject, settings)
+        rows = all_findings(subject, settings)
         write_json(
             folder / "findings.json",
             {

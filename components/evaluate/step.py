@@ -19,12 +19,17 @@ from model_core.data.windows import WindowSet
 from model_core.errors import InvariantError
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.explanation import explain_model
-from model_core.evaluation.intervals import forecast_intervals
+from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores, skill_row
 from model_core.training.precision import resolve_device
 
 log = logging.getLogger("pgat.evaluate")
+
+_TITLES = {
+    "celestial_enhanced_pgat": "Celestial Enhanced PGAT",
+    "enhanced_pgat": "Enhanced PGAT (base model)",
+}
 
 
 def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSettings) -> dict[str, float]:
@@ -54,10 +59,11 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         )
         predictions = evaluate_model(loaded.model, WindowSet(prepared, "test", device), settings.batch_size)
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
-        low, high = forecast_intervals(predictions, validation)
-        result = scores(prepared, predictions, baselines, settings)
+        low, high, kind = forecast_intervals(predictions, validation)
+        title = _TITLES[loaded.settings.kind]
+        result = scores(prepared, predictions, baselines, settings, title)
         result["checkpoint"] = {name: loaded.info[name] for name in ("epoch", "validation_loss")}
-        result["interval_coverage"] = _coverage(predictions, low, high)
+        result["interval_coverage"] = _coverage(predictions, low, high) | {"kind": kind}
         walk = next(b.displacement for b in baselines if b.name == "structured_walk")
         pq.write_table(
             _table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
@@ -84,7 +90,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
 def _coverage(p: Predictions, low: NDArray[np.float64], high: NDArray[np.float64]) -> dict[str, Any]:
     inside = (p.true >= low) & (p.true <= high)
     return {
-        "nominal": 0.9,
+        "nominal": NOMINAL,
         "overall": float(inside.mean()),
         "per_target": {name: float(inside[..., k].mean()) for k, name in enumerate(TARGETS)},
     }

@@ -176,11 +176,19 @@ class DiagnosticsSettings(Section):
     batch_size: int = Field(64, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_batches: int | None = Field(None, ge=1)
-    """``None`` scores all test windows."""
+    """So many batches of test windows, spread over the split; ``None`` scores all of them."""
     noise_std: float = Field(0.05, ge=0)
     scale_factor: float = Field(0.25, ge=0)
     dropout_ratio: float = Field(0.1, ge=0, le=1)
     attack_strengths: tuple[float, ...] = (0.01, 0.05, 0.1)
+    """Of noise and of attacks."""
+    attack_masks: tuple[Literal["all", "prices", "sky", "last_days"], ...] = (
+        "all",
+        "prices",
+        "sky",
+        "last_days",
+    )
+    """What noise and attacks may touch."""
     pgd_steps: int = Field(10, ge=1)
     attacks: bool = True
     confidence: float = Field(0.95, gt=0.5, lt=1)

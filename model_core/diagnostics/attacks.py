@@ -5,17 +5,16 @@ several smaller ones from a random start and stays within ε (Madry et al., 2018
 the attacker may touch.
 """
 
+import zlib
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from model_core.config.run import DiagnosticsSettings
-from model_core.data.windows import FIRST_SKY, Window
-
-_PRICES = FIRST_SKY - 1
-_LAST_DAYS = 5
-MASKS = ("all", "prices", "sky", "last_days")
+from model_core.data.windows import Window
+from model_core.diagnostics.masks import MASK_TITLES, mask_of
+from model_core.evaluation.predict import Perturb
 
 
 @dataclass(frozen=True)
@@ -32,47 +31,68 @@ class Attack:
         """E.g. ``pgd_prices_0.05``."""
         return f"{self.method}_{self.mask}_{self.strength:g}"
 
+    @property
+    def title(self) -> str:
+        """E.g. ``PGD 0.05 on prices``."""
+        return f"{self.method.upper()} {self.strength:g} on {MASK_TITLES[self.mask]}"
+
 
 def attacks(settings: DiagnosticsSettings) -> tuple[Attack, ...]:
     """FGSM and PGD at every strength on every mask."""
     return tuple(
         Attack(method, mask, strength, steps)
         for method, steps in (("fgsm", 1), ("pgd", settings.pgd_steps))
-        for mask in MASKS
+        for mask in settings.attack_masks
         for strength in settings.attack_strengths
     )
 
 
-def attacked(model: nn.Module, window: Window, attack: Attack, generator: torch.Generator) -> Window:
-    """The window with ``past_waves`` moved by at most ``attack.strength`` where the mask allows."""
-    mask = _mask(attack.mask, window.past_waves)
-    strength = attack.strength
-    # Two and a half times ε in all: enough to reach any corner of the allowed box.
-    size = strength if attack.steps == 1 else 2.5 * strength / attack.steps
-    change = torch.zeros_like(window.past_waves)
-    if attack.steps > 1:
-        start = torch.rand(change.shape, generator=generator).to(change.device)
+class Attacker:
+    """Attacks one model; attacks on the same clean batch share what they can.
+
+    Args:
+        model: with parameters that need no gradient, or each attack computes those gradients for nothing.
+        seed: of PGD's random starts.
+    """
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        self._model = model
+        self._seed = seed
+        self._last: tuple[Window, Tensor] | None = None
+
+    def perturbation(self, attack: Attack) -> Perturb:
+        """The attack as a change of batches; call it once per pass, batches in order."""
+        if attack.method == "fgsm":
+            return lambda window: self._fgsm(window, attack)
+        generator = torch.Generator().manual_seed(self._seed + zlib.crc32(attack.name.encode()))
+        return lambda window: self._pgd(window, attack, generator)
+
+    def _fgsm(self, window: Window, attack: Attack) -> Window:
+        change = attack.strength * mask_of(attack.mask, window.past_waves) * self._clean_direction(window)
+        return replace(window, past_waves=window.past_waves + change)
+
+    def _pgd(self, window: Window, attack: Attack, generator: torch.Generator) -> Window:
+        mask, strength = mask_of(attack.mask, window.past_waves), attack.strength
+        start = torch.rand(window.past_waves.shape, generator=generator).to(mask.device)
         change = mask * strength * (2 * start - 1)
-    for _ in range(attack.steps):
+        # Two and a half times ε in all: enough to reach any corner of the allowed box.
+        size = 2.5 * strength / attack.steps
+        for _ in range(attack.steps):
+            change = change + mask * size * self._direction(window, change)
+            change = change.clamp(-strength, strength)
+        return replace(window, past_waves=window.past_waves + change)
+
+    def _clean_direction(self, window: Window) -> Tensor:
+        """FGSM of every strength on every mask follows the same gradient: it is computed once a batch."""
+        if self._last is None or self._last[0] is not window:
+            self._last = (window, self._direction(window, torch.zeros_like(window.past_waves)))
+        return self._last[1]
+
+    def _direction(self, window: Window, change: Tensor) -> Tensor:
+        """Sign of the gradient of the squared error at the changed input."""
         change = change.detach().requires_grad_()
         with torch.enable_grad():
-            forecast = model(replace(window, past_waves=window.past_waves + change)).point
+            forecast = self._model(replace(window, past_waves=window.past_waves + change)).point
             loss = (forecast - window.target).square().mean()
         (gradient,) = torch.autograd.grad(loss, change)
-        change = (change.detach() + mask * size * gradient.sign()).clamp(-strength, strength)
-    return replace(window, past_waves=window.past_waves + change.detach())
-
-
-def _mask(name: str, waves: Tensor) -> Tensor:
-    """1 where the attacker may change ``past_waves``."""
-    mask = torch.zeros_like(waves)
-    match name:
-        case "all":
-            mask[:] = 1
-        case "prices":
-            mask[..., :_PRICES] = 1
-        case "sky":
-            mask[..., FIRST_SKY:] = 1
-        case "last_days":
-            mask[:, -_LAST_DAYS:] = 1
-    return mask
+        return gradient.sign()

@@ -1,6 +1,7 @@
 """How much worse forecasts get when inputs are disturbed, beside what a random walk loses."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,14 @@ from model_core.axes import TARGETS
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
-from model_core.data.windows import FIRST_SKY, Window, WindowSet
-from model_core.diagnostics.attacks import Attack, attacked, attacks
-from model_core.diagnostics.scenarios import (
-    Scenario,
-    data_scenarios,
-    perturbation,
-    published_scenarios,
-)
-from model_core.evaluation.predict import Perturb, Predictions, evaluate_model, unchanged
+from model_core.data.windows import Window, WindowSet
+from model_core.diagnostics.attacks import Attacker, attacks
+from model_core.diagnostics.masks import PRICES
+from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
+from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
 from model_core.evaluation.significance import Interval, block_length, ratio_interval
 from model_core.metrics.point import PUBLISHED, point_metrics
 
-_PRICES = FIRST_SKY - 1
 _MODEL, _WALK = slice(0, len(TARGETS)), slice(len(TARGETS), None)
 
 
@@ -51,7 +47,7 @@ class ShownWalk(nn.Module):
         self.scale_rows = dataset.scale_rows
 
     def forward(self, window: Window) -> WalkForecast:
-        prices = window.past_waves[:, -self.scale_rows :, :_PRICES]
+        prices = window.past_waves[:, -self.scale_rows :, :PRICES]
         ranges = prices[..., TARGETS.index("High")] - prices[..., TARGETS.index("Low")]
         shown_scale = ranges.mean(1).clamp_min(0)[:, None, None]
         shown_close = prices[:, -1, CLOSE][:, None, None]
@@ -72,84 +68,89 @@ class BesideWalk(nn.Module):
 
 @dataclass(frozen=True)
 class Subject:
-    """The model and the walk, and their absolute errors on the clean windows."""
+    """The model and the walk, and their forecasts of the clean windows."""
 
     model: nn.Module
     both: BesideWalk
     windows: WindowSet
     clean: Predictions
 
+    @property
+    def overlap(self) -> int:
+        """How many neighbouring windows share target days: P if all are scored, fewer if they are spread."""
+        spacing = (len(self.windows) - 1) / max(len(self.clean) - 1, 1)
+        return max(1, math.ceil(self.clean.true.shape[1] / max(spacing, 1.0)))
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """A change of the known days, and what it is called."""
+
+    name: str
+    title: str
+    group: str
+    """``published``, ``noise``, ``data`` or ``attack``."""
+    parameters: Mapping[str, float | str]
+    perturb: Perturb
+
 
 def subject_of(
     model: nn.Module, dataset: MarketDataset, device: torch.device, settings: DiagnosticsSettings
 ) -> Subject:
-    """Forecast the clean test windows once; every scenario is compared with these."""
+    """Forecast the clean test windows once; every disturbance is compared with these."""
     windows = WindowSet(dataset, "test", device)
     both = BesideWalk(model, ShownWalk(dataset, device))
-    clean = evaluate_model(both, windows, settings.batch_size, unchanged, settings.max_batches)
+    at_most = None if settings.max_batches is None else settings.max_batches * settings.batch_size
+    clean = evaluate_model(both, windows, settings.batch_size, at_most)
     return Subject(model, both, windows, clean)
 
 
-def scenario_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[str, Any]]:
-    """One finding per scenario that needs no gradient."""
-    scenarios: Iterable[Scenario] = (*published_scenarios(settings), *data_scenarios(settings))
-    return [
-        _finding(
-            subject,
-            settings,
-            name=scenario.name,
-            title=scenario.title,
-            group=scenario.group,
-            parameters=scenario.parameters,
-            perturb=perturbation(scenario, settings.seed),
+def disturbances(model: nn.Module, settings: DiagnosticsSettings) -> Iterator[Disturbance]:
+    """Everything that the settings ask for: published scenarios, noise, data faults, attacks."""
+    for scenario in (*published_scenarios(settings), *data_scenarios(settings)):
+        yield Disturbance(
+            scenario.name,
+            scenario.title,
+            scenario.group,
+            scenario.parameters,
+            perturbation(scenario, settings.seed),
         )
-        for scenario in scenarios
-    ]
-
-
-def attack_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[str, Any]]:
-    """One finding per attack; the attacker knows the model, the walk only sees what he did."""
-    return [
-        _finding(
-            subject,
-            settings,
-            name=attack.name,
-            title=f"{attack.method.upper()} {attack.strength:g} on {attack.mask.replace('_', ' ')}",
-            group="attack",
-            parameters={"strength": attack.strength, "steps": attack.steps, "mask": attack.mask},
-            perturb=_attack(subject.model, attack, settings),
+    if not settings.attacks:
+        return
+    attacker = Attacker(model, settings.seed)
+    for attack in attacks(settings):
+        yield Disturbance(
+            attack.name,
+            attack.title,
+            "attack",
+            {"strength": attack.strength, "steps": float(attack.steps), "mask": attack.mask},
+            attacker.perturbation(attack),
         )
-        for attack in attacks(settings)
-    ]
 
 
-def _attack(model: nn.Module, attack: Attack, settings: DiagnosticsSettings) -> Perturb:
-    generator = torch.Generator().manual_seed(settings.seed)
-    return lambda window: attacked(model, window, attack, generator)
+def all_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[str, Any]]:
+    """One finding per disturbance. An attacker knows the model; the walk only sees what he did."""
+    wanted = tuple(disturbances(subject.model, settings))
+    disturbed = evaluate_each(
+        subject.both, subject.windows, settings.batch_size, [d.perturb for d in wanted], len(subject.clean)
+    )
+    return [_finding(subject, settings, d, result) for d, result in zip(wanted, disturbed, strict=True)]
 
 
 def _finding(
-    subject: Subject,
-    settings: DiagnosticsSettings,
-    *,
-    name: str,
-    title: str,
-    group: str,
-    parameters: dict[str, float | str],
-    perturb: Perturb,
+    subject: Subject, settings: DiagnosticsSettings, disturbance: Disturbance, disturbed: Predictions
 ) -> dict[str, Any]:
     clean = subject.clean
-    disturbed = evaluate_model(
-        subject.both, subject.windows, settings.batch_size, perturb, settings.max_batches
+    degradation = _degradation(_losses(disturbed, _MODEL), _losses(clean, _MODEL), subject.overlap, settings)
+    walk_degradation = _degradation(
+        _losses(disturbed, _WALK), _losses(clean, _WALK), subject.overlap, settings
     )
-    degradation = _degradation(_losses(disturbed, _MODEL), _losses(clean, _MODEL), clean, settings)
-    walk_degradation = _degradation(_losses(disturbed, _WALK), _losses(clean, _WALK), clean, settings)
     forecast = disturbed.forecast[..., _MODEL]
     return {
-        "name": name,
-        "title": title,
-        "group": group,
-        "parameters": parameters,
+        "name": disturbance.name,
+        "title": disturbance.title,
+        "group": disturbance.group,
+        "parameters": disturbance.parameters,
         "windows": len(disturbed),
         "clean": _published(clean.true, clean.forecast[..., _MODEL], clean.anchor),
         "perturbed": _published(disturbed.true, forecast, disturbed.anchor),
@@ -167,14 +168,14 @@ def _finding(
 def _degradation(
     disturbed: NDArray[np.float64],
     clean: NDArray[np.float64],
-    windows: Predictions,
+    overlap: int,
     settings: DiagnosticsSettings,
 ) -> Interval:
     """Ratio of mean absolute log errors [n], disturbed over clean, with a paired block-bootstrap interval."""
     interval, _ = ratio_interval(
         disturbed,
         clean,
-        block=block_length(disturbed - clean, windows.true.shape[1]),
+        block=block_length(disturbed - clean, overlap),
         replications=settings.bootstrap_replications,
         confidence=settings.confidence,
         seed=settings.seed,

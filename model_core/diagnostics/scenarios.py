@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from model_core.config.run import DiagnosticsSettings
-from model_core.data.windows import FIRST_SKY, Window
+from model_core.data.walk import CLOSE
+from model_core.data.windows import Window
+from model_core.diagnostics.masks import MASK_TITLES, PRICES, mask_of
 from model_core.evaluation.predict import Perturb
 
-_PRICES = FIRST_SKY - 1
 _MISSING_SHARE = 0.05
 _TICK_SIGMAS = 10.0
-_TICK_SIGMA = 1.0
-"""One day's move is about one window range."""
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -50,9 +49,16 @@ def published_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
 
 
 def data_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
-    """Noise by strength, and faults that market data really have."""
+    """Noise by place and strength, and faults that market data really have."""
     noises = tuple(
-        Scenario(f"noise_{std:g}", f"noise {std:g}", "noise", {"std": std}, _noise(std))
+        Scenario(
+            f"noise_{mask}_{std:g}",
+            f"noise {std:g} on {MASK_TITLES[mask]}",
+            "noise",
+            {"strength": std, "mask": mask},
+            _noise(std, mask),
+        )
+        for mask in settings.attack_masks
         for std in settings.attack_strengths
     )
     return (
@@ -80,9 +86,10 @@ def perturbation(scenario: Scenario, seed: int) -> Perturb:
     return perturb
 
 
-def _noise(std: float) -> Change:
+def _noise(std: float, mask: str = "all") -> Change:
     def change(waves: Tensor, generator: torch.Generator) -> Tensor:
-        return waves + std * torch.randn(waves.shape, generator=generator).to(waves.device)
+        noise = torch.randn(waves.shape, generator=generator).to(waves.device)
+        return waves + std * mask_of(mask, waves) * noise
 
     return change
 
@@ -112,18 +119,19 @@ def _missing(waves: Tensor, generator: torch.Generator) -> Tensor:
 
 def _stale(waves: Tensor, _: torch.Generator) -> Tensor:
     stale = waves.clone()
-    stale[:, -1, :_PRICES] = waves[:, -2, :_PRICES]
+    stale[:, -1, :PRICES] = waves[:, -2, :PRICES]
     return stale
 
 
 def _tick(waves: Tensor, generator: torch.Generator) -> Tensor:
-    """One price of one random day of each window is off by 10 σ of a day's move."""
+    """One price of one random day of each window is off by 10 σ of the window's daily moves of Close."""
     ticked = waves.clone()
     batch, steps, _ = waves.shape
     day = torch.randint(steps, (batch,), generator=generator)
-    price = torch.randint(_PRICES, (batch,), generator=generator)
-    sign = torch.randint(2, (batch,), generator=generator) * 2.0 - 1.0
-    ticked[torch.arange(batch), day, price] += (sign * _TICK_SIGMAS * _TICK_SIGMA).to(waves.device)
+    price = torch.randint(PRICES, (batch,), generator=generator)
+    sign = torch.randint(2, (batch,), generator=generator).to(waves) * 2 - 1
+    sigma = waves[..., CLOSE].diff(dim=1).std(dim=1)
+    ticked[torch.arange(batch), day, price] += sign * _TICK_SIGMAS * sigma
     return ticked
 
 

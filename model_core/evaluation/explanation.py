@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model_core.data.windows import Window, WindowSet
+from model_core.evaluation.predict import spread_over
 from model_core.nn.bundles import Explanation
 
 WINDOWS_AT_MOST = 128
@@ -28,8 +29,7 @@ def explain_model(model: nn.Module, windows: WindowSet, batch_size: int) -> dict
         [T][N], ``source_weights`` (by name of the source graph, sum 1), ``windows`` (how many).
     """
     model.eval()
-    count = min(len(windows), WINDOWS_AT_MOST)
-    chosen = torch.linspace(0, len(windows) - 1, count).round().long()
+    chosen = spread_over(len(windows), WINDOWS_AT_MOST)
     parts = [cast(Explaining, model).explain(windows.batch(part)) for part in chosen.split(batch_size)]
     weights = _mean([part.source_weights for part in parts])
     return {
@@ -37,7 +37,7 @@ def explain_model(model: nn.Module, windows: WindowSet, batch_size: int) -> dict
         "adjacency": _mean([part.adjacency for part in parts]),
         "target_to_body": _mean([part.target_to_body for part in parts]),
         "source_weights": dict(zip(parts[0].source_names, weights, strict=True)),
-        "windows": count,
+        "windows": len(chosen),
     }
 
 

@@ -1,12 +1,12 @@
 """Forecasts of every window of a split, as log-price displacements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Mixture
@@ -40,42 +40,57 @@ def unchanged(window: Window) -> Window:
     return window
 
 
-@torch.no_grad()
+def spread_over(count: int, at_most: int | None) -> Tensor:
+    """Indices 0 … count − 1, or ``at_most`` of them evenly spread from the first to the last."""
+    if at_most is None or at_most >= count:
+        return torch.arange(count)
+    return torch.linspace(0, count - 1, at_most).round().long()
+
+
 def evaluate_model(
+    model: nn.Module, windows: WindowSet, batch_size: int, at_most: int | None = None
+) -> Predictions:
+    """Forecast every window once, or ``at_most`` of them spread over the split."""
+    (predictions,) = evaluate_each(model, windows, batch_size, (unchanged,), at_most)
+    return predictions
+
+
+@torch.no_grad()
+def evaluate_each(
     model: nn.Module,
     windows: WindowSet,
     batch_size: int,
-    perturb: Perturb = unchanged,
-    limit: int | None = None,
-) -> Predictions:
-    """Forecast every window of ``windows`` once, or the first ``limit`` batches of them.
+    perturbs: Sequence[Perturb],
+    at_most: int | None = None,
+) -> list[Predictions]:
+    """The predictions under each perturbation, all on the same windows.
 
     Args:
-        perturb: applied to each batch before the model sees it; anchors, scales and targets in the
+        perturbs: applied in turn to each batch before the model sees it; anchors, scales and targets in the
             result stay those of the clean window.
+        at_most: so many windows, spread over the split; None scores every one.
     """
     model.eval()
-    points, mixtures, seen = [], [], []
-    for number, clean in enumerate(windows.batches(batch_size)):
-        if limit is not None and number >= limit:
-            break
-        forecast = model(perturb(clean))
-        points.append(forecast.point.double().cpu())
-        mixtures.append(forecast.mixture)
-        seen.append(clean)
-    scale = torch.cat([w.scale for w in seen]).double().cpu()
-    unit = scale[:, None, None]
-    predictions = Predictions(
-        forecast=(torch.cat(points) * unit).numpy(),
-        true=(torch.cat([w.target for w in seen]).double().cpu() * unit).numpy(),
-        anchor=torch.cat([w.anchor for w in seen]).cpu().numpy(),
-        scale=scale.numpy(),
-        dates=torch.cat([w.dates for w in seen]).cpu().numpy().astype("datetime64[D]"),
-        mixture=_joined([m for m in mixtures if m is not None]),
-    )
-    if limit is None and len(predictions) != len(windows):
-        raise RuntimeError(f"{len(predictions)} of {len(windows)} windows were scored")
-    return predictions
+    chosen = spread_over(len(windows), at_most)
+    forecasts, known = [], []
+    for part in chosen.split(batch_size):
+        clean = windows.batch(part)
+        forecasts.append([model(perturb(clean)) for perturb in perturbs])
+        # Not the window itself: its history is a thousand times larger.
+        known.append((clean.scale, clean.target, clean.anchor, clean.dates))
+    scale, target, anchor, days = (torch.cat(parts).cpu() for parts in zip(*known, strict=True))
+    unit = scale.double()[:, None, None]
+    return [
+        Predictions(
+            forecast=(torch.cat([f.point.double().cpu() for f in parts]) * unit).numpy(),
+            true=(target.double() * unit).numpy(),
+            anchor=anchor.numpy(),
+            scale=scale.double().numpy(),
+            dates=days.numpy().astype("datetime64[D]"),
+            mixture=_joined([f.mixture for f in parts if f.mixture is not None]),
+        )
+        for parts in zip(*forecasts, strict=True)
+    ]
 
 
 def _joined(mixtures: list[Mixture]) -> Mixture | None:

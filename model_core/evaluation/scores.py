@@ -1,6 +1,5 @@
 """``scores.json``: every metric, every baseline, how sure, and a verdict in plain words."""
 
-from dataclasses import asdict
 from itertools import product
 from typing import Any
 
@@ -12,8 +11,10 @@ from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
 from model_core.evaluation.baselines import BaselineForecast
+from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.predict import Predictions
-from model_core.evaluation.significance import Comparison, compare
+from model_core.evaluation.significance import comparison_row, confidence_set
+from model_core.metrics.direction import direction_score
 from model_core.metrics.point import Scale, metrics_table
 
 HEADLINE_METRIC = "mse"
@@ -27,10 +28,19 @@ def scores(
     predictions: Predictions,
     baselines: tuple[BaselineForecast, ...],
     settings: EvaluationSettings,
+    title: str,
 ) -> dict[str, Any]:
-    """All numbers of an evaluation but those that need the model again."""
+    """All numbers of an evaluation but those that need the model again.
+
+    Args:
+        title: what the model is called.
+
+    Raises:
+        RuntimeError: a test window was not scored, or scored twice.
+    """
+    _check_every_window(dataset, predictions)
     scales = _scales(dataset, predictions)
-    forecasts = {"model": ("Celestial Enhanced PGAT", "model", predictions.forecast)}
+    forecasts = {"model": (title, "model", predictions.forecast)}
     forecasts |= {b.name: (b.title, "baseline", b.displacement) for b in baselines}
     table = {
         name: {
@@ -60,9 +70,33 @@ def scores(
         "best_baseline": best,
         "skill": skill,
         "verdict": _verdict(skill, best, {b.name: b.title for b in baselines}, settings),
-        "direction": direction(predictions),
+        "confidence_set": _confidence_set(predictions, baselines, dataset.window.pred_len, settings),
+        "direction": directions(predictions),
+        "calibration": calibration_scores(dataset, predictions, settings),
         "candles": {"invalid_share": invalid_candles(predictions.forecast)},
     }
+
+
+def _check_every_window(dataset: MarketDataset, predictions: Predictions) -> None:
+    test = dataset.splits.test
+    if not np.array_equal(predictions.dates[:, 0], dataset.dates[test.first : test.stop]):
+        raise RuntimeError(
+            f"{len(predictions)} windows were scored, not each of the {len(test)} test windows once"
+        )
+
+
+def _confidence_set(
+    predictions: Predictions,
+    baselines: tuple[BaselineForecast, ...],
+    horizon: int,
+    settings: EvaluationSettings,
+) -> list[str]:
+    """Which forecasts may be the best in squared log error, the model among them."""
+    forecasts = {"model": predictions.forecast} | {b.name: b.displacement for b in baselines}
+    losses = {
+        name: np.square(forecast - predictions.true).mean(axis=(1, 2)) for name, forecast in forecasts.items()
+    }
+    return confidence_set(losses, horizon, settings)
 
 
 def invalid_candles(displacement: NDArray[np.float64]) -> float:
@@ -73,18 +107,13 @@ def invalid_candles(displacement: NDArray[np.float64]) -> float:
     return float(broken.mean())
 
 
-def direction(predictions: Predictions) -> dict[str, Any]:
-    """Share of right signs of the Close move at the last step, beside always saying the majority's sign."""
-    true, forecast = predictions.true[:, -1, CLOSE], predictions.forecast[:, -1, CLOSE]
-    up = float((true > 0).mean())
-    return {
-        "target": "Close",
-        "step": predictions.true.shape[1],
-        "accuracy": float(((true > 0) == (forecast > 0)).mean()),
-        "majority_accuracy": max(up, 1 - up),
-        "share_up": up,
-        "share_forecast_up": float((forecast > 0).mean()),
-    }
+def directions(predictions: Predictions) -> list[dict[str, Any]]:
+    """Right signs of the move of Close after one day and at the horizon, beside naming the commoner sign."""
+    horizon = predictions.true.shape[1]
+    return [
+        direction_score(predictions.true[:, h - 1, CLOSE], predictions.forecast[:, h - 1, CLOSE], h)
+        for h in dict.fromkeys((1, horizon))
+    ]
 
 
 def _scales(dataset: MarketDataset, predictions: Predictions) -> tuple[Scale, ...]:
@@ -126,30 +155,16 @@ def _skill(
     for baseline, (metric, loss) in product(baselines, LOSSES.items()):
         theirs = baseline.displacement - predictions.true
         for target, columns in COLUMNS.items():
-            result = compare(
+            result = comparison_row(
                 loss(ours[..., columns]).mean(axis=(1, 2)),
                 loss(theirs[..., columns]).mean(axis=(1, 2)),
-                horizon=horizon,
-                replications=settings.bootstrap_replications,
-                confidence=settings.confidence,
-                seed=settings.seed,
+                horizon,
+                settings,
             )
             rows.append(
-                {"baseline": baseline.name, "metric": metric, "scale": "log", "target": target} | _row(result)
+                {"baseline": baseline.name, "metric": metric, "scale": "log", "target": target} | result
             )
     return rows
-
-
-def _row(result: Comparison) -> dict[str, Any]:
-    flat = asdict(result)
-    interval = flat.pop("skill")
-    return {
-        "skill": interval["value"],
-        "low": interval["low"],
-        "high": interval["high"],
-        "verdict": flat.pop("outcome"),
-        **flat,
-    }
 
 
 def _verdict(
@@ -158,26 +173,35 @@ def _verdict(
     """Against the best baseline, over all targets and steps; Close alone beside it."""
     overall = skill_row(skill, best, "overall")
     close = skill_row(skill, "last_close", "Close")
+    return {
+        "outcome": overall["verdict"],
+        "baseline": best,
+        "text": verdict_text(overall, close, titles[best], settings.confidence),
+        "close_outcome": close["verdict"],
+    }
+
+
+def verdict_text(overall: dict[str, Any], close: dict[str, Any], best: str, confidence: float) -> str:
+    """The outcome in plain words, from rows of the skill table.
+
+    Args:
+        overall: against the best baseline, whose title is ``best``; close: Close against the last Close.
+    """
     words = {
-        "better": f"The model beats the best trivial forecast, {titles[best]}",
-        "worse": f"The model is worse than the best trivial forecast, {titles[best]}",
-        "no evidence either way": "There is no evidence that the model differs from the best trivial forecast, "
-        f"{titles[best]}",
+        "better": f"The model beats the best trivial forecast, {best}",
+        "worse": f"The model is worse than the best trivial forecast, {best}",
+        "no evidence either way": f"There is no evidence that the model differs from the best trivial forecast, {best}",
     }[overall["verdict"]]
     close_words = {
         "better": "it beats the last Close",
         "worse": "it is worse than the last Close",
         "no evidence either way": "there is no evidence that it differs from the last Close",
     }[close["verdict"]]
-    return {
-        "outcome": overall["verdict"],
-        "baseline": best,
-        "text": (
-            f"{words}: skill {_percent(overall)} in squared log error "
-            f"({settings.confidence:.0%} interval). On Close alone {close_words} ({_percent(close)})."
-        ),
-        "close_outcome": close["verdict"],
-    }
+    text = f"{words}: skill {_percent(overall)} in squared log error ({confidence:.0%} interval). "
+    if overall["verdict"] == "no evidence either way":
+        effect = 100 * overall["minimum_detectable_effect"]
+        text += f"Such a test finds a skill of {effect:.1f} % four times out of five; a smaller one stays unseen. "
+    return text + f"On Close alone {close_words} ({_percent(close)})."
 
 
 def skill_row(skill: list[dict[str, Any]], baseline: str, target: str) -> dict[str, Any]:
@@ -187,4 +211,5 @@ def skill_row(skill: list[dict[str, Any]], baseline: str, target: str) -> dict[s
 
 
 def _percent(row: dict[str, Any]) -> str:
-    return f"{100 * row['skill']:+.1f} % [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+    text = f"{100 * row['skill']:+.1f} % [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
+    return text.replace("-", "−")

@@ -4,13 +4,17 @@ Losses of neighbouring windows overlap in time, so their difference is resampled
 bootstrap, block length by Politis and White through ``arch``, at least twice the horizon).
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
-from arch.bootstrap import optimal_block_length
+import pandas as pd
+from arch.bootstrap import MCS, optimal_block_length
 from numpy.typing import NDArray
 from scipy import stats
+
+from model_core.config.run import EvaluationSettings
 
 Losses = NDArray[np.float64]
 Outcome = Literal["better", "worse", "no evidence either way"]
@@ -97,6 +101,56 @@ def compare(
         minimum_detectable_effect=float(power * replicates.std()),
         outcome=outcome_of(skill),
     )
+
+
+def comparison_row(
+    model: Losses, baseline: Losses, horizon: int, settings: EvaluationSettings
+) -> dict[str, Any]:
+    """``compare`` as it stands in ``scores.json``."""
+    flat = asdict(
+        compare(
+            model,
+            baseline,
+            horizon=horizon,
+            replications=settings.bootstrap_replications,
+            confidence=settings.confidence,
+            seed=settings.seed,
+        )
+    )
+    interval = flat.pop("skill")
+    return {
+        "skill": interval["value"],
+        "low": interval["low"],
+        "high": interval["high"],
+        "verdict": flat.pop("outcome"),
+        **flat,
+    }
+
+
+def confidence_set(losses: Mapping[str, Losses], horizon: int, settings: EvaluationSettings) -> list[str]:
+    """Names of the forecasts that may each be the best one (model confidence set, Hansen et al., 2011).
+
+    The true best is among them with probability ``settings.confidence``; all others are worse. Blocks are
+    the longest that any difference from the forecast with the smallest mean loss asks for.
+    """
+    # Forecasts that never differ (an untrained model is the structured walk) have one place among the rest.
+    distinct = {values.tobytes(): name for name, values in reversed(losses.items())}
+    names = [name for name in losses if name in distinct.values()]
+    if len(names) == 1:
+        return list(losses)
+    best = min(names, key=lambda name: float(losses[name].mean()))
+    chosen = MCS(
+        pd.DataFrame({name: losses[name] for name in names}),
+        size=1 - settings.confidence,
+        reps=settings.bootstrap_replications,
+        block_size=max(block_length(losses[name] - losses[best], horizon) for name in names if name != best),
+        method="R",
+        bootstrap="circular",
+        seed=settings.seed,
+    )
+    chosen.compute()
+    included = set(chosen.included)
+    return [name for name, values in losses.items() if distinct[values.tobytes()] in included]
 
 
 def outcome_of(skill: Interval) -> Outcome:

@@ -1,0 +1,32 @@
+"""Which part of the known days a disturbance may touch."""
+
+import torch
+from torch import Tensor
+
+from model_core.axes import TARGETS
+from model_core.data.windows import FIRST_SKY
+
+PRICES = len(TARGETS)
+"""The first columns of ``past_waves`` are prices; the time step and the sky follow."""
+LAST_DAYS = 5
+MASK_TITLES = {
+    "all": "everything",
+    "prices": "prices",
+    "sky": "the sky",
+    "last_days": f"the last {LAST_DAYS} days",
+}
+
+
+def mask_of(name: str, waves: Tensor) -> Tensor:
+    """[B, S, W] 1 where the mask ``name`` lets ``past_waves`` be changed, else 0."""
+    mask = torch.zeros_like(waves)
+    match name:
+        case "all":
+            mask[:] = 1
+        case "prices":
+            mask[..., :PRICES] = 1
+        case "sky":
+            mask[..., FIRST_SKY:] = 1
+        case "last_days":
+            mask[:, -LAST_DAYS:] = 1
+    return mask
