@@ -24,7 +24,18 @@ from model_core.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
-_PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "pydantic", "skyfield", "skyfield-data", "arch", "kfp")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "skyfield",
+    "skyfield-data",
+    "jplephem",
+    "arch",
+    "kfp",
+)
 
 
 class FileRecord(BaseModel):
@@ -180,23 +191,33 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
         raise ArtifactError(
             f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step"
         )
-    try:
-        manifest = Manifest.model_validate(read_json(folder / MANIFEST))
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{folder / MANIFEST} is not a manifest of this version ({error.error_count()} fields differ); "
-            f"run the {producer} step again"
-        ) from error
-    if manifest.producer != producer:
-        raise ArtifactError(
-            f"{folder} was made by the {manifest.producer} step; give the output folder of the {producer} step"
-        )
+    manifest = read_manifest(folder / MANIFEST, producer=producer)
     for name, record in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise ArtifactError(f"{folder} lacks {name}; run the {producer} step again")
         if path.stat().st_size != record.size or sha256_of(path) != record.sha256:
             raise ArtifactError(f"{path} was changed after it was written; run the {producer} step again")
+    return manifest
+
+
+def read_manifest(path: Path, *, producer: str) -> Manifest:
+    """A manifest alone, without the files that it vouches for.
+
+    Raises:
+        ArtifactError: it is missing, of another version, or another step's.
+    """
+    try:
+        manifest = Manifest.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path} is not a manifest of this version ({error.error_count()} fields differ); "
+            f"run the {producer} step again"
+        ) from error
+    if manifest.producer != producer:
+        raise ArtifactError(
+            f"{path.parent} was made by the {manifest.producer} step; give the output folder of the {producer} step"
+        )
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 
 from components.cli import Files, command, execute
 from model_core.config.run import Settings
@@ -10,24 +11,46 @@ from model_core.config.run import Settings
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
     parser = command("prepare_data", __doc__)
-    parser.add_argument(
+    table = parser.add_mutually_exclusive_group(required=True)
+    table.add_argument(
         "--source",
-        required=True,
         metavar="URI",
         help="sample://nasdaq, a path or s3://…; CSV or Parquet with a date, Open, High, Low, Close",
     )
-    parser.add_argument("--dataset", required=True, metavar="OUT", help="output folder")
+    table.add_argument(
+        "--like",
+        metavar="MANIFEST",
+        help="manifest.json of a dataset: prepare the same table with the same settings, bit for bit",
+    )
+    parser.add_argument("--dataset", metavar="OUT", help="output folder")
+    parser.add_argument(
+        "--inspect", action="store_true", help="print the data card; without --dataset nothing is written"
+    )
     execute(parser, _run, arguments)
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
-    from components.prepare_data.step import run
+    from components.prepare_data import step
+    from model_core.data.card import data_card
+    from model_core.data.dataset import MarketDataset
+    from model_core.errors import SettingsError
 
-    return run(
-        source=given.source,
-        dataset=files.output(given.dataset),
-        settings=settings.data,
-    )
+    if given.like and (given.config or given.set):
+        raise SettingsError("--like takes its settings from the manifest; leave out --config and --set")
+    if not given.dataset:
+        if given.like or not given.inspect:
+            raise SettingsError("there is no place for the dataset; give --dataset with an output folder")
+        card, headline = step.inspect(source=given.source, settings=settings.data)
+        print(card, end="\n\n")
+        return headline
+    folder = files.output(given.dataset)
+    if given.like:
+        headline = step.rebuild(manifest=Path(given.like), dataset=folder)
+    else:
+        headline = step.run(source=given.source, dataset=folder, settings=settings.data)
+    if given.inspect:
+        print(data_card(MarketDataset.open(folder)), end="\n\n")
+    return headline
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""The data card: what a person wants to know of a prepared dataset, as plain text for a terminal."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from model_core.data.dataset import MarketDataset
+
+_LISTED = 20
+"""Waves that leave their train range, listed by name; the rest are counted."""
+
+
+def data_card(dataset: MarketDataset) -> str:
+    """Rows, dates, quality, splits, the wave table by quantity, and what leaves the train range."""
+    parts = [
+        ("Table", _table(dataset)),
+        ("Quality", _quality(dataset.quality)),
+        ("Splits", _splits(dataset)),
+        (f"Waves: {len(dataset.specs)} in layout {dataset.layout}", _waves(dataset)),
+        ("Constant over the train rows", [", ".join(dataset.quality["constant_waves"]) or "none"]),
+        ("Leave the train range in the test rows", _outside(dataset.quality["out_of_train_range"])),
+    ]
+    return "\n\n".join("\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in parts)
+
+
+def _table(dataset: MarketDataset) -> list[str]:
+    quality = dataset.quality
+    numbers, sky = quality["statistics"], quality["sky"]
+    held = quality["prices"]
+    rows = [
+        ("source", quality["source"]["uri"]),
+        ("SHA-256", quality["source"]["sha256"]),
+        ("rows", f"{quality['rows']:,}, {quality['first_date']} … {quality['last_date']}"),
+        ("Close", f"{numbers['first_close']:.6g} … {numbers['last_close']:.6g}"),
+        ("daily volatility", f"{numbers['daily_volatility']:.2%}"),
+        ("largest daily move", f"{numbers['largest_daily_move']:.2%} in log price"),
+        ("price columns", held["found"] + _recognised_by(held)),
+        ("sky", _sky(sky) if sky else "as in the table; ends with it"),
+    ]
+    return _columns(rows)
+
+
+def _recognised_by(held: dict[str, Any]) -> str:
+    if "lag_1_autocorrelation" not in held:
+        return ""
+    return (
+        f" (lag-1 autocorrelation {held['lag_1_autocorrelation']:.2f}, median size {held['median_size']:.3g})"
+    )
+
+
+def _sky(sky: dict[str, Any]) -> str:
+    seen_from = "the centre of the Earth"
+    if sky["place"] == "observer":
+        seen_from = f"{sky['latitude_deg']}°, {sky['longitude_deg']}°, {sky['elevation_m']:g} m"
+    return f"{sky['hour_utc']:g} h UTC from {seen_from}"
+
+
+def _quality(quality: dict[str, Any]) -> list[str]:
+    lines = []
+    for warning in quality["warnings"]:
+        lines.append(f"{warning['code']} ({warning['count']:,}): {warning['message']}")
+        if warning["examples"]:
+            lines.append(f"    e.g. {', '.join(warning['examples'])}")
+    return lines or ["nothing to warn about"]
+
+
+def _splits(dataset: MarketDataset) -> list[str]:
+    rows = [("split", "windows", "first target date", "last target date")]
+    for name in ("train", "validation", "test"):
+        span = dataset.span(name)
+        last = span.stop - 1 + dataset.window.pred_len
+        rows.append((name, f"{len(span):,}", str(dataset.dates[span.first + 1]), str(dataset.dates[last])))
+    window = dataset.window
+    note = (
+        f"a window knows {window.seq_len} rows and forecasts {window.pred_len}; "
+        f"{window.pred_len} rows are purged between two splits"
+    )
+    return [*_columns(rows), note]
+
+
+def _waves(dataset: MarketDataset) -> list[str]:
+    kinds = Counter((wave.quantity, wave.unit, wave.known_in_advance, wave.scaled) for wave in dataset.specs)
+    rows = [("quantity", "columns", "unit", "known in advance", "scaled")]
+    for (quantity, unit, known, scaled), count in kinds.items():
+        rows.append((quantity, str(count), unit, "yes" if known else "no", "yes" if scaled else "no"))
+    return _columns(rows)
+
+
+def _outside(found: Sequence[dict[str, Any]]) -> list[str]:
+    if not found:
+        return ["none"]
+    rows = [("wave", "test rows outside", "train range", "test range")]
+    for row in found[:_LISTED]:
+        ranges = (f"{row[f'{part}_min']:.6g} … {row[f'{part}_max']:.6g}" for part in ("train", "test"))
+        rows.append((row["wave"], f"{row['share_outside']:.0%}", *ranges))
+    more = [f"and {len(found) - _LISTED} more"] if len(found) > _LISTED else []
+    return [*_columns(rows), *more]
+
+
+def _columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of words, each column as wide as its widest word."""
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    return [
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in listed
+    ]
