@@ -13,15 +13,12 @@ PYTHON ?= python3
 WORKERS ?= 2
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
-ENGINE ?= $(shell command -v docker || command -v podman || echo docker)
-TAG ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo local)
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-IMAGES := prepare-data train evaluate diagnose report
 
-.PHONY: help setup run test test-fast step docker-step images compile submit runs check lint golden bench store lock
+.PHONY: help setup run test test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -37,16 +34,10 @@ step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … 
 	@$(PY) -m components.$(subst -,_,$(STEP)) $(ARGS)
 
 docker-step:  ## the same step in its image    STEP=train ARGS="--dataset runs/… --model runs/…"
-	@mkdir -p runs
-	@$(ENGINE) run --rm --volume "$(CURDIR)/runs:/work/runs" --workdir /work \
-	  --env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY --env S3_ENDPOINT \
-	  pgat-$(subst _,-,$(STEP)):$(TAG) $(ARGS)
+	@docker/step "$(STEP)" $(ARGS)
 
-images:  ## build the image of each step   TAG=… ENGINE=docker|podman
-	@for step in $(IMAGES); do \
-	  echo "image pgat-$$step:$(TAG)"; \
-	  $(ENGINE) build --file docker/Dockerfile --target "$$step" --tag "pgat-$$step:$(TAG)" $(ARGS) .; \
-	done
+images:  ## build the image of each step   ENGINE=podman BASE_IMAGE=… CA=… (docker/build tells all)
+	@docker/build
 
 ##@ On a cluster
 compile: $(READY)  ## compile the pipeline to IR YAML
@@ -73,6 +64,9 @@ lint: $(READY)  ## check without the tests
 test-fast: $(READY)  ## the tests without the slow ones
 	@$(PY) -m pytest -m "not slow and not e2e and not s3 and not browser" $(ARGS)
 
+test-containers: $(READY)  ## build the step images and test them (needs docker or podman)
+	@$(PY) -m pytest -m containers tests/containers $(ARGS)
+
 golden: $(READY)  ## rewrite the golden files; the commit says why
 	@$(PY) -m pytest --golden -k golden $(ARGS)
 
@@ -85,7 +79,7 @@ lock: $(READY)  ## resolve the ranges of pyproject.toml into requirements/*.lock
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
 # The environment is made anew only when the lock or the packaging changed; nothing is fetched otherwise.

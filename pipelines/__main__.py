@@ -47,6 +47,13 @@ def _parser() -> ArgumentParser:
     run.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs; default runs")
     run.add_argument("--checkpoint-uri", default="", help="folder or s3://… that keeps training checkpoints")
     run.add_argument("--publish-uri", default="", help="folder or s3://… that also gets the report")
+    run.add_argument(
+        "--runner",
+        choices=["process", "docker"],
+        default="process",
+        help="docker (or podman): each step in its image",
+    )
+    run.add_argument("--tag", default="local", help="of the images, with --runner docker; default local")
     run.add_argument("--no-cache", action="store_true", help="run every step again")
     run.set_defaults(action=_run)
 
@@ -121,6 +128,7 @@ def _run(given: Namespace) -> None:
 
     settings = load_settings(given.config, given.set)
     # KFP takes more than a second to import; a misspelt setting is refused before that.
+    from pipelines.containers import find_containers
     from pipelines.local import LocalRun, default_name, run_locally
 
     run_locally(
@@ -132,6 +140,7 @@ def _run(given: Namespace) -> None:
             checkpoint_uri=given.checkpoint_uri,
             publish_uri=given.publish_uri,
             caching=not given.no_cache,
+            containers=find_containers(given.tag) if given.runner == "docker" else None,
         )
     )
 

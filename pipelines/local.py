@@ -14,8 +14,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ from model_core.artifacts import code_version, read_json, write_json
 from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES, read_source
 from model_core.errors import PipelineError, SourceError, UserError
+from model_core.store.locate import local_path
+from pipelines.containers import Containers, step_containers
 from pipelines.process import Progress, step_processes
 from pipelines.resources import STEPS
 from pipelines.runs import RECORD, score_table
@@ -49,6 +51,7 @@ class LocalRun:
         checkpoint_uri: folder or ``s3://…`` that keeps training checkpoints; empty for none.
         publish_uri: folder or ``s3://…`` that also gets the report; empty for none.
         caching: whether to reuse what earlier runs made from the same inputs, settings and code.
+        containers: images to run the steps in; None runs them as plain processes.
     """
 
     settings: Settings
@@ -58,6 +61,7 @@ class LocalRun:
     checkpoint_uri: str = ""
     publish_uri: str = ""
     caching: bool = True
+    containers: Containers | None = None
 
     @property
     def folder(self) -> Path:
@@ -127,14 +131,17 @@ def run_locally(run: LocalRun) -> Path:
 
 
 def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]:
-    pipeline = training_pipeline(run.settings, _leave_bare, code_version())
+    boxed = run.containers
+    pipeline = training_pipeline(
+        run.settings, boxed.equip if boxed else _leave_bare, boxed.version if boxed else code_version()
+    )
     local.init(
-        runner=local.SubprocessRunner(use_venv=False),
+        runner=local.DockerRunner() if boxed else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(run.folder),
         enable_caching=run.caching,
         cache_root=str(run.runs.resolve() / ".cache"),
     )
-    source = run.source if "://" in run.source else str(Path(run.source).expanduser().resolve())
+    source, checkpoints, published = map(_absolute, (run.source, run.checkpoint_uri, run.publish_uri))
     with (progress.logs / "kfp.log").open("w", encoding="utf-8") as kfp_log:
         listener = _CacheListener(progress)
         root = logging.getLogger()
@@ -142,13 +149,13 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
         root.addHandler(listener)
         root.setLevel(logging.INFO)
         try:
-            with redirect_stdout(kfp_log), step_processes(progress):
+            with redirect_stdout(kfp_log), _steps(run, [source, checkpoints, published], progress):
                 task = pipeline(
                     source=source,
                     source_version=version,
                     run_name=run.name,
-                    checkpoint_uri=run.checkpoint_uri,
-                    publish_uri=run.publish_uri,
+                    checkpoint_uri=checkpoints,
+                    publish_uri=published,
                     **settings_parameters(run.settings),
                 )
         except RuntimeError as error:
@@ -190,6 +197,22 @@ def _stopping_on_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _absolute(uri: str) -> str:
+    """A path does not depend on the folder in which a step runs."""
+    return str(Path(uri).expanduser().resolve()) if uri and "://" not in uri else uri
+
+
+def _steps(run: LocalRun, uris: Sequence[str], progress: Progress) -> AbstractContextManager[None]:
+    """Start the steps as processes, or in containers, which see the run's folders and ``uris`` only."""
+    if run.containers is None:
+        return step_processes(progress)
+    paths = [path for uri in uris if uri and (path := local_path(uri)) is not None]
+    for path in paths:
+        if not path.exists():
+            path.mkdir(parents=True)
+    return step_containers(progress, run.containers, [run.runs.resolve(), *paths])
 
 
 def _leave_bare(task: object, step: str) -> None:

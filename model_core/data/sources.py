@@ -6,6 +6,7 @@ A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic
 
 import csv
 import hashlib
+import importlib.util
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,16 +98,24 @@ def _parse(uri: str, content: bytes) -> pd.DataFrame:
 
 def _sample(name: str, settings: DataSettings) -> pd.DataFrame:
     match name:
-        case "nasdaq":
-            from arch.data import nasdaq
-
-            return nasdaq.load().reset_index()
-        case "sp500":
-            from arch.data import sp500
-
-            return sp500.load().reset_index()
+        case "nasdaq" | "sp500":
+            return _packaged_table(name)
         case "synthetic":
             return synthetic_table(settings.synthetic, settings.sky)
         case _:
             known = ", ".join(_SAMPLE_SCHEME + sample for sample in SAMPLES)
             raise SourceError(f"{_SAMPLE_SCHEME}{name} is no sample; choose one of {known}")
+
+
+def _packaged_table(name: str) -> pd.DataFrame:
+    """A table that the distribution ``arch`` carries.
+
+    Found without importing ``arch``, which would load scipy and statsmodels: seconds, and 200 MB in an image.
+    """
+    package = importlib.util.find_spec("arch")
+    if package is None or package.origin is None:
+        raise SourceError(f"{_SAMPLE_SCHEME}{name} comes with the package arch; install it, or name a table")
+    frame = pd.read_csv(Path(package.origin).parent / "data" / name / f"{name}.csv.gz", parse_dates=["Date"])
+    numbers = frame.columns.drop("Date")
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    return frame

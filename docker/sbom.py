@@ -1,0 +1,101 @@
+"""The bill of materials of an image, as CycloneDX 1.6 JSON on stdout: sbom.py STEP DPKG_STATUS.
+
+Every installed Python distribution and Debian package with its version and licence. The same image gives the same
+file: it holds no date and no random serial number. Standard library only; runs inside the build.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import quote
+
+ENVIRONMENT = Path("/opt/pgat")
+APP = ENVIRONMENT / "app"
+SUPPLIER = "celestial-enhanced-pgat"
+
+
+def main() -> None:
+    """Print the bill of the step and its Debian packages."""
+    step, status = sys.argv[1], Path(sys.argv[2])
+    site = next(ENVIRONMENT.glob("lib/python3*/site-packages"))
+    parts = [*python_parts(site), *debian_parts(status.read_text(encoding="utf-8"))]
+    parts.sort(key=lambda part: part["bom-ref"])
+    root = {
+        "type": "application",
+        "bom-ref": f"pgat-{step}",
+        "name": f"pgat-{step}",
+        "version": sources_digest(),
+    }
+    bill = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": root},
+        "components": parts,
+        "dependencies": [{"ref": root["bom-ref"], "dependsOn": [part["bom-ref"] for part in parts]}],
+    }
+    json.dump(bill, sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def python_parts(site: Path) -> Iterator[dict[str, object]]:
+    """The distributions in ``site``."""
+    for found in metadata.distributions(path=[str(site)]):
+        name = found.metadata["Name"].lower().replace("_", "-").replace(".", "-")
+        reference = f"pkg:pypi/{name}@{quote(found.version)}"
+        part: dict[str, object] = {
+            "type": "library",
+            "bom-ref": reference,
+            "purl": reference,
+            "name": name,
+            "version": found.version,
+        }
+        if licence := _licence(found.metadata):
+            part["licenses"] = [licence]
+        yield part
+
+
+def debian_parts(status: str) -> Iterator[dict[str, object]]:
+    """The packages of dpkg's status file that are installed."""
+    for block in status.split("\n\n"):
+        fields = dict(
+            line.split(": ", 1) for line in block.splitlines() if ": " in line and not line.startswith(" ")
+        )
+        if fields.get("Status") != "install ok installed":
+            continue
+        name, version = fields["Package"], fields["Version"]
+        reference = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={fields['Architecture']}"
+        yield {
+            "type": "library",
+            "bom-ref": reference,
+            "purl": reference,
+            "name": name,
+            "version": version,
+        }
+
+
+def sources_digest() -> str:
+    """What stands for a version of this project's sources: a digest of them all."""
+    digest = hashlib.sha256()
+    for path in sorted(APP.rglob("*.py")):
+        digest.update(path.relative_to(APP).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _licence(fields: metadata.PackageMetadata) -> dict[str, object] | None:
+    """The licence as the package states it: an SPDX expression, or the first line of what it says."""
+    if expression := fields.get("License-Expression"):
+        return {"expression": expression}
+    if said := (fields.get("License") or "").strip():
+        return {"license": {"name": said.splitlines()[0][:120]}}
+    classifiers = [each for each in fields.get_all("Classifier") or [] if each.startswith("License ::")]
+    return {"license": {"name": classifiers[0].rpartition(" :: ")[2]}} if classifiers else None
+
+
+if __name__ == "__main__":
+    main()

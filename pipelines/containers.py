@@ -1,0 +1,184 @@
+"""How a local run starts its steps in their images: one container a step, with docker or podman.
+
+``kfp.local``'s DockerRunner decides what runs. Its own way of starting a container takes a container that is
+gone for one that succeeded, so that with podman a failing step passes; it cannot pass an image's entrypoint
+by either. ``step_containers`` puts the engine's command line in its place for the length of a run: exit codes
+are the step's, what it prints is shown live, a signal reaches it, and each declared output is looked for.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kfp.dsl import PipelineTask
+from kfp.local.status import Status
+
+from model_core.errors import UserError
+from pipelines.process import Progress, run_step, step_of
+from pipelines.resources import STEPS, Cluster
+
+STORE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "S3_ENDPOINT",
+)
+"""What a step may learn of the environment: how to reach the object store."""
+HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+_KILLED = 128 + 9
+_LAUNCH = "_KFP_RUNTIME=true python3 -m"
+
+
+@dataclass(frozen=True)
+class Containers:
+    """The engine and the images of a run.
+
+    Args:
+        engine: ``docker`` or ``podman``.
+        images: step → image.
+        version: digest of the images; part of each step's cache key, since it is their code that runs.
+    """
+
+    engine: str
+    images: Mapping[str, str]
+    version: str
+
+    def equip(self, task: PipelineTask, step: str) -> None:
+        """Give a task its image."""
+        task.set_container_image(self.images[step])
+
+
+def find_containers(tag: str, registry: str = "") -> Containers:
+    """The engine of this machine and the images with that tag.
+
+    Raises:
+        UserError: no engine runs here, or an image is missing.
+    """
+    engine = find_engine()
+    cluster = Cluster(registry=registry, tag=tag)
+    images = {step: cluster.image_of(step) for step in STEPS}
+    digest = hashlib.sha256()
+    for image in images.values():
+        found = subprocess.run(
+            [engine, "image", "inspect", "--format", "{{.Id}}", image],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if found.returncode:
+            raise UserError(f"there is no image {image} here; `make images TAG={tag}` builds them")
+        digest.update(found.stdout.encode())
+    return Containers(engine, images, digest.hexdigest()[:12])
+
+
+def find_engine() -> str:
+    """Name of the container engine: ``ENGINE`` of the environment, else the first of docker and podman that answers.
+
+    Raises:
+        UserError: none answers.
+    """
+    wanted = os.environ.get("ENGINE")
+    for engine in [wanted] if wanted else ["docker", "podman"]:
+        if (
+            shutil.which(engine)
+            and not subprocess.run([engine, "info"], capture_output=True, check=False).returncode
+        ):
+            return engine
+    raise UserError(
+        f"{wanted or 'neither docker nor podman'} answers here; start one (docker info, podman info), "
+        "or leave out --runner docker"
+    )
+
+
+def run_options(engine: str) -> list[str]:
+    """Options of ``docker run`` for a step: nothing it does not need, and files that belong to who started it."""
+    options = [*HARDENED, "--network=host", f"--user={os.getuid()}:{os.getgid()}"]
+    if Path(engine).name == "podman" and os.getuid():
+        options.append("--userns=keep-id")
+    if shutil.which("nvidia-smi"):
+        options += ["--device=nvidia.com/gpu=all"] if Path(engine).name == "podman" else ["--gpus=all"]
+    return options + [f"--env={name}" for name in STORE_VARIABLES if name in os.environ]
+
+
+@contextmanager
+def step_containers(progress: Progress, containers: Containers, folders: Sequence[Path]) -> Iterator[None]:
+    """Let ``kfp.local``'s DockerRunner start its steps here.
+
+    Args:
+        progress: what the run tells and remembers.
+        containers: engine and images.
+        folders: what the steps read and write, mounted under the same names.
+    """
+    from kfp.local import docker_task_handler
+
+    mounts = [f"--volume={folder}:{folder}" for folder in folders]
+
+    class StepHandler(docker_task_handler.DockerTaskHandler):  # type: ignore[misc]
+        def run(self) -> Status:
+            name = f"pgat-{uuid.uuid4().hex[:12]}"
+            command = [
+                containers.engine,
+                "run",
+                "--rm",
+                f"--name={name}",
+                *run_options(containers.engine),
+                *mounts,
+            ]
+            command += [f"--env={key}={value}" for key, value in self.env_vars.items()]
+            command += [f"--entrypoint={self.full_command[0]}", self.image]
+            command += [_reached_by_signals(part) for part in self.full_command[1:]]
+            try:
+                status = run_step(step_of(self.full_command), command, os.environ, progress)
+            except BaseException:
+                subprocess.run([containers.engine, "rm", "--force", name], capture_output=True, check=False)
+                raise
+            return _checked(status, self.full_command, progress)
+
+    original = docker_task_handler.DockerTaskHandler
+    module: Any = docker_task_handler
+    module.DockerTaskHandler = StepHandler
+    try:
+        yield
+    finally:
+        module.DockerTaskHandler = original
+
+
+def missing_outputs(command: Sequence[str]) -> list[str]:
+    """Declared outputs of a KFP command that do not exist, as ``name at path``."""
+    declared = json.loads(command[list(command).index("--executor_input") + 1]).get("outputs", {})
+    return [
+        f"{name} at {artifact['uri']}"
+        for name, listed in declared.get("artifacts", {}).items()
+        for artifact in listed["artifacts"]
+        if not Path(artifact["uri"]).exists()
+    ]
+
+
+def _checked(status: Status, command: Sequence[str], progress: Progress) -> Status:
+    if status is not Status.SUCCESS:
+        if progress.exit_code == _KILLED:
+            progress.reason = "killed by signal 9 (out of memory?)"
+        return status
+    if missing := missing_outputs(command):
+        step = step_of(list(command))
+        progress.seconds.pop(step)
+        progress.failed, progress.exit_code = step, 1
+        progress.reason = f"it ended with success but left no {', no '.join(missing)}"
+        return Status.FAILURE
+    return status
+
+
+def _reached_by_signals(part: str) -> str:
+    """KFP's launcher script, in which Python takes the place of the shell: a container's signals go to its first
+    process only."""
+    return part.replace(_LAUNCH, "export _KFP_RUNTIME=true; exec python3 -m")
