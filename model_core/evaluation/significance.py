@@ -134,7 +134,7 @@ def confidence_set(losses: Mapping[str, Losses], horizon: int, settings: Evaluat
     the longest that any difference from the forecast with the smallest mean loss asks for.
     """
     # Forecasts that never differ (an untrained model is the structured walk) have one place among the rest.
-    distinct = {values.tobytes(): name for name, values in reversed(losses.items())}
+    distinct = {values.tobytes(): name for name, values in reversed(list(losses.items()))}
     names = [name for name in losses if name in distinct.values()]
     if len(names) == 1:
         return list(losses)
