@@ -9,7 +9,7 @@ from model_core.axes import TARGETS
 from model_core.config.model import BODIES
 from model_core.nn.attention import NodeTemporalAttention, attend_nodes
 from model_core.nn.blocks import Dropout, FeedForward, Run, over_steps
-from model_core.nn.graph.attention import AdjacencyAwareGraphAttention
+from model_core.nn.graph.attention import AdjacencyAwareGraphAttention, log_adjacency
 
 
 class TargetNodes(nn.Module):
@@ -95,8 +95,9 @@ class EfficientCovariateInteraction(nn.Module):
         targets: Float[Tensor, "B S T d"],
         adjacency: Float[Tensor, "B S N N"],
     ) -> tuple[Float[Tensor, "B S N d"], Float[Tensor, "B S T d"]]:
+        log_graph = log_adjacency(adjacency)
         for layer in self.layers:
-            bodies = self.run(layer, bodies, adjacency)
+            bodies = self.run(layer, bodies, log_graph)
         return bodies, self.run(self.reader, targets, bodies)
 
     def target_to_body(
@@ -106,8 +107,9 @@ class EfficientCovariateInteraction(nn.Module):
         adjacency: Float[Tensor, "B S N N"],
     ) -> Float[Tensor, "B T N"]:
         """Mean attention from each target to each body, over days and heads; takes what forward takes."""
+        log_graph = log_adjacency(adjacency)
         for layer in self.layers:
-            bodies = layer(bodies, adjacency)
+            bodies = layer(bodies, log_graph)
         weights = self.reader.weights(targets.flatten(0, 1), bodies.flatten(0, 1))
         return weights[:, :, :BODIES].mean(0).unflatten(-1, bodies.shape[:2]).mean(-1).permute(2, 0, 1)
 
@@ -152,7 +154,7 @@ class FullInteraction(nn.Module):
         return seen.unflatten(-1, bodies.shape[:2]).mean(-1).permute(2, 0, 1)
 
     def _extended(self, adjacency: Float[Tensor, "B S N N"]) -> Float[Tensor, "B S J J"]:
-        """Rows and columns for the targets, in which every edge weighs the same."""
+        """Logarithm of the graph, with rows and columns for the targets in which every edge weighs the same."""
         targets = len(TARGETS)
         nodes = BODIES + targets
-        return F.pad(adjacency * (BODIES / nodes), (0, targets, 0, targets), value=1 / nodes)
+        return log_adjacency(F.pad(adjacency * (BODIES / nodes), (0, targets, 0, targets), value=1 / nodes))

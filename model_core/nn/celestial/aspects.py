@@ -43,8 +43,10 @@ class AspectEdges(nn.Module):
         cos, sin = relative_angle(self.phases(sky).longitude)
         # A pair without angles stands at 0°, far from the origin where atan2 has no gradient.
         separation = torch.atan2(sin.abs(), torch.where(self.pairs, cos, 1.0))
-        distance = (separation.unsqueeze(-1) - self.angle) * torch.exp(-self.log_orb)
-        return (torch.exp(-0.5 * distance.square()) @ self.strength * self.pairs,)
+        # Aspects first: every pass and every sum over the pairs then runs over contiguous numbers.
+        exponent = -0.5 * (separation - self.angle[:, None, None, None]).square()
+        felt = torch.exp(exponent * torch.exp(-2 * self.log_orb)[:, None, None, None])
+        return (torch.mv(felt.flatten(1).T, self.strength).view_as(separation) * self.pairs,)
 
 
 class PhaseGraph(nn.Module):

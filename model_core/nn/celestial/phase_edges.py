@@ -21,16 +21,18 @@ def phase_features(phases: Phases) -> Float[Tensor, "n N N 7"]:
 
 
 class PhaseEdgeNetwork(nn.Module):
-    """σ(w · GELU(W [phase features, low-rank product of the two states])) for every ordered pair."""
+    """σ(w · GELU(W phase features + V low-rank product of the two states + b)) for every ordered pair."""
 
     def __init__(self, state_width: int, rank: int, hidden: int) -> None:
         super().__init__()
         self.source = nn.Linear(state_width, rank, bias=False)
         self.target = nn.Linear(state_width, rank, bias=False)
-        self.inner = nn.Linear(PHASE_FEATURES + rank, hidden)
+        # Apart, so that no gradient is computed for the phases, which nothing learned has touched.
+        self.inner = nn.Linear(PHASE_FEATURES, hidden)
+        self.product = nn.Linear(rank, hidden, bias=False)
         self.outer = nn.Linear(hidden, 1)
 
     def forward(self, phases: Phases, states: Float[Tensor, "n N C"]) -> Float[Tensor, "n N N"]:
         product = self.target(states).unsqueeze(2) * self.source(states).unsqueeze(1)
-        features = torch.cat([phase_features(phases), product], dim=-1)
-        return torch.sigmoid(self.outer(F.gelu(self.inner(features))).squeeze(-1))
+        hidden = F.gelu(self.inner(phase_features(phases)) + self.product(product))
+        return torch.sigmoid(self.outer(hidden).squeeze(-1))

@@ -11,6 +11,11 @@ MIN_ADJACENCY = 1e-6
 """Keeps the logarithm finite where the graph has (almost) no edge."""
 
 
+def log_adjacency(adjacency: Float[Tensor, "B S N N"]) -> Float[Tensor, "B S N N"]:
+    """What the graph attention adds to its scores; taken once for all layers."""
+    return (adjacency + MIN_ADJACENCY).log()
+
+
 class GraphAttention(nn.Module):
     """Attention among the nodes of a time step: softmax_j(qᵢ·kⱼ / √c + slope_h · log A_ij) v_j."""
 
@@ -23,34 +28,35 @@ class GraphAttention(nn.Module):
         self.out = nn.Linear(node_width, node_width)
 
     def forward(
-        self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
+        self, nodes: Float[Tensor, "B S N d"], log_graph: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
-        (read,) = over_steps(self, self._read, nodes.flatten(0, 1), adjacency.flatten(0, 1))
+        (read,) = over_steps(self, self._read, nodes.flatten(0, 1), log_graph.flatten(0, 1))
         return read.unflatten(0, nodes.shape[:2])
 
     def weights(
-        self, nodes: Float[Tensor, "n N d"], adjacency: Float[Tensor, "n N N"]
+        self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
     ) -> Float[Tensor, "H N N n"]:
         """How much node i reads from node j, per head."""
-        return self._attend(nodes, adjacency)[1]
+        return self._attend(nodes, log_graph)[1]
 
     def _read(
-        self, nodes: Float[Tensor, "n N d"], adjacency: Float[Tensor, "n N N"]
+        self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
     ) -> tuple[Float[Tensor, "n N d"]]:
-        return (self.out(self._attend(nodes, adjacency)[0].flatten(2)),)
+        return (self.out(self._attend(nodes, log_graph)[0].flatten(2)),)
 
     def _attend(
-        self, nodes: Float[Tensor, "n N d"], adjacency: Float[Tensor, "n N N"]
+        self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
     ) -> tuple[Float[Tensor, "n N H c"], Float[Tensor, "H N N n"]]:
         queries, keys, values = self.project(self.norm(nodes)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return attend_nodes(queries, keys, values, (adjacency + MIN_ADJACENCY).log(), self.slope)
+        return attend_nodes(queries, keys, values, log_graph, self.slope)
 
 
 class AdjacencyAwareGraphAttention(nn.Module):
     """Graph attention per time step, temporal attention per node, feed-forward over all nodes of a step.
 
-    Pre-norm and residual. The feed-forward sees the nodes side by side (N · d = D), which is the same
-    memory, so nodes and encoder tokens never change their layout.
+    ``log_graph`` is the logarithm of the adjacency (``log_adjacency``), each sample's own. Pre-norm and
+    residual. The feed-forward sees the nodes side by side (N · d = D), which is the same memory, so nodes
+    and encoder tokens never change their layout.
     """
 
     def __init__(self, nodes: int, node_width: int, heads: int, hidden: int, dropout: float) -> None:
@@ -63,9 +69,9 @@ class AdjacencyAwareGraphAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
+        self, nodes: Float[Tensor, "B S N d"], log_graph: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
-        nodes = nodes + self.dropout(self.graph(nodes, adjacency))
+        nodes = nodes + self.dropout(self.graph(nodes, log_graph))
         nodes = nodes + self.dropout(self.time(self.time_norm(nodes)))
         tokens = nodes.flatten(2)
         tokens = tokens + self.feed_forward(self.token_norm(tokens))

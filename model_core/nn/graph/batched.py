@@ -11,11 +11,12 @@ from model_core.nn.bundles import Edges
 
 
 class AxialFusionLayer(nn.Module):
-    """e_ij ← e_ij + GELU(W e_ij + U mean_j e_ij + V mean_i e_ij + b): both axes of the graph, E channels.
+    """e_ij ← e_ij + ReLU(W e_ij + U mean_j e_ij + V mean_i e_ij + b): both axes of the graph, E channels.
 
     An edge hears from the edges that arrive at its target and from those that leave its source, at the
     cost of one E × E product per edge. No normalisation of the E = 16 channels: a layer norm over so
-    short an axis costs four times the product; the residual sum over a few layers stays tame without.
+    short an axis costs four times the product; the residual sum over a few layers stays tame without. ReLU,
+    since GELU and its gradient took a quarter of the layer's time (docs/log.md).
     """
 
     def __init__(self, edge_dim: int) -> None:
@@ -28,7 +29,7 @@ class AxialFusionLayer(nn.Module):
         # Divided after the sum: the gradient of a mean would be one more pass over all edges.
         arriving = self.arriving(edges.sum(2, keepdim=True) / BODIES)
         leaving = self.leaving(edges.sum(1, keepdim=True) / BODIES)
-        return edges + F.gelu(self.edge(edges) + arriving + leaving)
+        return edges + F.relu(self.edge(edges) + arriving + leaving)
 
 
 class CelestialGraphCombiner(nn.Module):

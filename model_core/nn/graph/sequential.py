@@ -40,4 +40,4 @@ def _axial(layer: AxialFusionLayer, edges: Float[Tensor, "B N N E"]) -> Float[Te
     """One layer: an edge i ← j, the mean edge into i, and the mean edge out of j."""
     into_target = layer.arriving(edges.mean(dim=2, keepdim=True))
     out_of_source = layer.leaving(edges.mean(dim=1, keepdim=True))
-    return edges + F.gelu(layer.edge(edges) + into_target + out_of_source)
+    return edges + F.relu(layer.edge(edges) + into_target + out_of_source)
