@@ -26,9 +26,9 @@ def attend_nodes(
     q, k = queries.unbind(1), keys.unbind(1)
     scores = q[0].unsqueeze(2) * k[0].unsqueeze(1)
     for q_c, k_c in zip(q[1:], k[1:], strict=True):
-        scores = torch.addcmul(scores, q_c.unsqueeze(2), k_c.unsqueeze(1))
+        scores = scores.addcmul_(q_c.unsqueeze(2), k_c.unsqueeze(1))
     if bias is not None and slope is not None:
-        scores = torch.addcmul(scores, slope[:, None, None, None], bias.permute(1, 2, 0).contiguous())
+        scores = scores.addcmul_(slope[:, None, None, None], bias.permute(1, 2, 0).contiguous())
     weights = torch.softmax(scores, dim=2)
     read = [(weights * v.unsqueeze(1)).sum(2) for v in values.unbind(1)]
     return torch.stack(read, dim=1).permute(3, 2, 0, 1), weights

@@ -53,9 +53,9 @@ def test_a_full_turn_changes_no_phase_feature() -> None:
 
 def test_turning_a_pair_round_turns_sines_and_differences_only() -> None:
     features = phase_features(phases_at(torch.tensor([[3.0, 77.0, 181.0, 359.5]])))
-    reversed_pair = features.transpose(1, 2)
+    reversed_pair = features.transpose(2, 3)
     sign = torch.tensor([1.0, -1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
-    torch.testing.assert_close(features, reversed_pair * sign)
+    torch.testing.assert_close(features, reversed_pair * sign[:, None, None, None])
 
 
 def test_phase_features_are_cosine_and_sine_of_the_difference() -> None:

@@ -1,7 +1,6 @@
 """CelestialGraphCombiner: the source graphs become one, for all time steps at once."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ class AxialFusionLayer(nn.Module):
         # Divided after the sum: the gradient of a mean would be one more pass over all edges.
         arriving = self.arriving(edges.sum(2, keepdim=True) / BODIES)
         leaving = self.leaving(edges.sum(1, keepdim=True) / BODIES)
-        return edges + F.relu(self.edge(edges) + arriving + leaving)
+        return edges + self.edge(edges).add_(arriving).add_(leaving).relu_()
 
 
 class CelestialGraphCombiner(nn.Module):
