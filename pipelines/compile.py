@@ -22,6 +22,15 @@ def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_vers
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = path.with_name(f".{path.stem}.partial.yaml")
         compiler.Compiler().compile(training_pipeline(settings, cluster.equip, code_version), str(staging))
+        text = staging.read_text(encoding="utf-8")
+        staging.write_text(_without_comments(text), encoding="utf-8")
         staging.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); choose another --output") from error
+
+
+def _without_comments(text: str) -> str:
+    """KFP opens the file with a summary that lists a dict's items in another order in each process."""
+    lines = text.splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    return "".join(lines[first:])
