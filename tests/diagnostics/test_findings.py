@@ -1,0 +1,225 @@
+"""Degradation, attacks and invariants on models whose behaviour is known beforehand."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from components.diagnose import step
+from model_core.artifacts import read_json
+from model_core.build import build_model
+from model_core.config.run import DiagnosticsSettings
+from model_core.data.inputs import ModelInputs
+from model_core.data.windows import Window, WindowSet
+from model_core.diagnostics import invariants
+from model_core.diagnostics.attacks import Attack, Attacker
+from model_core.diagnostics.findings import ShownWalk, all_findings, subject_of
+from model_core.diagnostics.invariants import check_invariants
+from model_core.diagnostics.masks import mask_of
+from model_core.errors import InvariantError
+from model_core.evaluation.predict import evaluate_model
+from model_core.nn.bundles import Forecast
+from tests.data.market import noise_dataset
+from tests.evaluation.small_run import DIAGNOSTICS, small_run
+from tests.training.prepared import MODEL
+
+CPU = torch.device("cpu")
+
+
+class Linear(nn.Module):
+    """Every forecast value is a fixed weighted sum of the known days."""
+
+    def __init__(self, strength: float = 0.01, sky: float = 0.0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weights = nn.Parameter(strength * torch.randn(16, 118, generator=generator))
+        self.sky = sky
+
+    def said(self, window: Window) -> Tensor:
+        return (window.past_waves * self.weights).sum(dim=(1, 2)) + self.sky * window.future_sky.sum((1, 2))
+
+    def forward(self, window: Window) -> Forecast:
+        return Forecast(point=self.said(window)[:, None, None].expand_as(window.target))
+
+
+def findings_of(model: nn.Module, **changes: Any) -> dict[str, dict[str, Any]]:
+    settings = DiagnosticsSettings(
+        device="cpu",
+        attacks=False,
+        attack_strengths=(0.1,),
+        attack_masks=("all",),
+        bootstrap_replications=100,
+    ).model_copy(update=changes)
+    model.requires_grad_(requires_grad=False)
+    subject = subject_of(model, noise_dataset(), CPU, settings)
+    return {row["name"]: row for row in all_findings(subject, settings)}
+
+
+def test_on_clean_input_the_shown_walk_is_the_structured_walk() -> None:
+    """Where the window holds all rows that the scale is the mean of."""
+    dataset = replace(noise_dataset(), scale_rows=10)
+    found = evaluate_model(ShownWalk(dataset, CPU), WindowSet(dataset, "test"), 16)
+    np.testing.assert_allclose(found.forecast, dataset.walk.displacement(found.scale), atol=1e-6)
+
+
+def test_the_degradation_ratio_is_disturbed_over_clean_error_on_the_same_windows() -> None:
+    model, dataset = Linear(), noise_dataset()
+    row = findings_of(model)["time_reverse"]
+    windows = WindowSet(dataset, "test")
+    window = windows.batch(torch.arange(len(windows)))
+    unit = window.scale[:, None, None]
+
+    def error(waves: Tensor) -> float:
+        point = model(replace(window, past_waves=waves)).point
+        return float(((point - window.target) * unit).abs().mean())
+
+    expected = error(window.past_waves.flip(1)) / error(window.past_waves)
+    assert row["windows"] == len(windows)
+    assert row["degradation"]["ratio"] == pytest.approx(expected, rel=1e-5)
+    assert row["degradation"]["low"] <= row["degradation"]["ratio"] <= row["degradation"]["high"]
+    assert row["excess"] == pytest.approx(row["degradation"]["ratio"] - row["walk_degradation"]["ratio"])
+    assert set(row["clean"]) == set(row["perturbed"]) == {"mae", "mse", "rmse", "mape", "mspe"}
+    assert set(row["per_target"]) == {"Open", "High", "Low", "Close"}
+
+
+def test_a_walk_is_not_more_fragile_than_itself_and_a_wild_model_is() -> None:
+    assert not any(row["fragile"] for row in findings_of(ShownWalk(noise_dataset(), CPU)).values())
+    assert findings_of(Linear(strength=1.0))["noise_all_0.1"]["fragile"] is False  # bad already when clean
+
+    class Nervous(nn.Module):
+        """Right on clean input, lost as soon as a wave is not what the sky says."""
+
+        def forward(self, window: Window) -> Forecast:
+            circle = window.past_waves[..., 5].square() + window.past_waves[..., 6].square()
+            alarm = (circle - 1).abs().mean(dim=1)[:, None, None]
+            return Forecast(point=window.target + 0.01 + 100 * alarm)
+
+    assert findings_of(Nervous())["noise_all_0.1"]["fragile"] is True
+
+
+def test_fgsm_on_a_linear_model_moves_each_input_along_its_weight() -> None:
+    model = Linear()
+    model.requires_grad_(requires_grad=False)
+    window = WindowSet(noise_dataset(), "test").batch(torch.arange(4))
+    found = Attacker(model, 1).perturbation(Attack("fgsm", "prices", 0.1, 1))(window)
+    change = found.past_waves - window.past_waves
+    error = (model(window).point - window.target).mean(dim=(1, 2))
+    expected = 0.1 * mask_of("prices", change) * model.weights.sign() * error.sign()[:, None, None]
+    torch.testing.assert_close(change, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("mask", ["all", "prices", "sky", "last_days"])
+@pytest.mark.parametrize(("method", "steps"), [("fgsm", 1), ("pgd", 5)])
+def test_an_attack_stays_in_its_box_under_its_mask_and_hurts(method: str, steps: int, mask: str) -> None:
+    model = Linear()
+    model.requires_grad_(requires_grad=False)
+    window = WindowSet(noise_dataset(), "test").batch(torch.arange(8))
+    attack = Attacker(model, 1).perturbation(Attack(method, mask, 0.05, steps))
+    found = attack(window)
+    change = found.past_waves - window.past_waves
+    assert change.abs().max() <= 0.05 + 1e-6
+    assert (change[mask_of(mask, change) == 0] == 0).all()
+
+    def loss(which: Window) -> float:
+        return float((model(which).point - window.target).square().mean())
+
+    assert loss(found) > loss(window)
+
+
+@pytest.fixture(scope="module")
+def real_model() -> nn.Module:
+    torch.manual_seed(0)
+    model = build_model(MODEL, ModelInputs.from_dataset(noise_dataset()))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def failed(model: nn.Module, *, sees_future_sky: bool = True) -> set[str]:
+    found = check_invariants(model, noise_dataset(), CPU, sees_future_sky=sees_future_sky)
+    return {check.name for check in found if not check.passed}
+
+
+def test_a_real_model_with_random_weights_keeps_every_invariant(real_model: nn.Module) -> None:
+    assert failed(real_model) == set()
+
+
+class Broken(nn.Module):
+    """A linear model that reads the sky, with one thing wrong."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.inner, self.fault = Linear(sky=0.01), fault
+
+    def forward(self, window: Window) -> Forecast:
+        point = self.inner(window).point
+        match self.fault:
+            case "forecasts_finite":
+                point = point / 0.0
+            case "known_future_sky":
+                point = torch.zeros_like(point)
+            case "price_scaling":
+                point = point + window.anchor.float()[:, None, None]
+            case "batch_independence":
+                point = point - 0.5 * point.mean(dim=0)
+        return Forecast(point=point)
+
+
+def test_the_linear_model_itself_is_sound() -> None:
+    assert failed(Broken("nothing")) == set()
+
+
+@pytest.mark.parametrize("fault", ["known_future_sky", "price_scaling", "batch_independence"])
+def test_each_fault_breaks_its_own_invariant_and_no_other(fault: str) -> None:
+    assert failed(Broken(fault)) == {fault}
+
+
+def test_forecasts_that_are_not_finite_are_found() -> None:
+    assert "forecasts_finite" in failed(Broken("forecasts_finite"))
+
+
+def test_a_model_that_should_not_read_the_sky_but_does_is_found() -> None:
+    assert failed(Broken("nothing"), sees_future_sky=False) == {"known_future_sky"}
+
+
+def test_inputs_that_hold_a_later_price_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Leaking(WindowSet):
+        """Shows tomorrow's Close in the last known row."""
+
+        def batch(self, indices: Tensor) -> Window:
+            window = super().batch(indices)
+            waves = window.past_waves.clone()
+            waves[:, -1, 3] = window.target[:, 0, 3]
+            return replace(window, past_waves=waves)
+
+    monkeypatch.setattr(invariants, "WindowSet", Leaking)
+    assert "no_future_prices" in failed(Broken("nothing"))
+
+
+def test_a_broken_invariant_fails_the_step_and_the_findings_still_say_which(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    folders, load = small_run(), step.load_model
+    monkeypatch.setattr(step, "load_model", lambda *a: replace(load(*a), model=Broken("price_scaling")))
+    settings = DIAGNOSTICS.model_copy(update={"attacks": False})
+    with pytest.raises(InvariantError, match="price_scaling"):
+        step.run(
+            dataset=folders["dataset"],
+            model=folders["model"],
+            findings=tmp_path / "findings",
+            settings=settings,
+        )
+    written: Any = read_json(tmp_path / "findings" / "findings.json")
+    assert [i["name"] for i in written["invariants"] if not i["passed"]] == ["price_scaling"]
+
+
+def test_the_findings_of_a_real_run_hold_every_disturbance_once() -> None:
+    written: Any = read_json(small_run()["findings"] / "findings.json")
+    names = [row["name"] for row in written["scenarios"]]
+    assert len(names) == len(set(names)) == 5 + 2 + 4 + 4
+    assert {row["windows"] for row in written["scenarios"]} == {16}
+    assert all(check["passed"] for check in written["invariants"])

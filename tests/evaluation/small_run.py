@@ -1,0 +1,48 @@
+"""The artifacts of one small real run with a mixture head, made once a process by the real steps."""
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from components.diagnose.step import run as diagnose
+from components.evaluate.step import run as evaluate
+from components.train.step import run as train
+from model_core.artifacts import write_manifest
+from model_core.config.run import DiagnosticsSettings, EvaluationSettings
+from model_core.data.dataset import PRODUCER
+from tests.data.market import noise_dataset
+from tests.training.prepared import MODEL, TRAINING
+
+EVALUATION = EvaluationSettings(device="cpu", bootstrap_replications=200)
+DIAGNOSTICS = DiagnosticsSettings(
+    device="cpu",
+    max_batches=1,
+    batch_size=16,
+    attack_strengths=(0.05,),
+    attack_masks=("prices", "sky"),
+    pgd_steps=2,
+    bootstrap_replications=100,
+)
+
+
+@cache
+def small_run() -> dict[str, Path]:
+    """Folders by name: dataset, model, evaluation, findings."""
+    root = Path(tempfile.mkdtemp(prefix="small-run-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    folders = {name: root / name for name in ("dataset", "model", "evaluation", "findings")}
+    folders["dataset"].mkdir()
+    noise_dataset().write(folders["dataset"])
+    write_manifest(folders["dataset"], producer=PRODUCER, settings={"data": {}})
+    train(
+        dataset=folders["dataset"],
+        model=folders["model"],
+        model_settings=MODEL.model_copy(update={"use_mixture_decoder": True}),
+        training_settings=TRAINING.model_copy(update={"tensorboard": False, "train_window_stride": 2}),
+    )
+    given = {"dataset": folders["dataset"], "model": folders["model"]}
+    evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)
+    diagnose(**given, findings=folders["findings"], settings=DIAGNOSTICS)
+    return folders

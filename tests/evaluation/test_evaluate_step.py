@@ -1,0 +1,116 @@
+"""``scores.json`` and ``predictions.parquet`` of a real small run agree with each other and with loops."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model_core.artifacts import read_json
+from model_core.axes import TARGETS
+from model_core.evaluation.scores import invalid_candles, verdict_text
+from tests.data.market import noise_dataset
+from tests.evaluation.small_run import small_run
+
+
+@pytest.fixture(scope="module")
+def scores() -> Any:
+    return read_json(small_run()["evaluation"] / "scores.json")
+
+
+@pytest.fixture(scope="module")
+def predictions() -> pd.DataFrame:
+    return pd.read_parquet(small_run()["evaluation"] / "predictions.parquet")
+
+
+def values(predictions: pd.DataFrame, what: str) -> np.ndarray:
+    return predictions[[f"{target}_{what}" for target in TARGETS]].to_numpy()
+
+
+def test_every_test_window_is_in_the_predictions_once(scores: Any, predictions: pd.DataFrame) -> None:
+    dataset = noise_dataset()
+    span = dataset.splits.test
+    anchors = predictions["anchor_date"].drop_duplicates()
+    assert [str(day) for day in anchors] == [str(day) for day in dataset.dates[span.first : span.stop]]
+    assert len(predictions) == scores["windows"] * scores["pred_len"] == len(span) * 3
+
+
+def test_errors_in_the_scores_are_those_of_the_predictions(scores: Any, predictions: pd.DataFrame) -> None:
+    true, forecast = values(predictions, "true"), values(predictions, "forecast")
+    found = scores["forecasts"]["model"]["metrics"]
+    assert found["log"]["overall"]["mae"] == pytest.approx(np.abs(forecast - true).mean())
+    price = np.abs(np.exp(forecast) - np.exp(true))
+    assert found["price"]["overall"]["mae"] == pytest.approx(price.mean())
+    assert found["price"]["per_target"]["High"]["mae"] == pytest.approx(price[:, 1].mean())
+    second = predictions["step"] == 2
+    assert found["price"]["per_step"][1]["mae"] == pytest.approx(price[second].mean())
+    scaled = np.abs(forecast - true) / predictions["scale"].to_numpy()[:, None]
+    assert found["scaled"]["overall"]["mae"] == pytest.approx(scaled.mean())
+
+
+def test_skill_is_quoted_against_the_baseline_with_the_smallest_error(scores: Any) -> None:
+    errors = {
+        name: forecast["metrics"]["log"]["overall"]["mse"]
+        for name, forecast in scores["forecasts"].items()
+        if forecast["role"] == "baseline"
+    }
+    best = min(errors, key=lambda name: errors[name])
+    assert scores["best_baseline"] == scores["verdict"]["baseline"] == best
+    row = next(
+        r for r in scores["skill"]
+        if (r["baseline"], r["metric"], r["target"]) == (best, "mse", "overall")
+    )  # fmt: skip
+    model = scores["forecasts"]["model"]["metrics"]["log"]["overall"]["mse"]
+    assert row["skill"] == pytest.approx(1 - model / errors[best])
+    assert scores["verdict"]["outcome"] == row["verdict"]
+    assert set(scores["confidence_set"]) <= set(scores["forecasts"])
+
+
+def test_a_mixture_head_is_calibrated_beside_the_random_walk(scores: Any, predictions: pd.DataFrame) -> None:
+    found = scores["calibration"]
+    assert set(found["model"]) == set(TARGETS)
+    for part in (*found["model"].values(), found["ewma_random_walk"]["Close"]):
+        assert list(part["coverage"]) == ["50%", "80%", "90%", "95%"]
+        assert sum(part["pit"]) == pytest.approx(1)
+        assert part["crps"] > 0
+    assert found["skill"]["skill"] == pytest.approx(
+        1 - found["model"]["Close"]["crps"] / found["ewma_random_walk"]["Close"]["crps"]
+    )
+    inside = (values(predictions, "true") >= values(predictions, "low")) & (
+        values(predictions, "true") <= values(predictions, "high")
+    )
+    assert scores["interval_coverage"]["kind"] == "mixture"
+    assert scores["interval_coverage"]["overall"] == pytest.approx(inside.mean())
+    assert found["model"]["Close"]["coverage"]["90%"] == pytest.approx(inside[:, 3].mean())
+
+
+def test_forecast_candles_are_valid(scores: Any, predictions: pd.DataFrame) -> None:
+    assert scores["candles"]["invalid_share"] == 0
+    assert invalid_candles(values(predictions, "forecast")) == 0
+
+
+def test_a_broken_candle_is_counted() -> None:
+    candles = np.array([[0.0, 2, -1, 1], [0.0, 0.5, -1, 1], [0.0, 2, 0.5, 1], [0.0, 1, 0, 1]])
+    assert invalid_candles(candles) == 0.5
+
+
+def row(verdict: str, skill: float) -> dict[str, Any]:
+    return {
+        "verdict": verdict, "skill": skill, "low": skill - 0.01, "high": skill + 0.01,
+        "minimum_detectable_effect": 0.034,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ("better", "beats the best trivial forecast, ridge: skill +2.0 % [+1.0, +3.0]"),
+        ("worse", "is worse than the best trivial forecast, ridge"),
+        ("no evidence either way", "a skill of 3.4 % four times out of five"),
+    ],
+)
+def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: str, said: str) -> None:
+    text = verdict_text(row(outcome, 0.02), row("worse", -0.02), "ridge", 0.95)
+    assert said in text
+    assert ("four times out of five" in text) == (outcome == "no evidence either way")
+    assert "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])" in text
