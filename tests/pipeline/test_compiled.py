@@ -36,6 +36,8 @@ SECTIONS = {
 """Which settings each step is given; everything else it cannot depend on."""
 CACHE_ONLY = {"code_version", "source_version"}
 """Inputs that no step reads: they make the cache notice an edit."""
+TERMINAL_ONLY = {"inspect", "like"}
+"""prepare_data's card for the terminal, and its way to repeat a preparation from a manifest."""
 
 
 def compiled(folder: Path, settings: Settings | None = None) -> str:
@@ -157,7 +159,7 @@ def test_both_faces_of_a_step_offer_the_same_inputs(step: str, monkeypatch: pyte
     monkeypatch.setattr(command_line, "execute", lambda parser, *_: parsers.append(parser))
     command_line.main([])
     shared = {action.dest for action in cli.command(step, "About.")._actions}
-    flags = {action.dest for action in parsers[0]._actions} - shared - {"inspect"}
+    flags = {action.dest for action in parsers[0]._actions} - shared - TERMINAL_ONLY
     assert flags == kfp_inputs
 
 
