@@ -94,8 +94,8 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     # Only clip paths and markers are referred to; all other ids would repeat from figure to figure.
-    text = re.sub(r' id="[A-Za-z0-9]+_\d+"', "", text)
-    text = re.sub(r'\b(id="|#)([mpCD][0-9a-f_]{6,})', rf"\g<1>{name}-\g<2>", text)
+    text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)
+    text = re.sub(r'(\bid="|#)([mpCD][0-9a-f_]{6,})', rf"\g<1>{name}-\g<2>", text)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")

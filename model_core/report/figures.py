@@ -126,9 +126,9 @@ def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
         )
 
 
-def robustness_figure(scenarios: Sequence[Json]) -> str:
+def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
     """Error under each disturbance over the clean error: the model beside the random walk."""
-    with canvas(40 * len(scenarios) + 76) as figure:
+    with canvas(34 * len(scenarios) + 86) as figure:
         axes = figure.subplots()
         bare(axes, grid="x")
         axes.set_xscale("log")
@@ -164,7 +164,7 @@ def robustness_figure(scenarios: Sequence[Json]) -> str:
         fragile = sum(s["fragile"] for s in scenarios)
         return svg_of(
             figure,
-            "robustness",
+            name,
             f"Error growth under {len(scenarios)} disturbances; in {fragile} the model is more fragile than a walk",
         )
 
@@ -210,6 +210,27 @@ def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
             axes.text(*place, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11)
         axes.set_ylabel("Close")
         return svg_of(figure, "splits", "Close over time, with the train, validation and test spans")
+
+
+def pit_figure(calibration: Json) -> str:
+    """Share of test prices of Close in each tenth of their forecast distribution, model beside walk."""
+    with canvas(230) as figure:
+        axes = figure.subplots()
+        bare(axes)
+        parts = (
+            (MODEL, "model", calibration["model"]),
+            (BASE, "EWMA random walk", calibration["ewma_random_walk"]),
+        )
+        for place, (colour, title, part) in enumerate(parts):
+            shares = 100 * np.asarray(part["Close"]["pit"])
+            axes.bar(np.arange(len(shares)) + 0.42 * place - 0.21, shares, 0.4, color=colour, label=title)
+        axes.axhline(100 / len(shares), color=INK, linewidth=1.2)
+        axes.set_xticks(range(len(shares)), [f"{10 * i}–{10 * i + 10} %" for i in range(len(shares))])
+        axes.set_ylabel("share of days, %")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        return svg_of(
+            figure, "pit", "Where the true Close fell in its forecast distribution; level bars are honest"
+        )
 
 
 def _axis_day(date: str) -> float:

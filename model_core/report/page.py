@@ -84,7 +84,8 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
         "training": evidence.training,
         "training_svg": figures.training_figure(evidence.history, evidence.training["best_epoch"]),
         "findings": evidence.findings,
-        "robustness_svg": figures.robustness_figure(evidence.findings["scenarios"]),
+        "robustness_svgs": _robustness(evidence.findings["scenarios"]),
+        "pit_svg": figures.pit_figure(scores["calibration"]) if scores["calibration"]["model"] else None,
         "explanation": _explanation(evidence),
         "data": _data_card(evidence),
         "manifests": evidence.manifests,
@@ -117,6 +118,14 @@ def examples(evidence: Evidence, count: int) -> list[Json]:
     return found
 
 
+def _robustness(scenarios: list[Json]) -> list[str]:
+    """What really happens and what was published in one figure, noise and attacks by place in another."""
+    plain = [s for s in scenarios if s["group"] in ("published", "data")]
+    placed = [s for s in scenarios if s["group"] not in ("published", "data")]
+    named = (("robustness", plain), ("attacks", placed))
+    return [figures.robustness_figure(rows, name) for name, rows in named if rows]
+
+
 def _explanation(evidence: Evidence) -> Json | None:
     """Pictures of what the model looked at, if a step said so."""
     said = evidence.explanation
@@ -137,6 +146,7 @@ def _data_card(evidence: Evidence) -> Json:
     kinds = Counter((wave.kind, wave.quantity, wave.unit, wave.known_in_advance) for wave in dataset.specs)
     return {
         "source": quality["source"],
+        "facts": quality,
         "rows": len(dataset.dates),
         "first_date": str(dataset.dates[0]),
         "last_date": str(dataset.dates[-1]),

@@ -1,0 +1,198 @@
+"""The review page of a real small run: whole, self-contained, valid, and honest about what is missing."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.report.step import run
+from model_core.config.run import ReportSettings
+from model_core.errors import ArtifactError
+from model_core.report import words
+from model_core.report.evidence import Evidence, read_evidence
+from model_core.report.page import render_page, render_summary
+from tests.evaluation.small_run import small_run
+
+SETTINGS = ReportSettings(example_windows=2)
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return read_evidence(**small_run())
+
+
+@pytest.fixture(scope="module")
+def page(evidence: Evidence) -> str:
+    return render_page(evidence, SETTINGS, "a run")
+
+
+class Checker(HTMLParser):
+    """Collects ids and references, and every tag that is not closed in its turn."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.faults: list[str] = []
+        self.ids: Counter[str] = Counter()
+        self.references: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.ids[value or ""] += 1
+            elif name in {"href", "xlink:href"} and (value or "").startswith("#"):
+                self.references.add((value or "")[1:])
+            elif name == "aria-labelledby":
+                self.references.add(value or "")
+            self.references |= set(re.findall(r"url\(#([^)]+)\)", value or ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def checked(page: str) -> Checker:
+    checker = Checker()
+    checker.feed(page)
+    checker.close()
+    return checker
+
+
+def test_tags_are_closed_in_turn_and_ids_are_unique_and_found(page: str) -> None:
+    found = checked(page)
+    assert (found.faults, found.open) == ([], [])
+    assert [name for name, count in found.ids.items() if count > 1] == []
+    assert found.references <= set(found.ids)
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    outside = re.sub(r'xmlns(:\w+)?="[^"]*"|sample://\w+', "", page)
+    assert re.findall(r"(?:https?:)?//[\w.]+", outside) == []
+    assert re.findall(r"<(?:script|link|iframe|img|object)\b|@import|url\((?!#)", outside) == []
+    assert len(page.encode()) < 4e6
+
+
+def test_the_same_evidence_gives_the_same_bytes(evidence: Evidence, page: str) -> None:
+    assert render_page(evidence, SETTINGS, "a run") == page
+
+
+def test_every_part_is_there(page: str) -> None:
+    found = checked(page)
+    assert {
+        "verdict", "scores", "forecasts", "calibration", "errors", "training", "robustness",
+        "looked-at", "data", "provenance",
+        "skill-title", "candles0-title", "candles1-title", "horizon-title", "training-title",
+        "robustness-title", "attacks-title", "pit-title", "splits-title", "adjacency-title",
+        "attention-title",
+    } <= set(found.ids)  # fmt: skip
+
+
+def test_names_are_escaped(evidence: Evidence) -> None:
+    name = '<script>alert("x")</script> & co'
+    hostile = render_page(evidence, SETTINGS.model_copy(update={"title": name}), name)
+    assert "<script" not in hostile
+    assert name in checked(hostile).text
+
+
+def test_the_verdict_and_the_numbers_are_those_of_the_scores(evidence: Evidence, page: str) -> None:
+    text = checked(page).text
+    scores = evidence.scores
+    assert scores["verdict"]["text"] in text
+    assert words.HEADLINE[scores["verdict"]["outcome"]] in text
+    best = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
+    assert words.skill_words(best) in text
+    for manifest in evidence.manifests.values():
+        for record in manifest.files.values():
+            assert record.sha256 in text
+
+
+def test_what_is_missing_is_said(evidence: Evidence) -> None:
+    calibration = evidence.scores["calibration"] | {"model": None, "skill": None}
+    bare = replace(evidence, explanation=None, scores=evidence.scores | {"calibration": calibration})
+    found = checked(render_page(bare, SETTINGS, "bare"))
+    assert "This run holds no explanation" in found.text
+    assert "forecasts a point, not a distribution" in found.text
+    assert "Whether the celestial waves add anything was not measured in this run" in found.text
+    assert found.references <= set(found.ids)
+
+
+def test_memory_of_training_is_said(evidence: Evidence) -> None:
+    saving = replace(
+        evidence, training=evidence.training | {"gradient_checkpointing": True, "peak_memory_mb": 1234.4}
+    )
+    text = checked(render_page(saving, SETTINGS, "saving")).text
+    assert "1,234 MB" in text
+    assert "activations recomputed to save memory" in text
+
+
+def test_a_failed_invariant_is_named(evidence: Evidence) -> None:
+    checks = [dict(check) for check in evidence.findings["invariants"]]
+    checks[0]["passed"] = False
+    failing = replace(evidence, findings=evidence.findings | {"invariants": checks})
+    text = checked(render_page(failing, SETTINGS, "failing")).text
+    assert f"1 of {len(checks)} invariants failed: {checks[0]['name'].replace('_', ' ')}" in text
+
+
+def test_the_summary_ranks_the_model_beside_every_baseline(evidence: Evidence) -> None:
+    summary = render_summary(evidence, "a run")
+    for forecast in evidence.scores["forecasts"].values():
+        assert forecast["title"] in summary
+    assert evidence.scores["verdict"]["text"] in summary
+
+
+def test_the_step_writes_both_files_and_publishes_them(tmp_path: Path) -> None:
+    headline = run(
+        **small_run(),
+        report=tmp_path / "report.html",
+        summary=tmp_path / "summary.md",
+        settings=SETTINGS,
+        publish_uri=str(tmp_path / "shelf"),
+        run_name="first",
+    )
+    assert headline["report_mb"] < 4
+    assert (tmp_path / "shelf/first/report.html").read_bytes() == (tmp_path / "report.html").read_bytes()
+    assert {p.name for p in tmp_path.iterdir()} == {"report.html", "summary.md", "shelf"}
+
+
+def test_a_damaged_input_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    folders = dict(small_run())
+    copy = tmp_path / "evaluation"
+    copy.mkdir()
+    for path in folders["evaluation"].iterdir():
+        content = path.read_bytes()
+        (copy / path.name).write_bytes(content + b" " if path.name == "scores.json" else content)
+    wrong: Any = folders | {"evaluation": copy}
+    with pytest.raises(ArtifactError, match=re.escape("scores.json")):
+        run(
+            **wrong, report=tmp_path / "out" / "report.html", summary=tmp_path / "out" / "summary.md",
+            settings=SETTINGS, publish_uri=None, run_name="wrong",
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_writing_a_report_does_not_import_torch() -> None:
+    code = "import sys, components.report.step; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "written"), [(None, "–"), (12345.6, "12,346"), (1.23456, "1.235"), (0, "0"), (2e-7, "2.00e-07")]
+)
+def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
+    assert words.number(value) == written
