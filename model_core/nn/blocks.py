@@ -13,8 +13,8 @@ from torch.utils.checkpoint import checkpoint
 STEPS_PER_CHUNK = 256
 """Time steps handled together on a CPU: an edge tensor [256, 13, 13, 16] is 2.8 MB and stays in cache.
 
-One tensor for all 4,000 steps of a batch (43 MB) made the same pass 5 to 10 times slower, since every
-pass then fetched fresh pages; see docs/log.md.
+With one piece for all 4,000 steps of a batch (43 MB a tensor) a whole training step took 1.4 times as long;
+512 is as fast as 256 (docs/log.md).
 """
 
 Run = Callable[..., Any]
@@ -57,8 +57,8 @@ def over_steps(
 class _OverSteps(torch.autograd.Function):
     """Writes each piece's result, and in the backward pass each piece's gradient, into one buffer.
 
-    ``torch.utils.checkpoint`` on every piece is the same mathematics in the same time, but leaves small
-    tensors all over the heap: 150 MB more at the peak of a production step (docs/log.md).
+    ``torch.utils.checkpoint`` on every piece is the same mathematics, but leaves small tensors of many
+    pieces all over the heap.
     """
 
     @staticmethod
@@ -111,8 +111,8 @@ def _pieces(steps: int) -> Iterator[slice]:
 class Dropout(nn.Module):
     """Zeroes each number with probability ``p`` (to 1/65536) in training and rescales the rest.
 
-    On a CPU, four decisions come from every 64 random bits: torch's own dropout draws a number for each
-    and took 5 % of a training step. On a GPU it is torch's.
+    On a CPU, four decisions come from every 64 random bits, where torch's own dropout draws a number for
+    each. On a GPU it is torch's.
     """
 
     def __init__(self, p: float) -> None:

@@ -14,8 +14,8 @@ class AxialFusionLayer(nn.Module):
 
     An edge hears from the edges that arrive at its target and from those that leave its source, at the
     cost of one E × E product per edge. No normalisation of the E = 16 channels: a layer norm over so
-    short an axis costs four times the product; the residual sum over a few layers stays tame without. ReLU,
-    since GELU and its gradient took a quarter of the layer's time (docs/log.md).
+    short an axis is a pass more; the residual sum over a few layers stays tame without. ReLU, since GELU made
+    the forward pass a third slower (docs/log.md).
     """
 
     def __init__(self, edge_dim: int) -> None:
