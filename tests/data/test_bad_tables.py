@@ -9,7 +9,7 @@ import pytest
 
 from model_core.config.run import DataSettings
 from model_core.data.prepare import prepare
-from model_core.errors import SourceError
+from model_core.errors import SettingsError, SkyError, SourceError
 from tests.data.market import SETTINGS, saved, table
 
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
@@ -90,11 +90,44 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "one row": (lambda f: f[:1], "has 1 rows, too few"),
     "short for its splits": (lambda f: f[:30], "the table has 30 rows, too few for one train window"),
     "header only": (lambda f: f[:0], "has a header but no rows"),
+    "impossible minutes": (put(6, "Date", "2010-01-11 25:61"), "row 6: '2010-01-11 25:61' is no date"),
+    "date is a spreadsheet number": (put(6, "Date", "40189"), "row 6: '40189' is no date"),
+    "one date without its zone": (
+        lambda f: put(2, "Date", "2010-01-05 16:00")(f.assign(Date=f["Date"] + "T21:00:00Z")),
+        "row 2 (2010-01-05): the date has no time zone, but other rows have one",
+    ),
+    "two columns for Close": (
+        lambda f: f.assign(close=1.0),
+        "has 2 columns for Close: Close, close",
+    ),
+    "no Low and bad values beside": (
+        lambda f: put(3, "Open", "x")(f).drop(columns="Low"),
+        "for 2 problems: lacks Low; columns found: Date, Open, High, Close (name them with data.columns); row 3",
+    ),
+    "too short and negative": (
+        lambda f: put(2, "Open", -3)(f)[:20],
+        "for 2 problems: has 20 rows, too few",
+    ),
+    "twice the same date, far apart": (
+        lambda f: put(200, "Date", "2010-01-04")(f),
+        "row 200 (2010-01-04): this date occurs twice",
+    ),
+    "outside of the sky": (
+        lambda f: f.assign(Date=pd.date_range("2051-06-01", periods=300).strftime("%Y-%m-%d")),
+        "the sky is known from 1900-01-01 to 2051-12-31",
+    ),
     "several problems": (
         lambda f: put(4, "Close", -1)(put(3, "Open", "x")(f)),
         "refused for 2 problems: row 3 (2010-01-06): Open is 'x', not a number; row 4",
     ),
-    "very many problems": (lambda f: f.assign(Close=-1.0), "refused for 300 problems"),
+    "very many problems": (
+        lambda f: f.assign(Close=-1.0),
+        "and 280 more: Close is not above 0 in rows 21–300 (2010-02-01 … 2011-02-25);",
+    ),
+    "many problems of two kinds": (
+        lambda f: f.assign(Close=-1.0, Open=[*["x"] * 25, *f["Open"][25:]]),
+        "Open is no number in rows 11–25 (2010-01-18 … 2010-02-05), Close is not above 0 in rows 11–300",
+    ),
 }
 
 
@@ -102,10 +135,11 @@ BAD: dict[str, tuple[Spoil, str]] = {
 def test_a_bad_table_is_refused_with_the_place_and_the_reason(name: str, tmp_path: Path) -> None:
     spoil, message = BAD[name]
     path = saved(spoil(table()), tmp_path)
-    with pytest.raises(SourceError) as refusal:
+    with pytest.raises((SourceError, SkyError)) as refusal:
         prepare(path, SETTINGS)
     assert message in str(refusal.value)
-    assert path in str(refusal.value) or "the table has" in str(refusal.value)
+    assert path in str(refusal.value) or str(refusal.value).startswith(("the table has", "the sky is known"))
+    assert "\n" not in str(refusal.value)
 
 
 def test_there_are_at_least_forty_bad_tables() -> None:
@@ -152,3 +186,26 @@ def test_an_unknown_sample_is_answered_with_the_known_ones() -> None:
 def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has 100 rows, too few for one train window of 250 known"):
         prepare(saved(table(100), tmp_path), DataSettings())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"timezone": "Mars/Base"}, "data.timezone 'Mars/Base' is no time zone"),
+        ({"date_format": "%Q"}, "data.date_format '%Q' cannot read dates"),
+        ({"columns": {"Clsoe": "c"}}, "data.columns.Clsoe is no column .* did you mean Close"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    frame = table()
+    path = saved(frame.assign(Date=frame["Date"] + "T01:00:00Z"), tmp_path)
+    with pytest.raises(SettingsError, match=message):
+        prepare(path, SETTINGS.model_copy(update=changes))
+
+
+def test_a_mapped_column_that_is_not_there_is_named_with_the_map(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"columns": {"Close": "settle"}})
+    with pytest.raises(SourceError, match=r"lacks Close \(data\.columns calls it settle\)"):
+        prepare(saved(table(), tmp_path), settings)

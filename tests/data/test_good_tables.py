@@ -34,9 +34,21 @@ def indexed_parquet(frame: pd.DataFrame, folder: Path) -> str:
     return str(path)
 
 
-def semicolons(frame: pd.DataFrame, folder: Path) -> str:
+def parquet_of(frame: pd.DataFrame, dates: pd.Series, folder: Path) -> str:
+    path = folder / "market.parquet"
+    frame.assign(Date=dates).to_parquet(path)
+    return str(path)
+
+
+def separated(frame: pd.DataFrame, folder: Path, separator: str) -> str:
     path = folder / "market.csv"
-    frame.to_csv(path, index=False, sep=";")
+    frame.to_csv(path, index=False, sep=separator)
+    return str(path)
+
+
+def byte_order_mark(frame: pd.DataFrame, folder: Path) -> str:
+    path = folder / "market.csv"
+    path.write_bytes(frame.to_csv(index=False).encode("utf-8-sig"))
     return str(path)
 
 
@@ -46,12 +58,24 @@ WRITTEN: dict[str, Write] = {
     "other columns beside": lambda f, d: saved(f.assign(Volume=1, **{"Adj Close": 2.0}), d),
     "Parquet": parquet,
     "Parquet with the date as its index": indexed_parquet,
-    "semicolons": semicolons,
+    "semicolons": lambda f, d: separated(f, d, ";"),
     "day.month.year": with_dates("%d.%m.%Y"),
     "month/day/year": with_dates("%m/%d/%Y"),
     "year/month/day": with_dates("%Y/%m/%d"),
     "compact": with_dates("%Y%m%d"),
     "day-Mon-year": with_dates("%d-%b-%Y"),
+    "day/month/year": with_dates("%d/%m/%Y"),
+    "Mon day, year": with_dates("%b %d, %Y"),
+    "day Mon year": with_dates("%d %b %Y"),
+    "compact numbers in Parquet": lambda f, d: parquet_of(
+        f, pd.to_datetime(f["Date"]).dt.strftime("%Y%m%d").astype(int), d
+    ),
+    "days in Parquet": lambda f, d: parquet_of(f, pd.to_datetime(f["Date"]).dt.date, d),
+    "zoned stamps in Parquet": lambda f, d: parquet_of(
+        f, (pd.to_datetime(f["Date"]) + pd.Timedelta(hours=16)).dt.tz_localize("America/New_York"), d
+    ),
+    "tabs": lambda f, d: separated(f, d, "\t"),
+    "a byte order mark": byte_order_mark,
     "with a time of day": with_dates("%Y-%m-%d 16:00:00"),
     "with a zone": with_dates("%Y-%m-%dT21:00:00+00:00"),
 }
@@ -70,6 +94,42 @@ def test_a_column_map_finds_columns_of_other_names(tmp_path: Path) -> None:
     path = saved(table().rename(columns={"Close": "Settle", "Date": "Trading Day"}), tmp_path)
     settings = SETTINGS.model_copy(update={"columns": {"Close": "settle", "date": "Trading Day"}})
     assert len(prepare(path, settings).dates) == 300
+
+
+def test_a_date_format_of_ones_own_reads_what_no_known_form_does(tmp_path: Path) -> None:
+    path = with_dates("%y|%d|%m")(table(), tmp_path)
+    dataset = prepare(path, SETTINGS.model_copy(update={"date_format": "%y|%d|%m"}))
+    assert list(dataset.dates.astype(str)) == list(table()["Date"])
+
+
+@pytest.mark.parametrize("stamp", ["%Y-%m-%dT00:00:00+00:00", "%Y-%m-%d 00:00:00+09:00"])
+def test_midnight_of_its_own_zone_is_a_day_as_written(stamp: str, tmp_path: Path) -> None:
+    """Moved to New York, every Monday would be a Sunday evening."""
+    frame = table()
+    stamps = pd.to_datetime(pd.to_datetime(frame["Date"]).dt.strftime(stamp))
+    path = parquet_of(frame, stamps, tmp_path)
+    dataset = prepare(path, SETTINGS)
+    assert list(dataset.dates.astype(str)) == list(frame["Date"])
+    (warning,) = dataset.quality["warnings"]
+    assert (warning["code"], warning["count"]) == ("timezone", 300)
+    assert "at midnight" in warning["message"]
+
+
+def test_a_hundred_years_of_days_are_prepared(tmp_path: Path) -> None:
+    """Enough rows for every year from 1950 to 2049, on a coarse grid to stay quick."""
+    frame = table(2600)
+    dates = pd.date_range("1950-01-02", periods=2600, freq="14D").strftime("%Y-%m-%d")
+    dataset = prepare(saved(frame.assign(Date=dates), tmp_path), SETTINGS)
+    assert (str(dataset.dates[0])[:4], str(dataset.dates[-1])[:4]) == ("1950", "2049")
+    assert {w["code"]: w["count"] for w in dataset.quality["warnings"]} == {"gaps": 2599}
+    assert np.isfinite(dataset.waves).all()
+
+
+def test_every_warning_is_counted_under_its_code(tmp_path: Path) -> None:
+    frame = table().drop(index=range(100, 110))
+    quality = prepare(saved(frame[::-1], tmp_path), SETTINGS.model_copy(update={"sort": True})).quality
+    assert quality["warning_counts"] == {"sorted": 289, "gaps": 1}
+    assert quality["warning_counts"] == {w["code"]: w["count"] for w in quality["warnings"]}
 
 
 def test_unsorted_rows_are_sorted_and_counted_only_on_request(tmp_path: Path) -> None:

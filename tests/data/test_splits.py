@@ -1,10 +1,12 @@
 """Splits are chronological, purged and complete, whatever the table and the settings."""
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
+from hypothesis import settings as run
 from hypothesis import strategies as st
 
 from model_core.config.run import (
@@ -15,9 +17,13 @@ from model_core.config.run import (
     TailSplit,
     WindowSettings,
 )
+from model_core.data.scaling import Scaler
 from model_core.data.splits import Splits, make_splits
+from model_core.data.windows import Split, WindowSet
 from model_core.errors import SourceError
+from tests.data.market import WINDOW, noise_dataset
 
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DATES = np.busday_offset(np.datetime64("2001-01-01"), np.arange(1500))
 
 split_settings: st.SearchStrategy[SplitSettings] = st.one_of(
@@ -113,3 +119,62 @@ def test_dates_start_the_splits_where_they_say() -> None:
 def test_a_split_without_a_window_is_refused() -> None:
     with pytest.raises(SourceError, match="too few for one test window"):
         make_splits(DATES, WindowSettings(), TailSplit(kind="tail", validation=50, test=5), 20)
+
+
+KINDS: dict[str, st.SearchStrategy[SplitSettings]] = {
+    "ratio": st.builds(
+        lambda train, share: RatioSplit(train=train, validation=(1 - train) * share),
+        st.floats(0.3, 0.8),
+        st.floats(0.2, 0.8),
+    ),
+    "tail": st.builds(
+        TailSplit, kind=st.just("tail"), validation=st.integers(10, 60), test=st.integers(10, 60)
+    ),
+    "dates": st.builds(
+        lambda start, gap: DateSplit(
+            kind="dates", validation_start=start, test_start=start + dt.timedelta(days=gap)
+        ),
+        st.dates(dt.date(2001, 9, 1), dt.date(2001, 12, 1)),
+        st.integers(20, 60),
+    ),
+    "rolling": st.builds(
+        lambda fold, test: RollingSplit(kind="rolling", folds=3, fold=fold, test=test, validation=test),
+        st.integers(0, 2),
+        st.integers(10, 30),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), seed=st.integers(0, 999), size=st.integers(1, 40))
+@run(max_examples=15, deadline=None)
+def test_every_kind_is_disjoint_purged_scored_once_and_blind_to_what_comes_later(
+    kind: str, data: st.DataObject, seed: int, size: int
+) -> None:
+    """On windows as they are handed out, for each way of splitting by itself."""
+    whole = noise_dataset()
+    rows, horizon, scale_rows = len(whole.dates), WINDOW.pred_len, whole.scale_rows
+    dates = DATES[:rows]
+    splits = make_splits(dates, WINDOW, data.draw(KINDS[kind]), scale_rows)
+    dataset = replace(whole, splits=splits)
+
+    targets: dict[str, set[int]] = {}
+    for name in SPLITS:
+        span, windows = dataset.span(name), WindowSet(dataset, name)
+        batches = list(windows.batches(size))
+        anchors = [int(day) for batch in batches for day in batch.dates[:, 0]]
+        expected = whole.dates[span.first : span.stop].astype("datetime64[D]").astype(int).tolist()
+        assert anchors == expected, "every window once, in order"
+        targets[name] = {row + h for row in range(span.first, span.stop) for h in range(1, horizon + 1)}
+    train, validation, test = (targets[name] for name in SPLITS)
+    assert max(train) < min(validation), "no target row twice"
+    assert max(validation) < min(test), "no target row twice"
+    for earlier, later in ((splits.train, splits.validation), (splits.validation, splits.test)):
+        assert later.first - (earlier.stop - 1) >= horizon, "pred_len rows between neighbouring windows"
+
+    train_rows = slice(0, splits.train.stop + horizon)
+    later = whole.waves.copy()
+    later[train_rows.stop :] = np.random.default_rng(seed).standard_normal(later[train_rows.stop :].shape)
+    scaler, blind = (Scaler.fit(waves, whole.specs, train_rows) for waves in (whole.waves, later))
+    np.testing.assert_array_equal(scaler.mean, blind.mean)
+    np.testing.assert_array_equal(scaler.std, blind.std)
