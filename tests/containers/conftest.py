@@ -1,0 +1,112 @@
+"""The images under test, built once, and a chain of steps run in them as a cluster would."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from model_core.errors import UserError
+from pipelines.containers import find_engine
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS = ("prepare-data", "train", "evaluate", "diagnose", "report")
+BASE = "localhost/pgat-base:bookworm"
+CANARY = "canary-7c1f0e5d"
+HARDENED = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:0")
+SETTINGS = """
+data:
+  window: {seq_len: 32, label_len: 16, pred_len: 10}
+  synthetic: {rows: 700}
+model: {d_model: 26, n_heads: 2, e_layers: 1, d_layers: 1, d_ff: 32, celestial_dim: 4, celestial_fusion_layers: 1}
+training: {train_epochs: 1, train_window_stride: 8, batch_size: 8, warmup_epochs: 0, gradient_accumulation_steps: 1}
+evaluation: {bootstrap_replications: 200}
+diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2, bootstrap_replications: 200}
+"""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine with the images in it."""
+
+    program: str
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)
+
+    def inspect(self, step: str) -> dict:
+        """What the engine knows of a step's image."""
+        return json.loads(self("image", "inspect", f"pgat-{step}:local").stdout)[0]
+
+    def python(self, step: str, code: str) -> str:
+        """What a snippet prints in a step's image."""
+        done = self(
+            "run", *HARDENED, "--tmpfs=/tmp", "--entrypoint=python3", f"pgat-{step}:local", "-c", code
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine, with all images freshly built on a Debian base."""
+    try:
+        program = find_engine()
+    except UserError as error:
+        pytest.skip(str(error))
+    engine = Engine(program)
+    if engine("image", "inspect", BASE).returncode:
+        subprocess.run([ROOT / "docker/debian-base", BASE], check=True, env=os.environ | {"ENGINE": program})
+    torch = next(
+        line.split()[0]
+        for line in (ROOT / "requirements/torch-cpu.lock").read_text(encoding="utf-8").splitlines()
+        if line.startswith("torch==")
+    )
+    wheels = ROOT / "docker/wheels"
+    if not list(wheels.glob("torch-*.whl")):
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            str(wheels),
+            torch,
+        ]
+        subprocess.run(command, check=True)
+    build = {"ENGINE": program, "BASE_IMAGE": BASE, "TAG": "local", "BUILD_FLAGS": "--network=host"}
+    build["AWS_SECRET_ACCESS_KEY"] = CANARY
+    if certificates := os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE"):
+        build["CA"] = certificates
+    subprocess.run([ROOT / "docker/build"], check=True, env=os.environ | build)
+    return engine
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that any user may write, with tiny settings in it."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.yaml").write_text(SETTINGS, encoding="utf-8")
+    folder.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def step(engine: Engine, runs: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``step(name, *arguments)`` in its image, as a user that the image does not know, with nothing writable."""
+
+    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return engine(
+            "run", *HARDENED, "--tmpfs=/tmp", "--network=host", f"--volume={runs}:/work/runs",
+            f"pgat-{name}:local", "--config", "runs/tiny.yaml", *arguments,
+        )  # fmt: skip
+
+    return run
