@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import pytest
 
 from model_core.errors import UserError
@@ -25,7 +26,8 @@ data:
 model: {d_model: 26, n_heads: 2, e_layers: 1, d_layers: 1, d_ff: 32, celestial_dim: 4, celestial_fusion_layers: 1}
 training: {train_epochs: 1, train_window_stride: 8, batch_size: 8, warmup_epochs: 0, gradient_accumulation_steps: 1}
 evaluation: {bootstrap_replications: 200}
-diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2, bootstrap_replications: 200}
+diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2,
+              bootstrap_replications: 200}
 """
 
 
@@ -52,8 +54,8 @@ class Engine:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
-    """The engine, with all images freshly built on a Debian base."""
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The engine, with all images built on a Debian base; what is the same as in an earlier build is reused."""
     try:
         program = find_engine()
     except UserError as error:
@@ -61,31 +63,33 @@ def engine() -> Engine:
     engine = Engine(program)
     if engine("image", "inspect", BASE).returncode:
         subprocess.run([ROOT / "docker/debian-base", BASE], check=True, env=os.environ | {"ENGINE": program})
-    torch = next(
-        line.split()[0]
-        for line in (ROOT / "requirements/torch-cpu.lock").read_text(encoding="utf-8").splitlines()
-        if line.startswith("torch==")
-    )
-    wheels = ROOT / "docker/wheels"
-    if not list(wheels.glob("torch-*.whl")):
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--dest",
-            str(wheels),
-            torch,
-        ]
-        subprocess.run(command, check=True)
+    fetch_torch(ROOT / "docker/wheels")
     build = {"ENGINE": program, "BASE_IMAGE": BASE, "TAG": "local", "BUILD_FLAGS": "--network=host"}
-    build["AWS_SECRET_ACCESS_KEY"] = CANARY
-    if certificates := os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE"):
-        build["CA"] = certificates
+    build |= {
+        "AWS_SECRET_ACCESS_KEY": CANARY,
+        "CA": str(marked_certificates(tmp_path_factory.mktemp("certificates"))),
+    }
     subprocess.run([ROOT / "docker/build"], check=True, env=os.environ | build)
     return engine
+
+
+def fetch_torch(wheels: Path) -> None:
+    """The CPU build of torch that the lock names, where the usual index does not have it."""
+    if list(wheels.glob("torch-*.whl")):
+        return
+    lock = (ROOT / "requirements/torch-cpu.lock").read_text(encoding="utf-8")
+    torch = next(line.split()[0] for line in lock.splitlines() if line.startswith("torch=="))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels), torch]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip(f"pip finds no {torch} here; set PIP_FIND_LINKS, or put its wheel into docker/wheels")
+
+
+def marked_certificates(folder: Path) -> Path:
+    """The certificates that Python trusts here, with the canary in a comment: the build's secret."""
+    usual = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    marked = folder / "certificates.pem"
+    marked.write_text(f"# {CANARY}\n{Path(usual).read_text(encoding='utf-8')}", encoding="utf-8")
+    return marked
 
 
 @pytest.fixture(scope="session")

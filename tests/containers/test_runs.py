@@ -1,0 +1,161 @@
+"""The steps at work in their images: as a stranger, with nothing writable, stopped, and in the pipeline."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import PIPE, STDOUT, CompletedProcess, Popen
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from model_core.store.locate import open_store
+from pipelines.store import running_server
+from tests.containers.conftest import HARDENED, ROOT, STEPS, Engine
+
+pytestmark = [pytest.mark.containers, pytest.mark.slow]
+Step = Callable[..., CompletedProcess[str]]
+
+
+def test_the_steps_run_one_after_another_as_a_stranger_with_nothing_writable(step: Step, runs: Path) -> None:
+    commands = [
+        ("prepare-data", "--source", "sample://synthetic", "--dataset", "runs/dataset"),
+        ("train", "--dataset", "runs/dataset", "--model", "runs/model"),
+        ("evaluate", "--dataset", "runs/dataset", "--model", "runs/model", "--evaluation", "runs/evaluation"),
+        ("diagnose", "--dataset", "runs/dataset", "--model", "runs/model", "--findings", "runs/findings"),
+        ("report", "--dataset", "runs/dataset", "--model", "runs/model", "--evaluation", "runs/evaluation",
+         "--findings", "runs/findings", "--report", "runs/report.html", "--summary", "runs/summary.md",
+         "--run-name", "tiny"),
+    ]  # fmt: skip
+    for command in commands:
+        done = step(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "<html" in (runs / "report.html").read_text(encoding="utf-8")
+
+
+def test_wrong_input_ends_with_one_sentence_and_exit_code_2(step: Step) -> None:
+    done = step("prepare-data", "--source", "runs/none.csv", "--dataset", "runs/none")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
+    engine: Engine, step: Step, runs: Path
+) -> None:
+    assert step("prepare-data", "--source", "sample://synthetic", "--dataset", "runs/market").returncode == 0
+    train = ("--dataset", "runs/market", "--model", "runs/stopped", "--set", "training.train_epochs=40")
+    name = f"pgat-test-{runs.name}"
+    command = [
+        engine.program,
+        "run",
+        *HARDENED,
+        "--tmpfs=/tmp",
+        f"--name={name}",
+        f"--volume={runs}:/work/runs",
+    ]
+    command += ["pgat-train:local", "--config", "runs/tiny.yaml", *train]
+    with Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as training:
+        assert training.stdout is not None
+        said = []
+        for line in training.stdout:
+            said.append(line)
+            if line.startswith("epoch 1:"):
+                engine("kill", "--signal=TERM", name)
+    assert training.returncode == 143, "".join(said)
+    resumed = step("train", *train)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from epoch" in resumed.stdout
+
+
+def test_the_compose_files_steps_run_against_a_real_store(
+    engine: Engine, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each service's image, options, variables and command, in order, against a SeaweedFS server of this machine."""
+    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text(encoding="utf-8"))["services"]
+    bucket = next(each for each in services["store"]["command"] if each.startswith("-bucket=")).partition(
+        "="
+    )[2]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with running_server(tmp_path / "store", bucket) as (server, _):
+        values = server.environment() | {"CONFIG": "tiny.yaml"}
+        for step in STEPS:
+            service = services[step]
+            service["environment"]["AWS_ENDPOINT_URL"] = server.endpoint
+            done = engine(
+                "run",
+                *options_of(service, values),
+                f"--volume={runs}:/work/configs:ro",
+                *command_of(service, values),
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        page = open_store(f"s3://{bucket}/run").read("report.html")
+        checkpoints = list(open_store(f"s3://{bucket}/run/checkpoints").keys())
+    assert b"<html" in page
+    assert checkpoints
+
+
+def options_of(service: dict, values: dict[str, str]) -> list[str]:
+    """The engine's options for a service of the compose file."""
+    options = ["--rm", "--network=host", f"--user={service['user']}"]
+    options += ["--read-only"] if service["read_only"] else []
+    options += [f"--cap-drop={each}" for each in service["cap_drop"]]
+    options += [f"--security-opt={each.removesuffix(':true')}" for each in service["security_opt"]]
+    options += [f"--tmpfs={each}" for each in service["tmpfs"]]
+    return options + [f"--env={key}={filled(value, values)}" for key, value in service["environment"].items()]
+
+
+def command_of(service: dict, values: dict[str, str]) -> list[str]:
+    """Image and arguments of a service."""
+    return [filled(each, values) for each in [service["image"], *service["command"]]]
+
+
+def filled(text: str, values: dict[str, str]) -> str:
+    """``${NAME:-default}`` and ``${NAME:?reason}`` as compose fills them in."""
+    return re.sub(
+        r"\$\{(\w+):([-?])([^}]*)\}",
+        lambda found: values[found[1]] if found[2] == "?" else values.get(found[1], found[3]),
+        text,
+    )
+
+
+def pipeline(source: str, runs: Path, folder: Path) -> CompletedProcess[str]:
+    """``pipelines run --runner docker`` with tiny settings."""
+    command = [sys.executable, "-m", "pipelines", "run", "--runner", "docker", "--source", source]
+    command += ["--config", str(runs / "tiny.yaml"), "--runs", str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)
+
+
+def test_the_whole_pipeline_runs_in_the_images_and_its_second_run_reuses_them(
+    engine: Engine, runs: Path, tmp_path: Path
+) -> None:
+    first = pipeline("sample://synthetic", runs, tmp_path / "runs")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert list((tmp_path / "runs").rglob("report.html"))
+    owners = {path.stat().st_uid for path in (tmp_path / "runs").rglob("*")}
+    assert owners == {os.getuid()}
+    second = pipeline("sample://synthetic", runs, tmp_path / "runs")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "reused" in second.stdout
+
+
+def test_a_step_that_fails_in_its_container_fails_the_run_with_its_own_sentence(
+    engine: Engine, runs: Path, tmp_path: Path
+) -> None:
+    days = pd.bdate_range("2015-01-01", periods=700)
+    close = 100 + np.arange(700) / 7
+    table = pd.DataFrame({"date": days, "Open": close, "High": close + 1, "Close": close})
+    table.to_csv(tmp_path / "no-low.csv", index=False)
+    done = pipeline(str(tmp_path / "no-low.csv"), runs, tmp_path / "runs")
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert re.search(r"Low", said)
+    assert "prepare_data" in said
+    assert "Traceback" not in said
