@@ -134,6 +134,35 @@ def test_runs_are_listed_shown_and_compared(runs: Path, capsys: pytest.CaptureFi
     assert "there is no run nothing" in capsys.readouterr().err
 
 
+def test_opening_a_run_shows_its_report_in_the_browser(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The browser here is a program that writes down what it was asked to show."""
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > "{tmp_path}/shown"\n', encoding="utf-8")
+    browser.chmod(0o755)
+    monkeypatch.setattr("webbrowser._tryorder", None)
+    monkeypatch.setattr("webbrowser._browsers", {})
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    assert main(["runs", "open", "first", "--runs", str(runs)]) == 0
+    page = runs / "first" / "report.html"
+    assert (tmp_path / "shown").read_text(encoding="utf-8") == page.resolve().as_uri()
+    assert capsys.readouterr().out.strip() == str(page)
+    assert main(["runs", "open", "nothing", "--runs", str(runs)]) == UserError.exit_code
+
+
+def test_the_quickstart_refuses_a_table_of_a_hundred_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved(table(100), tmp_path, "hundred.csv")
+    quickstart = str(REPOSITORY / "configs" / "quickstart.yaml")
+    code = main(["run", "--config", quickstart, "--source", source, "--runs", str(tmp_path / "runs")])
+    told = capsys.readouterr().err
+    assert (code, told.count("\n")) == (UserError.exit_code, 1)
+    assert "100 rows" in told
+    assert not any(not path.name.startswith(".") for path in (tmp_path / "runs").glob("*"))
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [

@@ -1,0 +1,98 @@
+"""Every store keeps the same promises: a folder, and a real S3 server through the real client."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model_core.errors import StoreError
+from model_core.store.base import Store
+from model_core.store.locate import open_store, read_uri
+from pipelines.store import Server, running_server
+
+
+def free_port() -> int:
+    """A port whose twin for gRPC is free too, most likely."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    return port if port < 50000 else port - 20000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running_server(tmp_path_factory.mktemp("objects"), "mlpipeline", free_port()) as (server, _):
+        yield server
+
+
+@pytest.fixture(params=["folder", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.slow])])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "folder":
+        return open_store(str(tmp_path / "objects"))
+    for name, value in request.getfixturevalue("server").environment().items():
+        monkeypatch.setenv(name, value)
+    return open_store(f"s3://mlpipeline/{tmp_path.name}")
+
+
+def test_what_was_written_is_read_back_and_can_be_replaced(store: Store) -> None:
+    store.write("runs/a/report.html", b"first")
+    store.write("runs/a/report.html", "zweite Fassung: Ä".encode())
+    assert store.read("runs/a/report.html").decode() == "zweite Fassung: Ä"
+    assert store.exists("runs/a/report.html")
+    assert not store.exists("runs/a")
+
+
+def test_files_travel_unchanged_and_folders_are_made(store: Store, tmp_path: Path) -> None:
+    source = tmp_path / "big.bin"
+    # Above the size at which the S3 client sends several parts.
+    source.write_bytes(os.urandom(17 * 1024 * 1024))
+    store.upload("models/big.bin", source)
+    store.download("models/big.bin", tmp_path / "new" / "folder" / "big.bin")
+    assert (tmp_path / "new" / "folder" / "big.bin").read_bytes() == source.read_bytes()
+
+
+def test_keys_are_listed_sorted_and_by_prefix(store: Store) -> None:
+    for key in ("b/2", "a/1", "b/1", "ba"):
+        store.write(key, b"x")
+    assert list(store.keys()) == ["a/1", "b/1", "b/2", "ba"]
+    assert list(store.keys("b/")) == ["b/1", "b/2"]
+    assert list(store.keys("c")) == []
+
+
+def test_what_is_not_there_is_an_error_to_read_and_none_to_delete(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing"):
+        store.read("nothing")
+    with pytest.raises(StoreError, match="nothing"):
+        store.download("nothing", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    store.delete("nothing")
+    store.write("something", b"x")
+    store.delete("something")
+    assert not store.exists("something")
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("gs://bucket/x", "starts with gs://"),
+        ("s3:///x", "names no bucket"),
+    ],
+)
+def test_a_uri_that_cannot_work_is_refused_with_the_remedy(uri: str, reason: str) -> None:
+    with pytest.raises(StoreError, match=reason):
+        open_store(uri)
+    with pytest.raises(StoreError):
+        read_uri(uri)
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_the_local_server_turns_strangers_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the right keys nothing can be read or written, and the reason is told in one sentence."""
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a guess")
+    with pytest.raises(StoreError):
+        open_store("s3://mlpipeline/x").write("key", b"x")
