@@ -113,7 +113,7 @@ def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
                 best_epoch, chosen.iloc[0], "o", color=GOOD, markersize=9, label=f"best: epoch {best_epoch}"
             )
         losses.set_ylabel("loss")
-        losses.legend(loc="upper right")
+        losses.legend(loc="best")
         bare(rates)
         rates.plot(epochs, history["learning_rate"], color=MUTED, drawstyle="steps-mid")
         rates.set_ylabel("learning rate")
