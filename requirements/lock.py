@@ -2,12 +2,15 @@
 
     dev.lock      everything but torch: what ``make setup`` installs
     <image>.lock  what stands in an image, no more: installed with ``pip install --no-deps``
-    torch-*.lock  torch for the images, one file a build; not written here, see docs/images.md
+    torch-*.lock  torch for the images, one file a build: torch-cuda.lock is the one that the usual index has, with
+                  NVIDIA's libraries; torch-cpu.lock is written by hand, since its index is another one
 
-torch stands in none of the written locks, since each machine needs another build of it (CPU, CUDA); its own
+torch stands in none of the other locks, since each machine needs another build of it (CPU, CUDA); its own
 pure Python requirements do. The images' locks hold the same versions as dev.lock.
 """
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +55,7 @@ def main() -> None:
         compile_lock(lock, [ranges.get(name, name) for name in names], constrained=True)
         bare = "".join(only(HERE / "dev.lock", package) for package in BARE[image])
         lock.write_text(lock.read_text(encoding="utf-8") + bare, encoding="utf-8")
+    write_cuda_lock(HERE / "torch-cuda.lock")
 
 
 def name_of(requirement: str) -> str:
@@ -86,6 +90,52 @@ def compile_lock(target: Path, wanted: list[str], *, constrained: bool) -> None:
         command += ["--no-emit-trusted-host", "--no-emit-find-links", "--no-emit-options"]
         command += ["--output-file", str(target), str(source)]
         subprocess.run(command, check=True)
+
+
+def write_cuda_lock(target: Path) -> None:
+    """torch of torch-cpu.lock as the usual index has it, with what it requires beyond dev.lock.
+
+    pip's own resolver says which files it would take, without fetching them (3 GB): for the Python and the kind of
+    machine that this runs on.
+    """
+    torch = re.search(
+        r"^(torch==[\d.]+)", (HERE / "torch-cpu.lock").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    if torch is None:
+        raise ValueError("torch-cpu.lock names no version of torch")
+    pinned = re.findall(r"^[^\s#]+==[^\s\\]+", (HERE / "dev.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        constraints, found = Path(folder) / "constraints.txt", Path(folder) / "found.json"
+        constraints.write_text("\n".join(pinned) + "\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]
+        command += [
+            "--only-binary",
+            ":all:",
+            "--constraint",
+            str(constraints),
+            "--report",
+            str(found),
+            torch[1],
+        ]
+        # Without this machine's own places for wheels, where a CPU build would be taken for the one wanted.
+        usual = os.environ | {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
+        subprocess.run(command, check=True, env=usual)
+        files = json.loads(found.read_text(encoding="utf-8"))["install"]
+    versions = {name_of(line) for line in pinned}
+    lines = [
+        "# torch for the images with CUDA, Python 3.11 on Linux x86-64; written by requirements/lock.py."
+    ]
+    for name, version, digest in sorted(
+        (
+            file["metadata"]["name"].lower().replace("_", "-"),
+            file["metadata"]["version"],
+            file["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for file in files
+    ):
+        if name not in versions:
+            lines.append(f"{name}=={version} \\\n    --hash=sha256:{digest}")
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def only(lock: Path, package: str) -> str:

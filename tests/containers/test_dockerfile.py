@@ -1,6 +1,7 @@
 """What the Dockerfile and the handling of containers promise, without an engine."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,3 +25,17 @@ def test_an_output_that_a_step_declared_and_did_not_leave_is_named(tmp_path: Pat
     artifacts = {name: {"artifacts": [{"uri": str(tmp_path / name)}]} for name in ("model", "metrics")}
     command = ["sh", "-c", "…", "--executor_input", json.dumps({"outputs": {"artifacts": artifacts}})]
     assert missing_outputs(command) == [f"metrics at {tmp_path / 'metrics'}"]
+
+
+def test_the_two_builds_of_torch_are_one_version_and_meet_no_package_of_another_lock() -> None:
+    def pinned(lock: str) -> dict[str, str]:
+        text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
+        return dict(
+            re.findall(r"^([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
+        )
+
+    cuda = pinned("torch-cuda.lock")
+    assert pinned("torch-cpu.lock") == {"torch": cuda["torch"] + "+cpu"}
+    assert any(name.startswith("nvidia-") for name in cuda)
+    for lock in ("train.lock", "evaluate.lock"):
+        assert not set(cuda) & set(pinned(lock))

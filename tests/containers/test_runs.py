@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, Popen
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,7 +103,7 @@ def test_the_compose_files_steps_run_against_a_real_store(
     assert checkpoints
 
 
-def options_of(service: dict, values: dict[str, str]) -> list[str]:
+def options_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
     """The engine's options for a service of the compose file."""
     options = ["--rm", "--network=host", f"--user={service['user']}"]
     options += ["--read-only"] if service["read_only"] else []
@@ -112,7 +113,7 @@ def options_of(service: dict, values: dict[str, str]) -> list[str]:
     return options + [f"--env={key}={filled(value, values)}" for key, value in service["environment"].items()]
 
 
-def command_of(service: dict, values: dict[str, str]) -> list[str]:
+def command_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
     """Image and arguments of a service."""
     return [filled(each, values) for each in [service["image"], *service["command"]]]
 
