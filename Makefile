@@ -13,10 +13,12 @@ PYTHON ?= python3
 WORKERS ?= 2
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+KFP_HOST ?=
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+STEPS := prepare-data train evaluate diagnose report
 
 .PHONY: help setup run test test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock
 
@@ -31,6 +33,8 @@ setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch=
 
 ##@ One step
 step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"
+	@test -f "components/$(subst -,_,$(STEP))/__main__.py" \
+	  || { echo "error: $(STEP) is no step; choose one of $(STEPS)" >&2; exit 2; }
 	@$(PY) -m components.$(subst -,_,$(STEP)) $(ARGS)
 
 docker-step:  ## the same step in its image    STEP=train ARGS="--dataset runs/… --model runs/…"
@@ -40,11 +44,13 @@ images:  ## build the image of each step   ENGINE=podman BASE_IMAGE=… CA=… (
 	@docker/build
 
 ##@ On a cluster
-compile: $(READY)  ## compile the pipeline to IR YAML
-	@$(PY) -m pipelines compile $(ARGS)
+compile: $(READY)  ## compile the pipeline to YAML  CONFIG=configs/….yaml ARGS="--output pipeline.yaml"
+	@$(PY) -m pipelines compile --config "$(CONFIG)" $(ARGS)
 
-submit: $(READY)  ## submit a run                  KFP_HOST=https://… ARGS="--source s3://…"
-	@$(PY) -m pipelines submit --config "$(CONFIG)" $(ARGS)
+submit: $(READY)  ## submit a run                  KFP_HOST=https://… SOURCE=s3://… ARGS="--registry …"
+	@test -n "$(KFP_HOST)" \
+	  || { echo "error: which cluster? KFP_HOST=https://… is the URL of its Kubeflow Pipelines API" >&2; exit 2; }
+	@$(PY) -m pipelines submit --host "$(KFP_HOST)" --config "$(CONFIG)" --source "$(SOURCE)" $(ARGS)
 
 runs: $(READY)  ## list what runs left behind    ARGS="show NAME"
 	@$(PY) -m pipelines runs $(if $(ARGS),$(ARGS),list)
