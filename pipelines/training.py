@@ -53,6 +53,7 @@ def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> Gr
         code_version: str = code_version,
         run_name: str = "run",
         checkpoint_uri: str = "",
+        launcher: str = "",
         publish_uri: str = "",
         data_settings: dict = default["data_settings"],  # type: ignore[type-arg]
         model_settings: dict = default["model_settings"],  # type: ignore[type-arg]
@@ -80,6 +81,7 @@ def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> Gr
             model_settings=model_settings,
             training_settings=training_settings,
             checkpoint_uri=checkpoint_uri,
+            launcher=launcher,
             code_version=code_version,
         )
         evaluated = evaluate(

@@ -17,18 +17,24 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="URI",
         help="folder or s3://… that keeps checkpoints, and resumes from the newest",
     )
+    parser.add_argument(
+        "--launcher",
+        choices=["inline", "torchrun", "trainer"],
+        help="where to train; default: what training.launcher.kind says, and that section holds its options",
+    )
     execute(parser, _run, arguments)
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
-    from components.train.step import run
+    from components.train.launchers import launch_as_set
 
-    return run(
+    return launch_as_set(
         dataset=files.input(given.dataset),
         model=files.output(given.model),
         model_settings=settings.model,
         training_settings=settings.training,
         checkpoint_uri=given.checkpoint_uri,
+        launcher=given.launcher,
     )
 
 

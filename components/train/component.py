@@ -14,6 +14,7 @@ def train(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     checkpoint_uri: str = "",
+    launcher: str = "",
 ) -> None:
     """Train the model on a prepared dataset; leaves the best and the last checkpoint.
 
@@ -22,15 +23,16 @@ def train(
     from pathlib import Path
 
     from components.face import section_of, step_face
-    from components.train.step import run
+    from components.train.launchers import launch_as_set
     from model_core.config.model import ModelSettings
     from model_core.config.run import TrainingSettings
 
     with step_face(metrics) as headline:
-        headline |= run(
+        headline |= launch_as_set(
             dataset=Path(dataset.path),
             model=Path(model.path),
             model_settings=section_of(ModelSettings, model_settings, "model"),
             training_settings=section_of(TrainingSettings, training_settings, "training"),
             checkpoint_uri=checkpoint_uri or None,
+            launcher=launcher or None,
         )

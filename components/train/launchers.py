@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
+
+import torch
 
 from components.train.step import PRODUCER, run
 from components.train.worker import Job
 from model_core import errors
-from model_core.artifacts import MANIFEST, open_artifact, read_json, staged_folder
+from model_core.artifacts import MANIFEST, open_artifact, read_json, refuse_foreign_folder, staged_folder
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.errors import SettingsError, TrainingError
@@ -30,6 +32,8 @@ from model_core.store.locate import open_store
 log = logging.getLogger("pgat.train")
 Launcher = Literal["inline", "torchrun", "trainer"]
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
+STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION")
+"""What the pods of a TrainJob must know of this step's store; its keys come from the secret."""
 # By default torchrun keeps one store for all restarts, and a new team finds the addresses of the dead one in it.
 NEW_STORE_PER_TEAM = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
@@ -52,6 +56,44 @@ class Cluster:
     """Environment of the pods, e.g. AWS_ENDPOINT_URL; never a secret."""
     timeout_seconds: int = 7 * 24 * 3600
     polling_seconds: int = 10
+
+
+def launch_as_set(
+    *,
+    dataset: Path,
+    model: Path,
+    model_settings: ModelSettings,
+    training_settings: TrainingSettings,
+    checkpoint_uri: str | None,
+    launcher: str | None = None,
+) -> dict[str, float]:
+    """Train as ``training_settings.launcher`` says; ``launcher`` goes before its ``kind``.
+
+    Raises:
+        SettingsError: there is no such launcher, or it lacks what it needs.
+        Everything else as ``launch``.
+    """
+    options = training_settings.launcher
+    kind = options.kind if launcher is None else launcher
+    if kind not in get_args(Launcher):
+        raise SettingsError(f"{kind} is no launcher; choose one of {', '.join(get_args(Launcher))}")
+    cluster = options.image and Cluster(
+        image=options.image,
+        nodes=options.nodes,
+        resources_per_node=options.resources_per_node,
+        secret=options.secret,
+        env={name: os.environ[name] for name in STORE_VARIABLES if name in os.environ},
+    )
+    return launch(
+        cast(Launcher, kind),
+        dataset=dataset,
+        model=model,
+        model_settings=model_settings,
+        training_settings=training_settings,
+        checkpoint_uri=checkpoint_uri,
+        processes=str(options.processes),
+        cluster=cluster or None,
+    )
 
 
 def launch(
@@ -96,13 +138,19 @@ def launch(
                 checkpoint_uri=checkpoint_uri,
             )
         case "torchrun":
+            if processes == "gpu" and not torch.cuda.is_available():
+                raise SettingsError(
+                    "the launcher torchrun starts a process per GPU, and torch sees none here; "
+                    "set training.launcher.processes to a number"
+                )
             _torchrun(job, processes, max_restarts)
         case "trainer":
             if cluster is None or checkpoint_uri is None or "://" not in checkpoint_uri:
                 raise SettingsError(
-                    "the launcher trainer needs an image and a --checkpoint-uri like s3://bucket/prefix: "
-                    "the pods of a TrainJob can only exchange files through a store"
+                    "the launcher trainer needs training.launcher.image and a --checkpoint-uri like "
+                    "s3://bucket/prefix: the pods of a TrainJob can only exchange files through a store"
                 )
+            refuse_foreign_folder(model)
             _trainer(job, checkpoint_uri, cluster)
     return _metrics(model)
 
@@ -151,9 +199,12 @@ def _leaving_on_termination() -> Iterator[None]:
 
 def _trainer(job: Job, uri: str, cluster: Cluster) -> None:
     """Upload the dataset, run a TrainJob, fetch the model; the job is deleted whatever happens."""
-    from kubeflow.common.types import KubernetesBackendConfig
-    from kubeflow.trainer import CustomTrainerContainer, TrainerClient
-    from kubeflow.trainer.options import Name, TrainerArgs, TrainerCommand
+    try:
+        from kubeflow.common.types import KubernetesBackendConfig
+        from kubeflow.trainer import CustomTrainerContainer, TrainerClient
+        from kubeflow.trainer.options import Name, TrainerArgs, TrainerCommand
+    except ImportError as error:
+        raise SettingsError("the launcher trainer needs the extra 'trainer'; install kubeflow") from error
 
     store = open_store(uri)
     for file in sorted(Path(job.dataset).iterdir(), key=lambda path: path.name == MANIFEST):

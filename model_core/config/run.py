@@ -118,6 +118,22 @@ class DataSettings(Section):
     synthetic: SyntheticSettings = SyntheticSettings()
 
 
+class LauncherSettings(Section):
+    """Where training runs."""
+
+    kind: Literal["inline", "torchrun", "trainer"] = "inline"
+    """In the step's own process, in several of one pod, or in a Kubeflow TrainJob on several nodes."""
+    processes: Annotated[int, Field(ge=1)] | Literal["gpu"] = "gpu"
+    """``torchrun``: how many; ``gpu``: one for each."""
+    nodes: int = Field(2, ge=1)
+    """``trainer``, like all below."""
+    image: str | None = None
+    """Image of the train step."""
+    resources_per_node: dict[str, str] = {"gpu": "1"}
+    secret: str | None = None
+    """Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
+
+
 class TrainingSettings(Section):
     """Optimisation, precision, checkpoints and diagnostics of the training step."""
 
@@ -155,6 +171,7 @@ class TrainingSettings(Section):
     tensorboard: bool = True
     threads: int | None = Field(None, ge=1)
     """CPU threads; ``None`` leaves torch's own choice."""
+    launcher: LauncherSettings = LauncherSettings()
 
 
 class EvaluationSettings(Section):

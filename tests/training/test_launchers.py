@@ -12,10 +12,13 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
-from components.train.launchers import SECRET_FOLDER, Cluster, launch
+from components.train.__main__ import main as command
+from components.train.launchers import SECRET_FOLDER, Cluster, launch, launch_as_set
 from components.train.worker import Job, main, work
 from model_core.artifacts import open_artifact, read_json
+from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
 from tests.training.cluster import FakeCluster, Object, running
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
@@ -125,7 +128,7 @@ def test_a_worker_reads_the_stores_secret_from_the_mounted_folder(
 
 
 def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="the launcher trainer needs an image and a --checkpoint-uri"):
+    with pytest.raises(SettingsError, match=r"needs training\.launcher\.image and a --checkpoint-uri"):
         launch(
             "trainer",
             dataset=dataset,
@@ -133,6 +136,73 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
             model_settings=MODEL,
             training_settings=TRAINING,
         )
+
+
+def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *flags: str) -> str:
+    """What the command says of ``flags`` when it leaves with exit code 2 and without a model."""
+    with pytest.raises(SystemExit) as caught:
+        command(["--dataset", str(dataset), "--model", str(model), *flags])
+    assert caught.value.code == 2
+    assert not model.exists()
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--launcher", "slurm"], "invalid choice: 'slurm'"),
+        (["--set", "training.launcher.kind=slurm"], "training.launcher.kind"),
+        (["--set", "training.launcher.processes=0"], "training.launcher.processes"),
+        (["--launcher", "trainer"], "needs training.launcher.image and a --checkpoint-uri"),
+        (["--launcher", "trainer", "--set", "training.launcher.image=r/train:1"], "--checkpoint-uri like"),
+        (["--launcher", "trainer", "--checkpoint-uri", "s3://b/p"], "needs training.launcher.image"),
+        (
+            ["--set", "training.launcher.kind=trainer", "--set", "training.launcher.image=r/train:1",
+             "--checkpoint-uri", "runs/checkpoints"],
+            "can only exchange files through a store",
+        ),
+    ],
+)  # fmt: skip
+def test_a_launcher_without_what_it_needs_is_refused_in_a_sentence(
+    flags: list[str], said: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refusal(capsys, dataset, tmp_path / "model", *flags)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU torchrun knows how many processes to start")
+def test_torchrun_without_gpu_asks_for_a_number_of_processes(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, dataset, tmp_path / "model", "--launcher", "torchrun")
+    assert said.endswith("set training.launcher.processes to a number")
+
+
+def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="slurm is no launcher; choose one of inline, torchrun, trainer"):
+        launch_as_set(
+            dataset=dataset,
+            model=tmp_path / "model",
+            model_settings=MODEL,
+            training_settings=TRAINING,
+            checkpoint_uri=None,
+            launcher="slurm",
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_the_settings_choose_the_launcher_and_its_processes(dataset: Path, tmp_path: Path) -> None:
+    launcher = LauncherSettings(kind="torchrun", processes=2)
+    launch_as_set(
+        dataset=dataset,
+        model=tmp_path / "model",
+        model_settings=MODEL,
+        training_settings=TRAINING.model_copy(update={"launcher": launcher, "train_epochs": 1}),
+        checkpoint_uri=None,
+    )
+    assert read_json(tmp_path / "model" / "results.json")["processes"] == 2
 
 
 @pytest.mark.slow
