@@ -8,7 +8,8 @@
 Prints one JSON line per case. Each case runs in a fresh process, so that peaks do not mix; ``peak_mb`` is
 what the process needed beyond its imports, or the peak of the CUDA allocator. Inputs are random numbers of
 the right shape and unit: time depends on neither. ``module:callable`` is called with
-(ModelSettings, ModelInputs) and returns a module that maps a Window to a Forecast or to [B, P, 4].
+(ModelSettings, ModelInputs) and returns a module that maps a Window to a Forecast or to [B, P, 4]; its module
+is looked for on PYTHONPATH. Wrong input ends with one sentence and exit code 2.
 """
 
 import argparse
@@ -25,13 +26,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from components.face import one_sentence
 from model_core.build import build_model
-from model_core.config.load import load_settings
+from model_core.config.load import load_settings, validated
 from model_core.config.model import ModelSettings
 from model_core.config.run import Settings, WindowSettings
 from model_core.data.calendar import CALENDAR_FEATURES
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
+from model_core.errors import SettingsError
 from model_core.losses import forecast_loss
 from model_core.nn.bundles import Forecast
 from model_core.sky.waves import waves_of
@@ -41,28 +44,38 @@ WARM_UP_STEPS = 2
 """Also what it takes until every parameter has a gradient: a zero-initialised head passes none back."""
 
 
-def main() -> None:
-    arguments = _arguments()
+def main(words: list[str] | None = None) -> None:
+    """Run the cases that ``words`` (of the process, if None) ask for and print their lines."""
+    words = sys.argv[1:] if words is None else words
+    arguments = _arguments(words)
     lengths = arguments.seq_len or [None]
     if len(lengths) == 1:
-        for line in run_case(arguments, lengths[0]):
-            print(json.dumps(line), flush=True)
+        with one_sentence():
+            for line in run_case(arguments, lengths[0]):
+                print(json.dumps(line), flush=True)
         return
-    others = _without_seq_len(sys.argv[1:])
+    others = _without_seq_len(words)
     for length in lengths:
-        subprocess.run([sys.executable, __file__, *others, "--seq-len", str(length)], check=True)
+        case = subprocess.run([sys.executable, __file__, *others, "--seq-len", str(length)], check=False)
+        if case.returncode:
+            sys.exit(case.returncode)
 
 
 def run_case(arguments: argparse.Namespace, seq_len: int | None) -> Iterator[dict[str, Any]]:
-    """Time ``arguments.steps`` training steps and yield the case's line, then a line per part."""
+    """Time ``arguments.steps`` training steps and yield the case's line, then a line per part.
+
+    Raises:
+        SettingsError: the settings, the device or the model named cannot be used.
+    """
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     settings = load_settings(arguments.config, arguments.set)
     window_settings = settings.data.window
     if seq_len is not None:
         label_len = min(window_settings.label_len, seq_len)
-        window_settings = window_settings.model_copy(update={"seq_len": seq_len, "label_len": label_len})
-    device = torch.device(arguments.device)
+        changed = {**window_settings.model_dump(), "seq_len": seq_len, "label_len": label_len}
+        window_settings = validated(WindowSettings, changed, "data.window")
+    device = _device(arguments.device)
     before_mb = _resident_peak_mb()
 
     torch.manual_seed(settings.training.seed)
@@ -216,11 +229,29 @@ def _peak_mb(device: torch.device, before_mb: float) -> float:
     return _resident_peak_mb() - before_mb
 
 
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(f"--device {name} is no device; give cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"--device {name} is asked for, but no GPU is visible; leave it out for the CPU")
+    return device
+
+
 def _builder(name: str | None) -> Callable[[ModelSettings, ModelInputs], nn.Module]:
     if name is None:
         return build_model
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        build = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(
+            f"--model {name} cannot be loaded ({error}); give module:callable with the module on PYTHONPATH"
+        ) from error
+    if not callable(build):
+        raise SettingsError(f"--model {name} is no callable; name a function that returns the model")
+    return build  # type: ignore[no-any-return]
 
 
 def _without_seq_len(words: list[str]) -> list[str]:
@@ -231,19 +262,29 @@ def _without_seq_len(words: list[str]) -> list[str]:
     return words[:start] + words[stop:]
 
 
-def _arguments() -> argparse.Namespace:
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 up")
+    return int(text)
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="settings file (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="change one setting")
-    parser.add_argument("--batch", type=int, help="windows in a batch; the settings' own if left out")
-    parser.add_argument("--seq-len", type=int, nargs="+", help="days in a window; several make several cases")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps; the fastest counts (%(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads; torch's choice if left out")
+    parser.add_argument("--batch", type=_count, help="windows in a batch; the settings' own if left out")
+    parser.add_argument(
+        "--seq-len", type=_count, nargs="+", help="days in a window; several make several cases"
+    )
+    parser.add_argument(
+        "--steps", type=_count, default=5, help="timed steps; the fastest counts (%(default)s)"
+    )
+    parser.add_argument("--threads", type=_count, help="CPU threads; torch's choice if left out")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (%(default)s)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--parts", action="store_true", help="also the forward seconds of every part")
     parser.add_argument("--model", metavar="MODULE:CALLABLE", help="another model on the same inputs")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 if __name__ == "__main__":

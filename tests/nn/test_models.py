@@ -160,8 +160,16 @@ def flipped(mix: Callable[..., Tensor]) -> Callable[..., Tensor]:
 @torch.no_grad()
 def test_longer_and_shorter_windows_fit_the_same_weights(settings: ModelSettings) -> None:
     model = awake(build_model(settings, INPUTS)).eval()
-    for steps in (16, 61, 2048):
+    for steps in (16, 61, 300):
         assert model(make_window(1, steps)).point.isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["celestial_enhanced_pgat_production", "base_model"])
+def test_a_window_of_2048_days_fits_too(name: str) -> None:
+    """The two models; that every part takes so many days is claimed in ``test_contracts.py``."""
+    model = awake(build_model(small_settings(name), INPUTS)).eval()
+    assert model(make_window(1, 2048)).point.isfinite().all()
 
 
 def test_memory_of_a_model_grows_linearly_with_the_window(settings: ModelSettings) -> None:
