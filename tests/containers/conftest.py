@@ -20,7 +20,11 @@ ROOT = Path(__file__).parent.parent.parent
 STEPS = ("prepare-data", "train", "evaluate", "diagnose", "report")
 BASE = "localhost/pgat-base:bookworm"
 CANARY = "canary-7c1f0e5d"
-HARDENED = ("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:0")
+HARDENED = (
+    *("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:0"),
+    "--env=OMP_NUM_THREADS=1",
+)
+"""As a user whom the image does not know, with nothing but /tmp to write; one thread, since tests share the machine."""
 NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Temporary failure resolving|Connection (refused|reset|timed out)"
     r"|Read timed out|Failed to establish a new connection|Max retries exceeded"

@@ -49,7 +49,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
     engine: Engine, step: Step, runs: Path
 ) -> None:
     assert step("prepare-data", "--source", "sample://synthetic", "--dataset", "runs/market").returncode == 0
-    train = ("--dataset", "runs/market", "--model", "runs/stopped", "--set", "training.train_epochs=40")
+    train = ("--dataset", "runs/market", "--model", "runs/stopped", "--set", "training.train_epochs=5")
     name = f"pgat-test-{runs.name}"
     command = [
         engine.program,
@@ -105,7 +105,7 @@ def test_the_compose_files_steps_run_against_a_real_store(
 
 def options_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
     """The engine's options for a service of the compose file."""
-    options = ["--rm", "--network=host", f"--user={service['user']}"]
+    options = ["--rm", "--network=host", "--env=OMP_NUM_THREADS=1", f"--user={service['user']}"]
     options += ["--read-only"] if service["read_only"] else []
     options += [f"--cap-drop={each}" for each in service["cap_drop"]]
     options += [f"--security-opt={each.removesuffix(':true')}" for each in service["security_opt"]]
