@@ -1,6 +1,11 @@
 """The fast code is the written-out mathematics, and recomputing changes nothing."""
 
 import math
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 
 import pytest
 import torch
@@ -173,6 +178,41 @@ def test_gradient_checkpointing_changes_neither_forecast_nor_gradient() -> None:
     torch.testing.assert_close(point, other_point, atol=0, rtol=0)
     for one, other in zip(gradients, other_gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+COMPILED = """
+import torch
+from model_core.nn.market_context import MarketContextEncoder
+from tests.nn.kit import scalar_of
+
+torch.manual_seed(0)
+part, encoded = MarketContextEncoder(8, 2), torch.randn(2, 17, 8)
+results = []
+for compiled in (False, True):
+    if compiled:
+        part.compile()
+    part.zero_grad()
+    context = part(encoded)
+    scalar_of(context).backward()
+    results.append([context, *(p.grad.clone() for p in part.parameters())])
+assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+for plain, fast in zip(*results, strict=True):
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("g++") is None or not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists(),
+    reason="torch.compile needs a C++ compiler (g++) and Python's headers",
+)
+def test_a_compiled_part_gives_the_same_result_and_gradients() -> None:
+    """One part, since a whole model takes minutes to compile on a CPU (``docs/log.md``).
+
+    In a process of its own: the shape checks of the tests cannot be compiled.
+    """
+    ended = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean() -> None:
