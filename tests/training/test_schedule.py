@@ -6,7 +6,9 @@ import math
 import pytest
 
 from model_core.config.run import TrainingSettings
+from model_core.training.loop import _reason_to_stop
 from model_core.training.schedule import learning_rate
+from model_core.training.state import Progress
 
 PUBLISHED = TrainingSettings(learning_rate=1e-3, warmup_epochs=5, train_epochs=50, min_lr=1e-6)
 
@@ -52,3 +54,10 @@ def test_per_step_the_rate_meets_the_epochs_rate_and_never_jumps() -> None:
     assert max(rates) == rates[5 * steps - 1] == pytest.approx(1e-3)
     assert max(abs(b - a) for a, b in itertools.pairwise(rates)) <= 1.01e-3 / (5 * steps)
     assert rates[10 * steps] == pytest.approx(by_epoch(PUBLISHED)[10])
+
+
+@pytest.mark.parametrize(("patience", "stops"), [(10, True), (998, True), (999, False)])
+def test_patience_999_never_stops_early(patience: int, stops: bool) -> None:
+    settings = PUBLISHED.model_copy(update={"train_epochs": 10_000, "patience": patience})
+    progress = Progress(epoch=5_000, epochs_without_gain=4_999)
+    assert bool(_reason_to_stop(progress, settings)) == stops
