@@ -1,5 +1,11 @@
 """What a run leaves for people: memory log, steps, history, TensorBoard events."""
 
+import os
+import pty
+import re
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -8,7 +14,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model_core.training.memory import MemoryLog
-from tests.training.tiny import SETTINGS, json_lines, train_tiny
+from model_core.training.runlog import progress_bar
+from tests.training.tiny import SETTINGS, TinyModel, json_lines, train_tiny
 
 SIZES = {
     "process_rss_mb", "process_peak_rss_mb", "process_vms_mb",
@@ -34,6 +41,69 @@ def test_a_leak_is_the_slope_of_the_memory_over_the_ends_of_epochs(tmp_path: Pat
             kept[-1][::4096] = b"x" * len(kept[-1][::4096])  # touch every page
             log.stage("epoch_end", epoch=epoch)
     assert log.growth_mb_per_epoch() == pytest.approx(8, abs=2)
+
+
+class Leaking(TinyModel):
+    """Keeps 24 MiB more after each epoch has begun."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[bytes] = []
+
+    def anneal(self, epoch: int) -> None:
+        self.kept.append(b"x" * (24 * 1024 * 1024))
+
+
+def test_a_run_that_leaks_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train_tiny(tmp_path, SETTINGS.model_copy(update={"train_epochs": 6}), Leaking())
+    assert re.search(r"memory grew by 2\d MiB an epoch; see memory_diagnostics\.log", caplog.text)
+
+
+def test_a_line_of_a_step_has_all_that_a_curve_needs(tmp_path: Path) -> None:
+    train_tiny(tmp_path)
+    lines = json_lines(tmp_path / "steps.jsonl")
+    assert all(
+        line.keys()
+        == {
+            "epoch", "step", "loss_total", "loss_mse", "learning_rate", "gradient_norm", "taken",
+            "samples_per_second", "memory_mb",
+        }
+        for line in lines
+    )  # fmt: skip
+    assert all(line["samples_per_second"] > 0 and line["memory_mb"] > 0 for line in lines)
+    assert [(line["epoch"], line["step"]) for line in lines[:5]] == [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1)]
+
+
+@contextmanager
+def a_terminal() -> Iterator[Callable[[], str]]:
+    """A pseudo-terminal as the standard error stream; the function gives what was shown so far."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    os.set_blocking(ours, False)
+    with os.fdopen(theirs, "w") as stream, redirect_stderr(stream):
+        yield lambda: os.read(ours, 65536).decode()
+    os.close(ours)
+
+
+def test_a_terminal_shows_a_bar_for_each_epoch(tmp_path: Path) -> None:
+    with a_terminal() as shown:
+        train_tiny(tmp_path)
+        text = shown()
+    assert [f"epoch {epoch}/3:" in text for epoch in (1, 2, 3)] == [True, True, True]
+
+
+def test_the_bar_shows_the_time_left() -> None:
+    with a_terminal() as shown, progress_bar(4, "epoch 1/3", 1, shown=True) as bar:
+        bar.mininterval = 0
+        bar.update()
+        text = shown()
+    assert re.search(r"2/4 \[\d\d:\d\d<\d\d:\d\d, ", text)
+
+
+def test_elsewhere_than_on_a_terminal_there_is_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress_bar(4, "epoch 1/3", 0, shown=True) as bar:
+        bar.update()
+    assert capfd.readouterr().err == ""
 
 
 def test_the_history_has_a_row_per_epoch_and_the_parts_of_the_loss(tmp_path: Path) -> None:

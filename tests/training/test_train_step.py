@@ -17,6 +17,7 @@ from model_core.data.windows import WindowSet
 from model_core.errors import ArtifactError, CheckpointError, UserError
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 from tests.training.processes import in_a_process
+from tests.training.tiny import json_lines
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,13 @@ def test_the_model_folder_holds_what_the_contract_says(dataset: Path, tmp_path: 
     assert sum(results["parameters"]["by_part"].values()) == results["parameters"]["total"]
     assert (results["d_model_requested"], results["d_model_used"]) == (26, 26)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_memory_log_of_a_step_names_every_stage(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "model")
+    stages = [line["stage"] for line in json_lines(tmp_path / "model" / "memory_diagnostics.log")]
+    assert stages[:5] == ["device", "data", "model", "optimizer", "epoch_start"]
+    assert stages[-3:] == ["validation", "epoch_end", "end"]
 
 
 def test_the_best_checkpoint_forecasts_with_the_loss_it_was_chosen_for(dataset: Path, tmp_path: Path) -> None:
