@@ -40,8 +40,13 @@ def main() -> None:
         (runs / "tiny.yaml").write_text(SETTINGS, encoding="utf-8")
 
         def command(step: str, *arguments: str) -> list[str]:
-            options = ["--rm", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp", "--user=0:0"]
-            options += ["--network=host", f"--volume={runs}:/work/runs", f"pgat-{step}:{given.tag}"]
+            options = ["--rm", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp", "--env=OMP_NUM_THREADS=1"]
+            options += [
+                "--user=0:0",
+                "--network=host",
+                f"--volume={runs}:/work/runs",
+                f"pgat-{step}:{given.tag}",
+            ]
             return [given.engine, "run", *options, "--config", "runs/tiny.yaml", *arguments]
 
         for step, arguments in {
