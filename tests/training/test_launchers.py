@@ -6,15 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import torch
 
-from components.train.__main__ import main as command
 from components.train.launchers import SECRET_FOLDER, Cluster, launch, launch_as_set
 from components.train.worker import Job, main, work
 from model_core.artifacts import open_artifact, read_json
@@ -138,59 +137,6 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
         )
 
 
-def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *flags: str) -> str:
-    """What the command says of ``flags`` when it leaves with exit code 2 and without a model."""
-    with pytest.raises(SystemExit) as caught:
-        command(["--dataset", str(dataset), "--model", str(model), *flags])
-    assert caught.value.code == 2
-    assert not model.exists()
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return said.strip().splitlines()[-1]
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--launcher", "slurm"], "invalid choice: 'slurm'"),
-        (["--set", "training.launcher.kind=slurm"], "training.launcher.kind"),
-        (["--set", "training.launcher.processes=0"], "training.launcher.processes"),
-        (["--launcher", "trainer"], "needs training.launcher.image and a --checkpoint-uri"),
-        (["--launcher", "trainer", "--set", "training.launcher.image=r/train:1"], "--checkpoint-uri like"),
-        (["--launcher", "trainer", "--checkpoint-uri", "s3://b/p"], "needs training.launcher.image"),
-        (
-            ["--set", "training.launcher.kind=trainer", "--set", "training.launcher.image=r/train:1",
-             "--checkpoint-uri", "runs/checkpoints"],
-            "can only exchange files through a store",
-        ),
-    ],
-)  # fmt: skip
-def test_a_launcher_without_what_it_needs_is_refused_in_a_sentence(
-    flags: list[str], said: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert said in refusal(capsys, dataset, tmp_path / "model", *flags)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU torchrun knows how many processes to start")
-def test_torchrun_without_gpu_asks_for_a_number_of_processes(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = refusal(capsys, dataset, tmp_path / "model", "--launcher", "torchrun")
-    assert said.endswith("set training.launcher.processes to a number")
-
-
-def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="slurm is no launcher; choose one of inline, torchrun, trainer"):
-        launch_as_set(
-            dataset=dataset,
-            model=tmp_path / "model",
-            model_settings=MODEL,
-            training_settings=TRAINING,
-            checkpoint_uri=None,
-            launcher="slurm",
-        )
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_the_settings_choose_the_launcher_and_its_processes(dataset: Path, tmp_path: Path) -> None:
@@ -241,9 +187,19 @@ launch("torchrun", dataset=Path(sys.argv[1]), model=Path(sys.argv[2]), model_set
 """
 
 
-def start_launcher(dataset: Path, model: Path, epochs: int) -> "subprocess.Popen[bytes]":
+@contextmanager
+def a_launcher(dataset: Path, model: Path, epochs: int) -> "Iterator[subprocess.Popen[bytes]]":
+    """A launcher in a process of its own; a test that fails leaves neither it nor its team running."""
     command = [sys.executable, "-W", "ignore", "-c", LAUNCH, str(dataset), str(model), str(epochs)]
-    return subprocess.Popen(command)
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -258,11 +214,11 @@ def eventually(condition: Callable[[], bool]) -> None:
 def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
     dataset: Path, tmp_path: Path
 ) -> None:
-    process = start_launcher(dataset, tmp_path / "model", epochs=10_000)
     work_folder = tmp_path / ".model-training"
-    eventually(lambda: (work_folder / "last").exists())
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    with a_launcher(dataset, tmp_path / "model", epochs=10_000) as process:
+        eventually(lambda: (work_folder / "last").exists())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
     lines = (work_folder / "memory_diagnostics.log").read_text().splitlines()
     assert json.loads(lines[-1])["error"] == "SystemExit: 143"
 
@@ -270,13 +226,13 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_path: Path) -> None:
-    process = start_launcher(dataset, tmp_path / "model", epochs=20)
-    eventually(lambda: (tmp_path / ".model-training" / "last").exists())
-    workers = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if "torch.distributed.run" not in child.cmdline() and "components.train.worker" in child.cmdline()
-    ]
-    workers[-1].kill()
-    assert process.wait(120) == 0
+    with a_launcher(dataset, tmp_path / "model", epochs=20) as process:
+        eventually(lambda: (tmp_path / ".model-training" / "last").exists())
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if "torch.distributed.run" not in child.cmdline() and "components.train.worker" in child.cmdline()
+        ]
+        workers[-1].kill()
+        assert process.wait(120) == 0
     assert read_json(tmp_path / "model" / "results.json")["resumed_at"] is not None

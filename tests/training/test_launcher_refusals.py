@@ -1,0 +1,91 @@
+"""What a launcher or a store of checkpoints lacks is said in a sentence before anything is done."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.train.__main__ import main as command
+from components.train.launchers import launch_as_set
+from model_core.errors import SettingsError
+from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *flags: str) -> str:
+    """What the command says of ``flags`` when it leaves with exit code 2 and without a model."""
+    with pytest.raises(SystemExit) as caught:
+        command(["--dataset", str(dataset), "--model", str(model), *flags])
+    assert caught.value.code == 2
+    assert not model.exists()
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--launcher", "slurm"], "invalid choice: 'slurm'"),
+        (["--set", "training.launcher.kind=slurm"], "training.launcher.kind"),
+        (["--set", "training.launcher.processes=0"], "training.launcher.processes"),
+        (["--launcher", "trainer"], "needs training.launcher.image and a --checkpoint-uri"),
+        (["--launcher", "trainer", "--set", "training.launcher.image=r/train:1"], "--checkpoint-uri like"),
+        (["--launcher", "trainer", "--checkpoint-uri", "s3://b/p"], "needs training.launcher.image"),
+        (
+            ["--set", "training.launcher.kind=trainer", "--set", "training.launcher.image=r/train:1",
+             "--checkpoint-uri", "runs/checkpoints"],
+            "can only exchange files through a store",
+        ),
+    ],
+)  # fmt: skip
+def test_a_launcher_without_what_it_needs_is_refused_in_a_sentence(
+    flags: list[str], said: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in refusal(capsys, dataset, tmp_path / "model", *flags)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU torchrun knows how many processes to start")
+def test_torchrun_without_gpu_asks_for_a_number_of_processes(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, dataset, tmp_path / "model", "--launcher", "torchrun")
+    assert said.endswith("set training.launcher.processes to a number")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/run", "a file/run"])
+def test_checkpoints_that_cannot_be_reached_at_the_start_are_refused(
+    uri: str,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Later they would be tried again; at the start nothing is lost, and to go on might mean to start anew."""
+    monkeypatch.chdir(tmp_path)
+    Path("a file").touch()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        said = refusal(capsys, dataset, tmp_path / "model", "--checkpoint-uri", uri)
+    assert said.startswith("error: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="slurm is no launcher; choose one of inline, torchrun, trainer"):
+        launch_as_set(
+            dataset=dataset,
+            model=tmp_path / "model",
+            model_settings=MODEL,
+            training_settings=TRAINING,
+            checkpoint_uri=None,
+            launcher="slurm",
+        )
