@@ -202,6 +202,7 @@ for plain, fast in zip(*results, strict=True):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(" " in torch.__file__, reason="torch's compiler cannot link in a path with spaces")
 @pytest.mark.skipif(
     shutil.which("g++") is None or not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists(),
     reason="torch.compile needs a C++ compiler (g++) and Python's headers",
