@@ -44,7 +44,7 @@ def main() -> None:
             options += [
                 "--user=0:0",
                 "--network=host",
-                f"--volume={runs}:/work/runs",
+                f"--volume={runs}:/pgat/runs",
                 f"pgat-{step}:{given.tag}",
             ]
             return [given.engine, "run", *options, "--config", "runs/tiny.yaml", *arguments]

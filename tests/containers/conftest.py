@@ -13,6 +13,7 @@ from typing import Any
 import certifi
 import pytest
 
+from benchmarks.step_start import SETTINGS
 from model_core.errors import UserError
 from pipelines.containers import find_engine
 
@@ -29,16 +30,6 @@ NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Temporary failure resolving|Connection (refused|reset|timed out)"
     r"|Read timed out|Failed to establish a new connection|Max retries exceeded"
 )
-SETTINGS = """
-data:
-  window: {seq_len: 32, label_len: 16, pred_len: 10}
-  synthetic: {rows: 700}
-model: {d_model: 26, n_heads: 2, e_layers: 1, d_layers: 1, d_ff: 32, celestial_dim: 4, celestial_fusion_layers: 1}
-training: {train_epochs: 1, train_window_stride: 8, batch_size: 8, warmup_epochs: 0, gradient_accumulation_steps: 1}
-evaluation: {bootstrap_replications: 200}
-diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2,
-              bootstrap_replications: 200}
-"""
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def step(engine: Engine, runs: Path) -> Callable[..., subprocess.CompletedProces
 
     def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return engine(
-            "run", *HARDENED, "--tmpfs=/tmp", "--network=host", f"--volume={runs}:/work/runs",
+            "run", *HARDENED, "--tmpfs=/tmp", "--network=host", f"--volume={runs}:/pgat/runs",
             f"pgat-{name}:local", "--config", "runs/tiny.yaml", *arguments,
         )  # fmt: skip
 

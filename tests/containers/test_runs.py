@@ -57,7 +57,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
         *HARDENED,
         "--tmpfs=/tmp",
         f"--name={name}",
-        f"--volume={runs}:/work/runs",
+        f"--volume={runs}:/pgat/runs",
     ]
     command += ["pgat-train:local", "--config", "runs/tiny.yaml", *train]
     with Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as training:
@@ -91,7 +91,7 @@ def test_the_compose_files_steps_run_against_a_real_store(
             done = engine(
                 "run",
                 *options_of(service, values),
-                f"--volume={runs}:/work/configs:ro",
+                f"--volume={runs}:/pgat/configs:ro",
                 *command_of(service, values),
             )
             assert done.returncode == 0, done.stdout + done.stderr
