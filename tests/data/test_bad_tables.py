@@ -209,3 +209,14 @@ def test_a_mapped_column_that_is_not_there_is_named_with_the_map(tmp_path: Path)
     settings = SETTINGS.model_copy(update={"columns": {"Close": "settle"}})
     with pytest.raises(SourceError, match=r"lacks Close \(data\.columns calls it settle\)"):
         prepare(saved(table(), tmp_path), settings)
+
+
+def test_each_of_a_thousand_scattered_problems_is_told_with_its_row_and_date(tmp_path: Path) -> None:
+    """Every second row is bad, so no two of them make a stretch."""
+    frame = table(2000)
+    frame.loc[::2, "Low"] = -1.0
+    days = pd.to_datetime(frame["Date"]).dt.date
+    with pytest.raises(SourceError) as refused:
+        prepare(saved(frame, tmp_path), SETTINGS)
+    for row in range(0, 2000, 2):
+        assert f"row {row + 1} ({days[row]})" in str(refused.value)
