@@ -42,6 +42,7 @@ def run(
         ArtifactError: an input is missing or damaged, or a file cannot be written.
         StoreError: the store refuses.
     """
+    log.info("reading what the run left behind")
     evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
     page = render_page(evidence, settings, run_name)
     _write(report, page)

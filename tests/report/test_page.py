@@ -186,6 +186,17 @@ def test_a_damaged_input_is_refused_and_nothing_is_written(tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_the_step_speaks_before_it_reads(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever starts it sees at once that it runs, and a first input that cannot be read is not its first word."""
+    nowhere = dict.fromkeys(("dataset", "model", "evaluation", "findings"), tmp_path / "none")
+    with caplog.at_level("INFO", "pgat"), pytest.raises(ArtifactError):
+        run(
+            **nowhere, report=tmp_path / "report.html", summary=tmp_path / "summary.md", settings=SETTINGS,
+            publish_uri=None, run_name="first",
+        )  # fmt: skip
+    assert caplog.messages == ["reading what the run left behind"]
+
+
 def test_writing_a_report_does_not_import_torch() -> None:
     code = "import sys, components.report.step; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
