@@ -1,13 +1,10 @@
 """Step 2: a prepared dataset in, a trained model with its history out."""
 
-import fcntl
 import hashlib
 import logging
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,31 +12,28 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_core.artifacts import (
-    refuse_foreign_folder,
-    staged_folder,
-    write_json,
-    write_manifest,
-)
+from components.train.workspace import workspace
+from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
-from model_core.checkpoints.manager import BEST, DEBUG, LAST
+from model_core.checkpoints.manager import BEST, LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
-from model_core.errors import ArtifactError
 from model_core.training.distributed import Team, team_of_environment
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.seeds import seed_everything
+from model_core.training.validation import read_back
 
 log = logging.getLogger("pgat.train")
 PRODUCER = "train"
-LOGS = ("history.parquet", "steps.jsonl", "memory_diagnostics.log")
+MEMORY_LOG = "memory_diagnostics.log"
+LOGS = ("history.parquet", "steps.jsonl", MEMORY_LOG)
 
 
 @dataclass(frozen=True)
@@ -88,27 +82,16 @@ def run(
     precision = resolve_precision(training_settings)
     if training_settings.threads is not None:
         torch.set_num_threads(training_settings.threads)
-    with team_of_environment(precision.device.type) as team, _workspace(model, team) as work:
-        mirror = (
-            open_mirror(
-                checkpoint_uri,
-                work,
-                training_settings.keep_checkpoints,
-                training_settings.mirror_patience_seconds,
-            )
-            if checkpoint_uri is not None and team.leads
-            else None
-        )
-        with mirror or nullcontext():
-            return _run(plan, precision, team, work, mirror)
+    with team_of_environment(precision.device.type) as team, workspace(model, team.leads) as work:
+        return _run(plan, precision, team, work)
 
 
-def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirror | None) -> dict[str, float]:
+def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, float]:
     started = time.monotonic()
     settings, device = plan.training, precision.device
     prepared = MarketDataset.open(plan.dataset)
     inputs = ModelInputs.from_dataset(prepared)
-    with MemoryLog(work / "memory_diagnostics.log", device, settings.memory_log_interval) as memory:
+    with MemoryLog(work / MEMORY_LOG, device, settings.memory_log_interval) as memory, ExitStack() as stack:
         memory.stage("device", device=str(device), precision=precision.kind, processes=team.size)
         train_windows = WindowSet(prepared, "train", device, settings.train_window_stride)
         validation_windows = WindowSet(prepared, "validation", device)
@@ -120,6 +103,9 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
             # The weights are the leader's; dropout is not to be the same in every process.
             seed_everything(settings.seed + team.rank)
         _announce(plan, network, precision, team, len(train_windows))
+        # Only now, when nothing can be refused any more, is anything written to the store.
+        mirror = _mirror(plan, team, work)
+        stack.enter_context(mirror or nullcontext())
         result = train(
             network,
             train_windows,
@@ -133,11 +119,17 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
             mirror=mirror,
             dataset_sha256=_content_of(plan.dataset),
         )
+        peak_memory_mb = memory.peak_mb
+        read_back_loss = None
+        if team.leads:
+            memory.stage("evaluation", epoch=result.best_epoch)
+            read_back_loss = read_back(work / BEST, validation_windows, precision, settings.batch_size)
         memory.stage("end")
         seconds = time.monotonic() - started
         results = {
             "best_epoch": result.best_epoch,
             "best_validation_loss": result.best_validation_loss,
+            "best_validation_loss_read_back": read_back_loss,
             "last_epoch": result.epochs,
             "epochs_run": len(result.history),
             "stopped_because": result.stopped_because,
@@ -156,7 +148,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
                 "by_part": parameters_by_part(network),
             },
             "gradient_checkpointing": plan.model_settings.gradient_checkpointing,
-            "peak_memory_mb": memory.peak_mb,
+            "peak_memory_mb": peak_memory_mb,
             "memory_growth_mb_per_epoch": memory.growth_mb_per_epoch(),
             "train_windows": len(train_windows),
             "validation_windows": len(validation_windows),
@@ -165,6 +157,13 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path, mirror: Mirro
     if team.leads:
         _publish(plan, work, results)
     return _metrics(result, network, seconds)
+
+
+def _mirror(plan: Plan, team: Team, work: Path) -> Mirror | None:
+    if plan.checkpoint_uri is None or not team.leads:
+        return None
+    settings = plan.training
+    return open_mirror(plan.checkpoint_uri, work, settings.keep_checkpoints, settings.mirror_patience_seconds)
 
 
 def _content_of(dataset: Path) -> str:
@@ -187,38 +186,6 @@ def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, 
         precision.kind,
         windows,
     )
-
-
-@contextmanager
-def _workspace(model: Path, team: Team) -> Iterator[Path]:
-    """The folder in which a run keeps what it needs to go on; the other processes get one to throw away."""
-    if not team.leads:
-        with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
-        return
-    refuse_foreign_folder(model)
-    work = model.parent / f".{model.name}-training"
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = (work / "lock").open("w")
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {model.parent} ({error.strerror}); choose another folder"
-        ) from error
-    with lock:
-        try:
-            # The kernel frees the lock of a process that dies.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ArtifactError(
-                f"another run is training into {model}; wait or choose another folder"
-            ) from error
-        try:
-            yield work
-        finally:
-            # A run that failed before its first checkpoint leaves nothing worth going on from.
-            if not any((work / name).exists() for name in (LAST, DEBUG)):
-                shutil.rmtree(work, ignore_errors=True)
 
 
 def _publish(plan: Plan, work: Path, results: dict[str, Any]) -> None:

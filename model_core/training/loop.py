@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from model_core.checkpoints.manager import CheckpointManager
@@ -24,24 +23,16 @@ from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
 from model_core.training.runlog import RunLog, progress_bar
-from model_core.training.schedule import learning_rate
+from model_core.training.schedule import anneal, learning_rate
 from model_core.training.seeds import epoch_order
 from model_core.training.state import Progress, TrainState
 from model_core.training.step import Loss, StepResult, optimizer_step
+from model_core.training.validation import mean_losses
 
 log = logging.getLogger("pgat.train")
 LEAK_WARNING_MB_PER_EPOCH = 16.0
 FP16_SEARCH_STEPS = 16
 """Halvings that take the gradient scaler from its first 2¹⁶ to 1: so many steps may overflow in a row."""
-
-
-@runtime_checkable
-class Annealed(Protocol):
-    """A part of the model whose behaviour follows the epochs."""
-
-    def anneal(self, epoch: int) -> None:
-        """Called with 0, 1, … before each epoch."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ def train(
     )
     state = TrainState.fresh(model, settings, precision, team)
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
-    memory.stage("optimizer", resumed_at=resumed_at)
+    memory.stage("optimiser", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
     if settings.compile:
         model.compile()
@@ -136,9 +127,7 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
     if progress.step == 0:
         progress.start_epoch()
     course.memory.stage("epoch_start", epoch=epoch + 1)
-    for part in state.model.modules():
-        if isinstance(part, Annealed):
-            part.anneal(epoch)
+    anneal(state.model, epoch)
     state.model.train()
     started = time.monotonic() - progress.seconds
     title = f"epoch {epoch + 1}/{settings.train_epochs}"
@@ -160,27 +149,18 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
             bar.set_postfix(loss=f"{result.losses['total']:.4f}", refresh=False)
 
 
-@torch.no_grad()
 def validate_epoch(state: TrainState, windows: WindowSet, course: Course) -> dict[str, float]:
-    """Mean loss over all windows, by part; ``total`` decides which epoch is the best.
-
-    Each process takes its share of every batch, and nothing is padded or counted twice.
-    """
+    """Mean loss over all windows, by part; ``total`` decides which epoch is the best."""
     course.memory.stage("validation", epoch=state.progress.epoch + 1)
-    state.model.eval()
-    sums: dict[str, Tensor] = {}
-    for chunk in torch.arange(len(windows)).split(course.settings.batch_size):
-        share = course.team.share(chunk)
-        # A process without a window computes one like the others, so that all know the loss's parts.
-        batch = windows.batch(share if len(share) else chunk[:1])
-        with course.precision.autocast():
-            forecast = state.model(batch)
-        parts = course.loss(forecast, batch.target)
-        for name, value in {"total": parts.total, **parts.parts}.items():
-            sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value * len(share)
-        course.checkpoints.after_validation_batch(state)
-    means = course.team.total(torch.stack(list(sums.values()))) / len(windows)
-    return dict(zip(sums, means.tolist(), strict=True))
+    return mean_losses(
+        state.model,
+        windows,
+        course.loss,
+        course.precision,
+        course.settings.batch_size,
+        state.team,
+        after_batch=partial(course.checkpoints.after_validation_batch, state),
+    )
 
 
 def identity_of(

@@ -24,6 +24,7 @@ class MemoryLog:
     """
 
     def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
+        self.path = path
         self._file = path.open("a", encoding="utf-8")
         self._process = psutil.Process()
         self._device = device
@@ -44,7 +45,7 @@ class MemoryLog:
         self._file.close()
 
     def stage(self, stage: str, **details: Any) -> None:
-        """Log the memory at a stage of the run: device, data, model, epoch_start, …"""
+        """Log the memory at a stage of the run: device, data, model, optimiser, epoch_start, …"""
         line: dict[str, Any] = (
             {"stage": stage, "seconds": round(time.monotonic() - self._started, 3)} | details | self.now()
         )

@@ -39,8 +39,9 @@ def step_within_memory(
             memory.out_of_memory(str(error))
             if state.progress.micro_batches > 1 or batch_size == 1 or state.team.size > 1:
                 raise TrainingError(
-                    f"not enough memory for a batch ({_first_line(error)}); set a smaller training.batch_size with "
-                    "more training.gradient_accumulation_steps, or model.gradient_checkpointing: true"
+                    f"not enough memory for a batch ({_first_line(error)}; see {memory.path}); set a smaller "
+                    "training.batch_size with more training.gradient_accumulation_steps, or "
+                    "model.gradient_checkpointing: true"
                 ) from error
         # Only here, after the except block, are the failed step's tensors free.
         state.optimizer.zero_grad(set_to_none=True)

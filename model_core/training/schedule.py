@@ -1,4 +1,4 @@
-"""Learning rate as a pure function of progress; set *before* the epoch or step it applies to.
+"""What follows the epochs: parts of the model, and the learning rate, set *before* the epoch or step it applies to.
 
     warmup_cosine   lr · (e + 1) / w                                       while e < w
                     min + (lr − min) · ½ (1 + cos(π (e − w) / (E − w)))     after
@@ -10,8 +10,27 @@ part of the epoch that is done, and the warm-up rises from step to step to the s
 """
 
 import math
+from typing import Protocol, runtime_checkable
+
+from torch import nn
 
 from model_core.config.run import TrainingSettings
+
+
+@runtime_checkable
+class Annealed(Protocol):
+    """A part of the model whose behaviour follows the epochs."""
+
+    def anneal(self, epoch: int) -> None:
+        """Called with 0, 1, … before each epoch."""
+        ...
+
+
+def anneal(model: nn.Module, epoch: int) -> None:
+    """Bring every part that follows the epochs to ``epoch`` (from 0)."""
+    for part in model.modules():
+        if isinstance(part, Annealed):
+            part.anneal(epoch)
 
 
 def learning_rate(settings: TrainingSettings, epoch: int, done: float, after: float) -> float:

@@ -1,7 +1,10 @@
 """The training step: a dataset in, a model folder out, whole or not at all."""
 
 import fcntl
+import itertools
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ import torch
 
 from components.train.step import run
 from model_core.artifacts import open_artifact, read_json
-from model_core.checkpoints.files import load_model
+from model_core.checkpoints.files import load_model, save_checkpoint
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
-from model_core.data.windows import WindowSet
-from model_core.errors import ArtifactError, CheckpointError, UserError
+from model_core.data.windows import Window, WindowSet
+from model_core.errors import ArtifactError, CheckpointError, SettingsError, UserError
+from model_core.training.precision import Precision
+from model_core.training.validation import read_back
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 from tests.training.processes import in_a_process
 from tests.training.tiny import json_lines
@@ -53,11 +58,71 @@ def test_the_model_folder_holds_what_the_contract_says(dataset: Path, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_the_memory_log_of_a_step_names_every_stage(dataset: Path, tmp_path: Path) -> None:
+class PowerCut(Exception):
+    """Something that nobody expects in the middle of a run."""
+
+
+@contextmanager
+def failing_at(calls: int) -> Iterator[None]:
+    """The ``calls``-th forward pass of a model raises ``PowerCut``."""
+    passed = itertools.count(1)
+
+    def count(module: torch.nn.Module, inputs: Any) -> None:
+        if inputs and isinstance(inputs[0], Window) and next(passed) == calls:
+            raise PowerCut("the lights went out")
+
+    with torch.nn.modules.module.register_module_forward_pre_hook(count):
+        yield
+
+
+def test_the_memory_log_has_every_stage_of_a_run_that_failed_and_went_on(
+    dataset: Path, tmp_path: Path
+) -> None:
+    named: dict[str, Any] = {"checkpoint_interval_minutes": 0.0}
+    with failing_at(6), pytest.raises(PowerCut):
+        train(dataset, tmp_path / "model", **named)
+    train(dataset, tmp_path / "model", **named)
+    lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
+    begin, end = ["device", "data", "model", "optimiser", "epoch_start"], ["batch", "validation", "epoch_end"]
+    assert [line["stage"] for line in lines] == [
+        *begin, "batch", "exception",
+        *begin, *end, "epoch_start", "batch", *end, "evaluation", "end",
+    ]  # fmt: skip
+    assert next(line for line in lines if line["stage"] == "exception")["error"] == (
+        "PowerCut: the lights went out"
+    )
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_leaves_its_memory_log(
+    dataset: Path, tmp_path: Path
+) -> None:
+    with failing_at(1), pytest.raises(PowerCut):
+        train(dataset, tmp_path / "model")
+    assert json_lines(tmp_path / ".model-training" / "memory_diagnostics.log")[-1]["stage"] == "exception"
     train(dataset, tmp_path / "model")
-    stages = [line["stage"] for line in json_lines(tmp_path / "model" / "memory_diagnostics.log")]
-    assert stages[:5] == ["device", "data", "model", "optimizer", "epoch_start"]
-    assert stages[-3:] == ["validation", "epoch_end", "end"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_best_checkpoint_read_back_has_the_loss_it_was_chosen_for(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "model")
+    results: Any = read_json(tmp_path / "model" / "results.json")
+    assert results["best_validation_loss_read_back"] == results["best_validation_loss"]
+
+
+def test_a_best_checkpoint_with_other_weights_is_warned_of(
+    dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(dataset, tmp_path / "model")
+    loaded = load_model(tmp_path / "model" / "best")
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight.add_(0.1)
+    save_checkpoint(
+        tmp_path / "other", loaded.model, settings=loaded.settings, inputs=loaded.inputs, info=loaded.info
+    )
+    windows = WindowSet(MarketDataset.open(dataset), "validation")
+    read_back(tmp_path / "other", windows, Precision(torch.device("cpu"), "fp32"), 8)
+    assert "read back from" in caplog.text
 
 
 def test_the_best_checkpoint_forecasts_with_the_loss_it_was_chosen_for(dataset: Path, tmp_path: Path) -> None:
@@ -121,8 +186,25 @@ def test_an_output_that_cannot_be_written_is_refused_before_anything_is_done(tmp
 
 def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="prepare_data"):
-        train(tmp_path / "nowhere", tmp_path / "model")
+        train(
+            tmp_path / "nowhere",
+            tmp_path / "new" / "folder" / "model",
+            checkpoint_uri=str(tmp_path / "store"),
+        )
     assert not list(tmp_path.iterdir())
+
+
+def test_settings_that_do_not_fit_the_dataset_leave_nothing_behind(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SettingsError, match="num_input_waves"):
+        run(
+            dataset=dataset,
+            model=tmp_path / "mine" / "new" / "model",
+            model_settings=MODEL.model_copy(update={"num_input_waves": 117}),
+            training_settings=TRAINING,
+            checkpoint_uri=str(tmp_path / "store"),
+        )
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
 
 def test_two_runs_into_one_folder_do_not_mix(dataset: Path, tmp_path: Path) -> None:

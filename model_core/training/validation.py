@@ -1,0 +1,77 @@
+"""The mean loss of a model over windows: after each epoch, and of the best checkpoint when training is over."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from model_core.checkpoints.files import load_model
+from model_core.data.windows import WindowSet
+from model_core.losses import forecast_loss
+from model_core.training.distributed import ALONE, Team
+from model_core.training.precision import Precision
+from model_core.training.schedule import anneal
+from model_core.training.step import Loss
+
+log = logging.getLogger("pgat.train")
+READ_BACK_TOLERANCE = 0.01
+"""Relative: far above what another order of summation does, far below what other weights do."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@torch.no_grad()
+def mean_losses(
+    model: nn.Module,
+    windows: WindowSet,
+    loss: Loss,
+    precision: Precision,
+    batch_size: int,
+    team: Team = ALONE,
+    after_batch: Callable[[], None] = _nothing,
+) -> dict[str, float]:
+    """Mean over all windows of ``total`` and of each part of the loss, summed in float64.
+
+    Each process of the team takes its share of every batch, and nothing is padded or counted twice.
+    """
+    model.eval()
+    sums: dict[str, Tensor] = {}
+    for chunk in torch.arange(len(windows)).split(batch_size):
+        share = team.share(chunk)
+        # A process without a window computes one like the others, so that all know the loss's parts.
+        batch = windows.batch(share if len(share) else chunk[:1])
+        with precision.autocast():
+            forecast = model(batch)
+        parts = loss(forecast, batch.target)
+        for name, value in {"total": parts.total, **parts.parts}.items():
+            sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value * len(share)
+        after_batch()
+    means = team.total(torch.stack(list(sums.values()))) / len(windows)
+    return dict(zip(sums, means.tolist(), strict=True))
+
+
+def read_back(best: Path, windows: WindowSet, precision: Precision, batch_size: int) -> float:
+    """Validation loss of the best checkpoint as its readers load it; warns if training had another one.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
+    loaded = load_model(best, precision.device)
+    epoch, known = loaded.info["epoch"], loaded.info["validation_loss"]
+    anneal(loaded.model, epoch - 1)
+    loss = partial(forecast_loss, settings=loaded.settings.mixture)
+    found = mean_losses(loaded.model, windows, loss, precision, batch_size)["total"]
+    if not abs(found - known) <= READ_BACK_TOLERANCE * abs(known):
+        log.warning(
+            "the checkpoint of epoch %d had a validation loss of %g in training and has %g read back from %s",
+            epoch,
+            known,
+            found,
+            best,
+        )
+    return found
