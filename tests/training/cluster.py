@@ -37,14 +37,28 @@ RUNTIME: Object = {
 }
 
 
+POD: Object = {
+    "metadata": {
+        "name": "first-pod",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "labels": {
+            "jobset.sigs.k8s.io/replicatedjob-name": "node",
+            "batch.kubernetes.io/job-completion-index": "0",
+        },
+    },
+    "spec": {"containers": [{"name": "node", "image": "torch"}]},
+    "status": {"phase": "Failed"},
+}
+
+
 class FakeCluster(ThreadingHTTPServer):
-    """Holds TrainJobs; each is executed by ``execute`` when it is created."""
+    """Holds TrainJobs; each is executed by ``execute`` when it is created, and says ``words`` in its log."""
 
     daemon_threads = True
 
-    def __init__(self, execute: Callable[[Object], None]) -> None:
+    def __init__(self, execute: Callable[[Object], None], words: str = "", locked: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.execute = execute
+        self.execute, self.words, self.locked = execute, words, locked
         self.created: list[Object] = []
         self.deleted: list[str] = []
         self.status: dict[str, str] = {}
@@ -79,8 +93,10 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(self.server.find(job[1]))
         elif "/clustertrainingruntimes/torch-distributed" in self.path:
             self._answer(RUNTIME)
+        elif self.path.partition("?")[0].endswith("/pods/first-pod/log"):
+            self._send(self.server.words.encode(), 200, "text/plain")
         elif "/pods" in self.path:
-            self._answer({"apiVersion": "v1", "kind": "PodList", "items": []})
+            self._answer({"apiVersion": "v1", "kind": "PodList", "items": [POD]})
         elif "/configmaps/" in self.path:
             self._answer(
                 {"apiVersion": "v1", "kind": "ConfigMap", "data": {"kubeflow_trainer_version": "v2.3.0"}}
@@ -93,13 +109,18 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(self.server.create(body), 201)
 
     def do_DELETE(self) -> None:
+        if self.server.locked:
+            self._answer({"kind": "Status", "status": "Failure", "code": 403}, 403)
+            return
         self.server.deleted.append(self.path.rpartition("/")[2])
         self._answer({"kind": "Status", "status": "Success"})
 
     def _answer(self, value: Object, code: int = 200) -> None:
-        content = json.dumps(value).encode()
+        self._send(json.dumps(value).encode(), code, "application/json")
+
+    def _send(self, content: bytes, code: int, kind: str) -> None:
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -58,6 +58,19 @@ def test_torchrun_without_gpu_asks_for_a_number_of_processes(
     assert said.endswith("set training.launcher.processes to a number")
 
 
+def test_the_trainer_without_a_cluster_is_refused_before_anything_is_uploaded(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("kubeflow.trainer", reason="the extra 'trainer' is not installed")
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "nowhere")
+    flags = ["--launcher", "trainer", "--set", "training.launcher.image=r/train:1"]
+    flags += ["--checkpoint-uri", f"file://{tmp_path / 'store'}"]
+    said = refusal(capsys, dataset, tmp_path / "model", *flags, "--set", "model.d_model=26")
+    assert said.startswith("error: the launcher trainer finds no Kubeflow Trainer")
+    assert said.endswith("or point KUBECONFIG to it")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("uri", ["s3://bucket/run", "a file/run"])
 def test_checkpoints_that_cannot_be_reached_at_the_start_are_refused(
     uri: str,

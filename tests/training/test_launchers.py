@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from components.train.launchers import SECRET_FOLDER, Cluster, launch, launch_as_set
+from components.train.launchers import launch, launch_as_set
+from components.train.trainjob import SECRET_FOLDER, Cluster
 from components.train.worker import Job, main, work
 from model_core.artifacts import open_artifact, read_json
 from model_core.config.run import LauncherSettings
@@ -50,7 +51,7 @@ def on(cluster: FakeCluster, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) 
     return running(cluster, kubeconfig)
 
 
-def by_trainer(dataset: Path, model: Path, uri: str) -> dict[str, float]:
+def by_trainer(dataset: Path, model: Path, uri: str, runtime: str = "torch-distributed") -> dict[str, float]:
     return launch(
         "trainer",
         dataset=dataset,
@@ -62,6 +63,7 @@ def by_trainer(dataset: Path, model: Path, uri: str) -> dict[str, float]:
             image="registry.example/train:1",
             resources_per_node={"gpu": "1"},
             namespace="team",
+            runtime=runtime,
             env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
             timeout_seconds=20,
             polling_seconds=1,
@@ -87,18 +89,20 @@ def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
     assert spec["trainer"]["numNodes"] == 2
     assert spec["trainer"]["resourcesPerNode"]["limits"] == {"nvidia.com/gpu": "1"}
     assert {"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"} in spec["trainer"]["env"]
+    assert spec["activeDeadlineSeconds"] == 20
     patched = json.dumps(spec["runtimePatches"])
     assert '"secretName": "mlpipeline-minio-artifact"' in patched
     assert f'"mountPath": "{SECRET_FOLDER}"' in patched
 
 
-def test_a_trainjob_that_fails_is_deleted_and_reported(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_trainjob_that_fails_is_deleted_and_reported_with_its_last_words(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def execute(job: Object) -> None:
         raise SystemExit(1)
 
-    cluster = FakeCluster(execute)
+    words = "\n".join(f"line {number}" for number in range(30))
+    cluster = FakeCluster(execute, words)
     with (
         on(cluster, tmp_path / "kubeconfig", monkeypatch),
         pytest.raises(TrainingError, match=r"is Failed; its pods' logs say why"),
@@ -106,6 +110,33 @@ def test_a_trainjob_that_fails_is_deleted_and_reported(
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
     assert len(cluster.deleted) == 1
     assert not (tmp_path / "model").exists()
+    assert [r.message.rpartition(": ")[2] for r in caplog.records if r.levelname == "ERROR"] == (
+        words.splitlines()[-20:]
+    )
+
+
+def test_a_trainjob_that_may_not_be_deleted_is_named_and_its_model_kept(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = FakeCluster(lambda job: work(sent_job(job)), locked=True)
+    with on(cluster, tmp_path / "kubeconfig", monkeypatch):
+        by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}/")
+    open_artifact(tmp_path / "model", producer="train")
+    assert f"kubectl delete trainjob {cluster.created[0]['metadata']['name']}" in caplog.text
+
+
+def test_what_the_pods_would_refuse_is_refused_before_anything_is_uploaded(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = FakeCluster(lambda job: None)
+    uri = f"file://{tmp_path / 'store'}"
+    with on(cluster, tmp_path / "kubeconfig", monkeypatch):
+        with pytest.raises(ArtifactError, match="give the output folder of the prepare_data step"):
+            by_trainer(tmp_path / "nowhere", tmp_path / "model", uri)
+        with pytest.raises(SettingsError, match="finds no Kubeflow Trainer with the runtime mpi"):
+            by_trainer(dataset, tmp_path / "model", uri, runtime="mpi")
+    assert [path.name for path in tmp_path.iterdir()] == ["kubeconfig"]
+    assert not cluster.created
 
 
 def test_a_worker_reads_the_stores_secret_from_the_mounted_folder(

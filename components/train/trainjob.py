@@ -1,0 +1,189 @@
+"""Training on several nodes, in the pods of a Kubeflow TrainJob.
+
+The dataset goes to the store, the pods train from there and leave the model there, and this step fetches it:
+pods of a TrainJob cannot write KFP's artifacts.
+"""
+
+import logging
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.train.step import PRODUCER
+from components.train.torchrun import NEW_STORE_PER_TEAM, leaving_on_termination
+from components.train.worker import Job
+from model_core.artifacts import MANIFEST, open_artifact, read_manifest, staged_folder
+from model_core.build import build_model
+from model_core.data.dataset import MarketDataset
+from model_core.data.inputs import ModelInputs
+from model_core.errors import SettingsError, TrainingError
+from model_core.store.base import Store
+from model_core.store.locate import open_store
+
+log = logging.getLogger("pgat.train")
+SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
+LAST_WORDS = 20
+"""Lines of a failed pod's log that this step repeats."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The Kubeflow Trainer installation that runs a TrainJob."""
+
+    image: str
+    """The train step's image."""
+    nodes: int = 2
+    resources_per_node: dict[str, str] = field(default_factory=dict)
+    """For example ``{"gpu": "1", "cpu": "8", "memory": "32Gi"}``."""
+    namespace: str | None = None
+    """``None``: the one this pod runs in."""
+    runtime: str = "torch-distributed"
+    secret: str | None = "mlpipeline-minio-artifact"
+    """Kubernetes secret with ``accesskey`` and ``secretkey`` of the store; ``None`` mounts none."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment of the pods, e.g. AWS_ENDPOINT_URL; never a secret."""
+    timeout_seconds: int = 7 * 24 * 3600
+    polling_seconds: int = 10
+
+
+def run_trainjob(job: Job, uri: str, cluster: Cluster) -> None:
+    """Upload the dataset, run a TrainJob, fetch the model; the job is deleted whatever happens.
+
+    Raises:
+        ArtifactError: the dataset is missing or damaged.
+        SettingsError: the settings do not fit the dataset, or no cluster with the runtime can be reached.
+        StoreError: the store cannot be reached.
+        TrainingError: the cluster refused the TrainJob, or it failed.
+    """
+    # What the pods would refuse is refused here, before anything is uploaded.
+    build_model(job.model_settings, ModelInputs.from_dataset(MarketDataset.open(Path(job.dataset))))
+    client = _client(cluster)
+    uri = uri.rstrip("/")
+    store = open_store(uri)
+    for file in sorted(Path(job.dataset).iterdir(), key=lambda path: path.name == MANIFEST):
+        store.upload(f"dataset/{file.name}", file)
+    remote = job.model_copy(
+        update={
+            "dataset": f"{uri}/dataset",
+            "model": f"{uri}/model",
+            "checkpoint_uri": f"{uri}/checkpoints",
+            "credentials": SECRET_FOLDER if cluster.secret is not None else None,
+        }
+    )
+    name = f"pgat-train-{uuid.uuid4().hex[:8]}"
+    _create(client, name, remote, cluster)
+    log.info("TrainJob %s runs on %d nodes", name, cluster.nodes)
+    try:
+        with leaving_on_termination():
+            client.wait_for_job_status(
+                name, timeout=cluster.timeout_seconds, polling_interval=cluster.polling_seconds
+            )
+    except (RuntimeError, TimeoutError) as error:
+        _repeat_last_words(client, name)
+        raise TrainingError(
+            f"{error}; its pods' logs say why, and {uri}/checkpoints holds what was saved"
+        ) from error
+    finally:
+        # Also when this step is stopped: pods that nobody waits for would go on.
+        _delete(client, name)
+    _fetch(store, Path(job.model))
+
+
+def _client(cluster: Cluster) -> Any:
+    try:
+        from kubeflow.common.types import KubernetesBackendConfig
+        from kubeflow.trainer import TrainerClient
+        from kubernetes.config import ConfigException
+    except ImportError as error:
+        raise SettingsError("the launcher trainer needs the extra 'trainer'; install kubeflow") from error
+    try:
+        client = TrainerClient(KubernetesBackendConfig(namespace=cluster.namespace))
+        client.get_runtime(cluster.runtime)
+    except (ConfigException, RuntimeError, TimeoutError) as error:
+        raise SettingsError(
+            f"the launcher trainer finds no Kubeflow Trainer with the runtime {cluster.runtime} ({error}); run the "
+            "step in a pod of such a cluster, or point KUBECONFIG to it"
+        ) from error
+    return client
+
+
+def _create(client: Any, name: str, remote: Job, cluster: Cluster) -> None:
+    from kubeflow.trainer import CustomTrainerContainer
+    from kubeflow.trainer.options import ActiveDeadlineSeconds, Name, TrainerArgs, TrainerCommand
+
+    options = [
+        Name(name),
+        TrainerCommand(["torchrun"]),
+        TrainerArgs(["-m", "components.train.worker", remote.model_dump_json()]),
+        # The cluster ends it even if this step is gone and cannot.
+        ActiveDeadlineSeconds(cluster.timeout_seconds),
+    ]
+    if cluster.secret is not None:
+        options.append(_mounted_secret(cluster.secret))
+    try:
+        client.train(
+            runtime=cluster.runtime,
+            trainer=CustomTrainerContainer(
+                image=cluster.image,
+                num_nodes=cluster.nodes,
+                resources_per_node=cluster.resources_per_node or None,
+                env=NEW_STORE_PER_TEAM | cluster.env,
+            ),
+            options=options,
+        )
+    except (RuntimeError, TimeoutError, ValueError) as error:
+        raise TrainingError(
+            f"the cluster refused the TrainJob {name}: {error} ({error.__cause__})"
+        ) from error
+
+
+def _repeat_last_words(client: Any, name: str) -> None:
+    """Log the end of what the first pod said; the pods go with the job."""
+    try:
+        lines = list(client.get_job_logs(name))
+    except (RuntimeError, TimeoutError) as error:
+        log.warning("the log of TrainJob %s cannot be read: %s", name, error)
+        return
+    for line in lines[-LAST_WORDS:]:
+        log.error("%s: %s", name, line)
+
+
+def _delete(client: Any, name: str) -> None:
+    try:
+        client.delete_job(name)
+    except (RuntimeError, TimeoutError) as error:
+        log.warning("%s; do it with: kubectl delete trainjob %s", error, name)
+
+
+def _fetch(store: Store, model: Path) -> None:
+    """The files that the model's manifest names; an earlier run may have left others there."""
+    with staged_folder(model) as folder:
+        store.download(f"model/{MANIFEST}", folder / MANIFEST)
+        for name in read_manifest(folder / MANIFEST, producer=PRODUCER).files:
+            store.download(f"model/{name}", folder / name)
+        open_artifact(folder, producer=PRODUCER)
+
+
+def _mounted_secret(secret: str) -> Any:
+    """A patch that mounts the store's secret, since a TrainJob's environment takes literal values only."""
+    from kubeflow.trainer.options import (
+        ContainerPatch,
+        JobSetSpecPatch,
+        JobSetTemplatePatch,
+        JobSpecPatch,
+        JobTemplatePatch,
+        PodSpecPatch,
+        PodTemplatePatch,
+        ReplicatedJobPatch,
+        RuntimePatch,
+        TrainingRuntimeSpecPatch,
+    )
+
+    mount = ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
+    pod = PodSpecPatch(volumes=[{"name": "store", "secret": {"secretName": secret}}], containers=[mount])
+    job = JobTemplatePatch(spec=JobSpecPatch(template=PodTemplatePatch(spec=pod)))
+    nodes = JobSetSpecPatch(replicated_jobs=[ReplicatedJobPatch(name="node", template=job)])
+    return RuntimePatch(
+        training_runtime_spec=TrainingRuntimeSpecPatch(template=JobSetTemplatePatch(spec=nodes))
+    )
