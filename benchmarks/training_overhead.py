@@ -2,19 +2,20 @@
 
     python -m benchmarks.training_overhead [--config configs/….yaml] [--steps 20] [--set a.b=c …]
 
-Costs are measured call by call and divided by the time of a step: on a busy machine the difference of two
-whole runs would be noise. ``peak_memory`` trains a few steps in a process of its own.
+Costs are measured call by call (median) and divided by the time of a step (the fastest, so that no share
+looks smaller than it is): on a busy machine the difference of two whole runs would be noise.
+``peak_memory`` trains a few steps in a process of its own.
 """
 
 import argparse
 import json
 import multiprocessing
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -71,14 +72,14 @@ class Bench:
         )
 
 
-def seconds(function: Callable[[], Any], times: int) -> float:
-    """Median time of a call."""
+def times(function: Callable[[], Any], count: int) -> list[float]:
+    """Seconds of each of ``count`` calls."""
     taken = []
-    for _ in range(times):
+    for _ in range(count):
         started = time.perf_counter()
         function()
         taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return taken
 
 
 def report(case: str, **values: object) -> None:
@@ -90,22 +91,22 @@ def overheads(bench: Bench, steps: int, folder: Path) -> None:
     """Diagnostics, history and checkpoints beside a step."""
     training = bench.training
     bench.step()
-    step = seconds(bench.step, steps)
+    step = min(times(bench.step, steps))
     parameters = sum(p.numel() for p in bench.state.model.parameters())
     report("step", seconds=step, parameters=parameters, windows=training.batch_size)
 
     with MemoryLog(folder / "memory.log", bench.precision.device, training.memory_log_interval) as memory:
-        line = seconds(partial(memory.stage, "batch"), 200)
+        line = median(times(partial(memory.stage, "batch"), 200))
         per_step = line / training.memory_log_interval
         report("memory diagnostics", seconds_per_line=line, share_of_step=per_step / step)
     progress = bench.state.progress
     progress.windows, progress.seconds, progress.step = 1, 1.0, training.step_log_interval
     with RunLog(folder, training, progress) as runlog:
         result = bench.step()
-        line = seconds(partial(runlog.step, progress, 1000, result, 1e-3, 0.0), 200)
+        line = median(times(partial(runlog.step, progress, 1000, result, 1e-3, 0.0), 200))
         per_step = line / training.step_log_interval
         report("steps.jsonl and TensorBoard", seconds_per_line=line, share_of_step=per_step / step)
-    save = seconds(partial(bench.save, folder / "last"), 5)
+    save = median(times(partial(bench.save, folder / "last"), 5))
     minutes = training.checkpoint_interval_minutes or 10.0
     report("checkpoint", seconds=save, share_of_training_time=save / (60 * minutes))
 
@@ -116,18 +117,19 @@ def mirroring(bench: Bench, steps: int, folder: Path) -> None:
     mirror: Mirror = open_mirror(str(folder / "store"), folder, 2, 5.0)
     epochs = iter(range(1, 10**6))
     with mirror:
-        submit = seconds(lambda: mirror.submit(folder, ["last"], next(epochs), 0), 20)
-        idle, busy = [], []
+        submit = median(times(lambda: mirror.submit(folder, ["last"], next(epochs), 0), 20))
+        idle: list[float] = []
+        busy: list[float] = []
         for _ in range(steps):
             time.sleep(0.2)
-            idle.append(seconds(bench.step, 1))
+            idle += times(bench.step, 1)
             mirror.submit(folder, ["last"], next(epochs), 0)
-            busy.append(seconds(bench.step, 1))
+            busy += times(bench.step, 1)
         report(
             "mirroring",
             seconds_the_step_waits=submit,
-            step_seconds_idle=statistics.median(idle),
-            step_seconds_while_uploading=statistics.median(busy),
+            step_seconds_idle=min(idle),
+            step_seconds_while_uploading=min(busy),
         )
 
 

@@ -49,7 +49,8 @@ def mean_losses(
             forecast = model(batch)
         parts = loss(forecast, batch.target)
         for name, value in {"total": parts.total, **parts.parts}.items():
-            sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value * len(share)
+            weighted = value.double() * len(share)
+            sums[name] = sums.get(name, torch.zeros_like(weighted)) + weighted
         after_batch()
     means = team.total(torch.stack(list(sums.values()))) / len(windows)
     return dict(zip(sums, means.tolist(), strict=True))

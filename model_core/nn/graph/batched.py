@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from model_core.config.model import BODIES, CombinerSettings
 from model_core.nn.blocks import over_steps
 from model_core.nn.bundles import Edges
+from model_core.nn.wide import wide
 
 
 class AxialFusionLayer(nn.Module):
@@ -61,4 +62,4 @@ class CelestialGraphCombiner(nn.Module):
         edges = self.values(values) + self.pairs + state[:, None, None, :]
         for layer in self.layers:
             edges = layer(edges)
-        return (torch.softmax(self.logit(edges).squeeze(-1), dim=-1),)
+        return (torch.softmax(wide(self.logit(edges).squeeze(-1)), dim=-1),)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model_core.config.model import CombinerSettings
 from model_core.nn.bundles import Edges
+from model_core.nn.wide import wide
 
 STATISTICS = 4
 
@@ -36,7 +37,7 @@ class GatedGraphCombiner(nn.Module):
     ) -> Float[Tensor, "B S I J"]:
         """One graph from G graphs of any receivers i and senders j; rows sum to 1."""
         weights = self.gain * self.gates(values, context)
-        return torch.softmax((values * weights[:, :, None, None, :]).sum(-1), dim=-1)
+        return torch.softmax((wide(values) * weights[:, :, None, None, :]).sum(-1), dim=-1)
 
     def gates(
         self, values: Float[Tensor, "B S I J G"], context: Float[Tensor, "B D"]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model_core.nn.bundles import Edges
 from model_core.nn.graph.batched import AxialFusionLayer, CelestialGraphCombiner
+from model_core.nn.wide import wide
 
 
 class SequentialCelestialGraphCombiner(CelestialGraphCombiner):
@@ -33,7 +34,7 @@ class SequentialCelestialGraphCombiner(CelestialGraphCombiner):
         edges = self.values(values) + self.pairs + state[:, None, None, :]
         for layer in self.layers:
             edges = _axial(cast(AxialFusionLayer, layer), edges)
-        return torch.softmax(self.logit(edges).squeeze(-1), dim=-1)
+        return torch.softmax(wide(self.logit(edges).squeeze(-1)), dim=-1)
 
 
 def _axial(layer: AxialFusionLayer, edges: Float[Tensor, "B N N E"]) -> Float[Tensor, "B N N E"]:
