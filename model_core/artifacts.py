@@ -169,7 +169,7 @@ def write_manifest(
         files=files,
         code_version=code_version(),
         git_commit=git_commit(),
-        versions=_versions(),
+        versions=versions(),
         seed=seed,
         inputs={name: sha256_of(Path(path) / MANIFEST) for name, path in (inputs or {}).items()},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -253,6 +253,12 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def versions() -> dict[str, str]:
+    """Python and the packages that results depend on, as installed."""
+    return dict(_versions())
+
+
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     installed = {name.lower() for name in _installed()}

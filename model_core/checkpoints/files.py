@@ -1,7 +1,7 @@
 """One checkpoint folder on disk: weights, the settings that rebuild the model, and their hashes.
 
     model.safetensors   the state dict
-    settings.json       model settings, model inputs, and what is known of the weights (epoch, loss)
+    settings.json       model settings, model inputs, what is known of the weights (epoch, loss), and versions
     training.pt         optional: optimiser, gradient scaler, random states; tensors and plain values only
     checkpoint.json     SHA-256 and size of the files above; written last
 
@@ -24,13 +24,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model_core.artifacts import read_json, sha256_of, write_json
+from model_core.artifacts import code_version, read_json, sha256_of, versions, write_json
 from model_core.build import build_model
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import ArtifactError, CheckpointError
 
 WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "training.pt", "checkpoint.json"
+
+
+CODE = "pgat"
+"""Name of this project's own code among the versions."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ def save_checkpoint(
                 "model": settings.model_dump(mode="json"),
                 "inputs": inputs.model_dump(mode="json"),
                 "info": dict(info) | {"d_model_requested": settings.d_model, "d_model_used": settings.width},
+                "versions": versions() | {CODE: code_version()},
             },
         )
         if training is not None:
@@ -129,6 +134,13 @@ def saved_info(folder: Path) -> dict[str, Any]:
     saved: Any = read_json(folder / SETTINGS)
     info: dict[str, Any] = saved["info"]
     return info
+
+
+def changed_versions(folder: Path) -> list[str]:
+    """What is installed in another version than when a verified checkpoint was written, in words."""
+    then: Any = read_json(folder / SETTINGS).get("versions", {})
+    now = versions() | {CODE: code_version()}
+    return [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:

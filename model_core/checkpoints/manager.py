@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from model_core.checkpoints.files import (
+    changed_versions,
     load_training,
     load_weights,
     recover,
@@ -171,6 +172,12 @@ class CheckpointManager:
                 log.warning("%s; trying an older one", error)
                 continue
             self._check_identity(folder)
+            if changed := changed_versions(folder):
+                log.warning(
+                    "%s was written by other versions (%s): the run goes on, but may not be bit for bit the same",
+                    folder,
+                    ", ".join(changed),
+                )
             return folder
         return None
 
@@ -201,6 +208,7 @@ class CheckpointManager:
                     "validation_loss": progress.history[-1]["validation_loss"] if progress.history else None,
                     "best_epoch": progress.best_epoch,
                     "run": dict(self.identity),
+                    "training": self.training.model_dump(mode="json"),
                 },
                 training=captured,
             )

@@ -1,9 +1,12 @@
 """Which checkpoints are kept, and which one a run goes on from when some are damaged."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from model_core.artifacts import read_json, sha256_of, write_json
 from model_core.checkpoints.files import SEAL, WEIGHTS, load_training, saved_info
 from model_core.errors import CheckpointError
 from tests.training.tiny import SETTINGS, train_tiny
@@ -38,3 +41,25 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_epoch_before(
     assert caplog.text.count("is damaged or missing") == 2
     # The learning rate's cosine ends with train_epochs, and epoch 2 was run again under three of them.
     assert [row["train_loss"] for row in again.history] == [row["train_loss"] for row in whole.history]
+
+
+def test_a_checkpoint_says_with_which_settings_and_versions_it_was_made(tmp_path: Path) -> None:
+    train_tiny(tmp_path)
+    for name in ("best", "last"):
+        saved: Any = read_json(tmp_path / name / "settings.json")
+        assert saved["info"]["training"] == SETTINGS.model_dump(mode="json")
+        assert saved["versions"]["torch"] == torch.__version__
+        assert {"python", "pgat", "numpy"} <= saved["versions"].keys()
+
+
+def test_going_on_with_another_version_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train_tiny(tmp_path, SETTINGS.model_copy(update={"train_epochs": 1}))
+    settings = tmp_path / "last" / "settings.json"
+    saved: Any = read_json(settings)
+    saved["versions"]["torch"] = "1.0"
+    write_json(settings, saved)
+    seal: Any = read_json(tmp_path / "last" / SEAL)
+    seal["files"]["settings.json"] = {"sha256": sha256_of(settings), "size": settings.stat().st_size}
+    write_json(tmp_path / "last" / SEAL, seal)
+    assert train_tiny(tmp_path).result.resumed_at == (1, 0)
+    assert f"written by other versions (torch 1.0 → {torch.__version__})" in caplog.text

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from model_core.checkpoints.mirror import open_mirror
-from model_core.errors import StoreError
+from model_core.errors import CheckpointError, StoreError
 from model_core.store.locate import open_store
 from tests.checkpoints.test_mirror import wait_until
 from tests.training.processes import attempt
@@ -82,18 +82,23 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[subproc
 
 @pytest.mark.usefixtures("server")
 def test_a_killed_run_goes_on_bit_for_bit_from_s3(tmp_path: Path) -> None:
+    """Killed in its second epoch, in a fresh container terminated in its third, in another one at its end."""
     assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
-    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 24, signal.SIGTERM, URI) == 143
+    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 15, signal.SIGKILL, URI) == -signal.SIGKILL
     shutil.rmtree(tmp_path / "first")
-    assert attempt(tmp_path / "second", EVERY_EPOCH, uri=URI) == 0
-    assert what_is_left(tmp_path / "second") == what_is_left(tmp_path / "whole")
+    assert attempt(tmp_path / "second", EVERY_EPOCH, "forward", 13, signal.SIGTERM, URI) == 143
+    shutil.rmtree(tmp_path / "second")
+    assert attempt(tmp_path / "third", EVERY_EPOCH, uri=URI) == 0
+    assert what_is_left(tmp_path / "third") == what_is_left(tmp_path / "whole")
 
 
-def test_a_server_that_dies_while_training_is_reported_and_training_ends_well(
+def test_a_second_run_is_refused_and_a_server_that_dies_while_training_is_reported(
     server: "subprocess.Popen[bytes]", tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "run").mkdir()
     mirror = open_mirror(URI, tmp_path / "run", 2, 1.0, lease_period_seconds=0.5)
+    with pytest.raises(CheckpointError, match="another run"):
+        open_mirror(URI, tmp_path, 2, 1.0, lease_period_seconds=0.5)
     server.kill()
     server.wait()
     result = train_tiny(tmp_path / "run", EVERY_STEP, mirror=mirror).result
