@@ -97,7 +97,7 @@ def overheads(bench: Bench, steps: int, folder: Path) -> None:
 
     with MemoryLog(folder / "memory.log", bench.precision.device, training.memory_log_interval) as memory:
         line = median(times(partial(memory.stage, "batch"), 200))
-        per_step = line / training.memory_log_interval
+        per_step = line * training.gradient_accumulation_steps / training.memory_log_interval
         report("memory diagnostics", seconds_per_line=line, share_of_step=per_step / step)
     progress = bench.state.progress
     progress.windows, progress.seconds, progress.step = 1, 1.0, training.step_log_interval

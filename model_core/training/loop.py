@@ -143,7 +143,10 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
             progress.step = step + 1
             progress.seconds = time.monotonic() - started
             course.runlog.step(progress, len(steps), result, rate, course.memory.peak_mb)
-            course.memory.batch(epoch + 1, step + 1)
+            before = step * settings.gradient_accumulation_steps
+            course.memory.batches(
+                epoch + 1, before, before + math.ceil(len(steps[step]) / settings.batch_size)
+            )
             course.checkpoints.after_step(state)
             bar.update()
             bar.set_postfix(loss=f"{result.losses['total']:.4f}", refresh=False)

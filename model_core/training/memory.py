@@ -55,10 +55,14 @@ class MemoryLog:
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 
-    def batch(self, epoch: int, batch: int) -> None:
-        """Log every ``interval_batches``-th batch of an epoch."""
-        if batch % self._interval == 0:
-            self.stage("batch", epoch=epoch, batch=batch)
+    def batches(self, epoch: int, before: int, now: int) -> None:
+        """Log every ``interval_batches`` batches of an epoch, once the step that takes one more is done.
+
+        Args:
+            before, now: batches of the epoch that were done before this step, and with it.
+        """
+        if now // self._interval > before // self._interval:
+            self.stage("batch", epoch=epoch, batch=now)
 
     def out_of_memory(self, message: str) -> None:
         """Log a failed allocation, with the CUDA allocator's own summary where there is one."""

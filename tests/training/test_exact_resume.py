@@ -69,6 +69,14 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert what_is_left(tmp_path) == uninterrupted
 
 
+def test_a_killed_run_in_bf16_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    settings = EVERY_STEP.model_copy(update={"precision": "bf16"})
+    assert attempt(tmp_path / "whole", settings) == 0
+    assert attempt(tmp_path / "killed", settings, "forward", 14) == -signal.SIGKILL
+    assert attempt(tmp_path / "killed", settings) == 0
+    assert what_is_left(tmp_path / "killed") == what_is_left(tmp_path / "whole")
+
+
 def test_a_run_killed_again_and_again_goes_on_bit_for_bit(
     uninterrupted: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -7,7 +7,8 @@ import torch
 
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
-from model_core.data.windows import WindowSet
+from model_core.data.windows import Window, WindowSet
+from model_core.nn.bundles import Forecast
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
 from tests.training.tiny import SETTINGS, TinyModel, json_lines, tiny_dataset, train_tiny
@@ -15,14 +16,14 @@ from tests.training.tiny import SETTINGS, TinyModel, json_lines, tiny_dataset, t
 pytestmark = pytest.mark.gpu
 
 
-def train_on_cuda(folder: Path, precision: str) -> TrainingResult:
+def train_on_cuda(folder: Path, precision: str, model: TinyModel | None = None) -> TrainingResult:
     folder.mkdir(parents=True, exist_ok=True)
     settings = SETTINGS.model_copy(update={"device": "cuda", "precision": precision})
     dataset = tiny_dataset()
     torch.manual_seed(1)
     with MemoryLog(folder / "memory_diagnostics.log", torch.device("cuda"), 1) as memory:
         return train(
-            TinyModel(dropout=0.0).cuda(),
+            (TinyModel(dropout=0.0) if model is None else model).cuda(),
             WindowSet(dataset, "train", "cuda"),
             WindowSet(dataset, "validation", "cuda"),
             settings,
@@ -42,6 +43,22 @@ def test_a_precision_on_cuda_follows_fp32_on_the_cpu(
     got = train_on_cuda(tmp_path / "cuda", precision)
     assert got.best_validation_loss == pytest.approx(expected.best_validation_loss, rel=tolerance)
     assert json_lines(tmp_path / "cuda" / "memory_diagnostics.log")[-1]["cuda_peak_allocated_mb"] > 0
+
+
+class Hungry(TinyModel):
+    """Asks the device for a petabyte when a batch is larger than four windows."""
+
+    def forward(self, window: Window) -> Forecast:
+        if self.training and len(window) > 4:
+            torch.empty(10**15, dtype=torch.uint8, device="cuda")
+        return super().forward(window)
+
+
+def test_out_of_memory_on_cuda_dumps_the_allocators_summary_and_goes_on(tmp_path: Path) -> None:
+    assert train_on_cuda(tmp_path, "fp32", Hungry(dropout=0.0)).epochs == 3
+    lines = json_lines(tmp_path / "memory_diagnostics.log")
+    (failed,) = [line for line in lines if line["stage"] == "out_of_memory"]
+    assert "PyTorch CUDA memory summary" in failed["cuda_summary"]
 
 
 def test_a_finished_run_on_cuda_is_recognised(tmp_path: Path) -> None:

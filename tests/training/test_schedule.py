@@ -56,6 +56,20 @@ def test_per_step_the_rate_meets_the_epochs_rate_and_never_jumps() -> None:
     assert rates[10 * steps] == pytest.approx(by_epoch(PUBLISHED)[10])
 
 
+@pytest.mark.parametrize(
+    ("epochs", "warmup", "expected"),
+    [(1, 0, [1e-3, 5e-4]), (1, 1, [5e-4, 1e-3]), (2, 2, [2.5e-4, 5e-4, 7.5e-4, 1e-3]), (1, 5, [1e-4, 2e-4])],
+)
+def test_edge_cases_of_the_schedule_per_step(epochs: int, warmup: int, expected: list[float]) -> None:
+    settings = PUBLISHED.model_copy(
+        update={"train_epochs": epochs, "warmup_epochs": warmup, "lr_update": "step", "min_lr": 0.0}
+    )
+    rates = [
+        learning_rate(settings, epoch, done, done + 0.5) for epoch in range(epochs) for done in (0.0, 0.5)
+    ]
+    assert rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(("patience", "stops"), [(10, True), (998, True), (999, False)])
 def test_patience_999_never_stops_early(patience: int, stops: bool) -> None:
     settings = PUBLISHED.model_copy(update={"train_epochs": 10_000, "patience": patience})

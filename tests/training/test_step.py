@@ -84,6 +84,21 @@ def test_a_scaled_loss_makes_the_same_step_after_unscaling() -> None:
     torch.testing.assert_close(weights(scaled), weights(plain))
 
 
+def test_the_gradient_scaler_comes_back_exactly() -> None:
+    def state_with_scaler() -> TrainState:
+        state = TrainState.fresh(TinyModel(), SETTINGS, FP32, ALONE)
+        state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
+        return state
+
+    before, after = state_with_scaler(), state_with_scaler()
+    windows = WindowSet(tiny_dataset(), "train")
+    for _ in range(3):
+        optimizer_step(before, windows, (torch.arange(4),), LOSS, FP32, None)
+    after.restore(before.capture())
+    assert after.scaler.state_dict() == before.scaler.state_dict()
+    assert (after.scaler.get_scale(), after.scaler.state_dict()["_growth_tracker"]) == (16.0, 1)
+
+
 def test_random_states_come_back_exactly() -> None:
     seed_everything(5)
     states = random_states()

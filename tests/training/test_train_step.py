@@ -24,6 +24,8 @@ from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 from tests.training.processes import in_a_process
 from tests.training.tiny import json_lines
 
+RESTLESS = MODEL.model_copy(update={"dropout": 0.1})
+
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,10 +33,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
+    """Train the smallest real model; with dropout, so that a resume has random states to restore."""
     uri = changes.pop("checkpoint_uri", None)
     settings = TRAINING.model_copy(update=changes)
     return run(
-        dataset=dataset, model=model, model_settings=MODEL, training_settings=settings, checkpoint_uri=uri
+        dataset=dataset, model=model, model_settings=RESTLESS, training_settings=settings, checkpoint_uri=uri
     )
 
 
@@ -83,10 +86,10 @@ def test_the_memory_log_has_every_stage_of_a_run_that_failed_and_went_on(
         train(dataset, tmp_path / "model", **named)
     train(dataset, tmp_path / "model", **named)
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
-    begin, end = ["device", "data", "model", "optimiser", "epoch_start"], ["batch", "validation", "epoch_end"]
+    begin, end = ["device", "data", "model", "optimiser", "epoch_start"], ["validation", "epoch_end"]
     assert [line["stage"] for line in lines] == [
-        *begin, "batch", "exception",
-        *begin, *end, "epoch_start", "batch", *end, "evaluation", "end",
+        *begin, "batch", "batch", "exception",
+        *begin, "batch", *end, "epoch_start", "batch", "batch", "batch", *end, "evaluation", "end",
     ]  # fmt: skip
     assert next(line for line in lines if line["stage"] == "exception")["error"] == (
         "PowerCut: the lights went out"
@@ -107,6 +110,23 @@ def test_the_best_checkpoint_read_back_has_the_loss_it_was_chosen_for(dataset: P
     train(dataset, tmp_path / "model")
     results: Any = read_json(tmp_path / "model" / "results.json")
     assert results["best_validation_loss_read_back"] == results["best_validation_loss"]
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_a_run_reports_how_much_memory_its_training_took(
+    recomputed: bool, dataset: Path, tmp_path: Path
+) -> None:
+    run(
+        dataset=dataset,
+        model=tmp_path / "model",
+        model_settings=MODEL.model_copy(update={"gradient_checkpointing": recomputed}),
+        training_settings=TRAINING,
+    )
+    results: Any = read_json(tmp_path / "model" / "results.json")
+    lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
+    assert results["gradient_checkpointing"] == recomputed
+    last = next(line for line in reversed(lines) if line["stage"] == "epoch_end")
+    assert results["peak_memory_mb"] == last["process_peak_rss_mb"] > last["process_rss_mb"] / 2
 
 
 def test_a_best_checkpoint_with_other_weights_is_warned_of(
