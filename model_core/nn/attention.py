@@ -1,37 +1,9 @@
-"""Attention in its three uses: among the nodes of one time step, along time per node, across sequences."""
-
-import math
+"""Attention along time per node, and across sequences; that among nodes is in ``node_attention``."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-
-
-def attend_nodes(
-    queries: Float[Tensor, "n I H c"],
-    keys: Float[Tensor, "n J H c"],
-    values: Float[Tensor, "n J H c"],
-    bias: Float[Tensor, "n I J"] | None = None,
-    slope: Float[Tensor, " H"] | None = None,
-) -> tuple[Float[Tensor, "n I H c"], Float[Tensor, "H I J n"]]:
-    """softmax_j(qᵢ·kⱼ / √c + slope_h · bias_ij) vⱼ for the few nodes of n time steps; also the weights.
-
-    The time steps move to the last axis and the few channels of a head are summed one by one, so that
-    every pass runs over n contiguous numbers, instead of 32,000 matrix products of 13 × 2 by 2 × 13.
-    ``written_out_attention`` in the tests is the plain form.
-    """
-    queries, keys, values = (x.permute(2, 3, 1, 0).contiguous() for x in (queries, keys, values))
-    queries = queries / math.sqrt(queries.shape[1])
-    q, k = queries.unbind(1), keys.unbind(1)
-    scores = q[0].unsqueeze(2) * k[0].unsqueeze(1)
-    for q_c, k_c in zip(q[1:], k[1:], strict=True):
-        scores = scores.addcmul_(q_c.unsqueeze(2), k_c.unsqueeze(1))
-    if bias is not None and slope is not None:
-        scores = scores.addcmul_(slope[:, None, None, None], bias.permute(1, 2, 0).contiguous())
-    weights = torch.softmax(scores, dim=2)
-    read = [(weights * v.unsqueeze(1)).sum(2) for v in values.unbind(1)]
-    return torch.stack(read, dim=1).permute(3, 2, 0, 1), weights
 
 
 class NodeTemporalAttention(nn.Module):

@@ -67,7 +67,7 @@ class _OverSteps(torch.autograd.Function):
         ctx.autocast = (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"))
         ctx.save_for_backward(*inputs)
         wholes: tuple[Tensor, ...] = ()
-        for piece in _pieces(inputs[0].shape[0]):
+        for piece in pieces(inputs[0]):
             parts = function(*(tensor[piece] for tensor in inputs[:count]))
             wholes = wholes or tuple(part.new_empty((inputs[0].shape[0], *part.shape[1:])) for part in parts)
             for whole, part in zip(wholes, parts, strict=True):
@@ -81,7 +81,7 @@ class _OverSteps(torch.autograd.Function):
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
         sums: list[Tensor | None] = [None] * len(inputs)
         enabled, dtype = ctx.autocast
-        for piece in _pieces(inputs[0].shape[0]):
+        for piece in pieces(inputs[0]):
             local = [
                 tensor[piece].detach().requires_grad_(needed) if i < ctx.count else tensor
                 for i, (tensor, needed) in enumerate(zip(inputs, ctx.needs_input_grad[2:], strict=True))
@@ -104,8 +104,11 @@ class _OverSteps(torch.autograd.Function):
         return (None, None, *sums)
 
 
-def _pieces(steps: int) -> Iterator[slice]:
-    return (slice(start, start + STEPS_PER_CHUNK) for start in range(0, steps, STEPS_PER_CHUNK))
+def pieces(x: Float[Tensor, "n ..."]) -> Iterator[slice]:
+    """Where ``x`` is cut along its first axis: ``STEPS_PER_CHUNK`` on a CPU, nowhere on a GPU."""
+    steps = x.shape[0]
+    length = steps if x.is_cuda else STEPS_PER_CHUNK
+    return (slice(start, start + length) for start in range(0, steps, length))
 
 
 class Dropout(nn.Module):

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from model_core.axes import TARGETS
 from model_core.config.model import BODIES
-from model_core.nn.attention import NodeTemporalAttention, attend_nodes
-from model_core.nn.blocks import Dropout, FeedForward, Run, over_steps
+from model_core.nn.attention import NodeTemporalAttention
+from model_core.nn.blocks import Dropout, FeedForward, Run
 from model_core.nn.graph.attention import AdjacencyAwareGraphAttention, log_adjacency
+from model_core.nn.node_attention import attend_nodes, node_weights
 
 
 class TargetNodes(nn.Module):
@@ -46,8 +47,9 @@ class TargetReader(nn.Module):
     def forward(
         self, targets: Float[Tensor, "B S T d"], bodies: Float[Tensor, "B S N d"]
     ) -> Float[Tensor, "B S T d"]:
-        (read,) = over_steps(self, self._read, targets.flatten(0, 1), bodies.flatten(0, 1))
-        targets = targets + self.dropout(read.unflatten(0, targets.shape[:2]))
+        asked = self._project(targets.flatten(0, 1), bodies.flatten(0, 1))
+        read = self.out(attend_nodes(*asked, self.heads)).unflatten(0, targets.shape[:2])
+        targets = targets + self.dropout(read)
         targets = targets + self.dropout(self.time(self.time_norm(targets)))
         tokens = targets.flatten(2)
         tokens = tokens + self.feed_forward(self.token_norm(tokens))
@@ -57,20 +59,13 @@ class TargetReader(nn.Module):
         self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
     ) -> Float[Tensor, "H T J n"]:
         """How much each target reads from each of the N bodies and T targets, per head."""
-        return self._attend(targets, bodies)[1]
+        return node_weights(*self._project(targets, bodies), self.heads)
 
-    def _read(
+    def _project(
         self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
-    ) -> tuple[Float[Tensor, "n T d"]]:
-        return (self.out(self._attend(targets, bodies)[0].flatten(2)),)
-
-    def _attend(
-        self, targets: Float[Tensor, "n T d"], bodies: Float[Tensor, "n N d"]
-    ) -> tuple[Float[Tensor, "n T H c"], Float[Tensor, "H T J n"]]:
+    ) -> tuple[Float[Tensor, "n T d"], Float[Tensor, "n J 2*d"]]:
         nodes = self.norm(torch.cat([bodies, targets], dim=1))
-        keys, values = self.memory(nodes).unflatten(-1, (2, self.heads, -1)).unbind(2)
-        queries = self.query(nodes[:, bodies.shape[1] :]).unflatten(-1, (self.heads, -1))
-        return attend_nodes(queries, keys, values)
+        return self.query(nodes[:, bodies.shape[1] :]), self.memory(nodes)
 
 
 class EfficientCovariateInteraction(nn.Module):

@@ -15,36 +15,70 @@ from torch import Tensor
 from model_core.build import build_model
 from model_core.config.model import CombinerSettings
 from model_core.nn import blocks
-from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention, attend_nodes
+from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention
 from model_core.nn.blocks import CausalConvMixer, Dropout, over_steps
 from model_core.nn.bundles import Edges
 from model_core.nn.celestial.processor import GroupedWaveNetwork
 from model_core.nn.embedding import DataEmbedding
+from model_core.nn.graph.axial_fusion import AxialFusionLayer
 from model_core.nn.graph.batched import CelestialGraphCombiner
 from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.node_attention import attend_nodes, node_weights
 from model_core.sky.bodies import BODIES
 from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 
 
 def written_out_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, slope: Tensor
+    queries: Tensor, memory: Tensor, heads: int, bias: Tensor, slope: Tensor
 ) -> tuple[Tensor, Tensor]:
     """softmax_j(qᵢ·kⱼ / √c + slope_h · bias_ij) vⱼ as one reads it."""
-    scores = torch.einsum("nihc,njhc->nhij", queries, keys) / math.sqrt(queries.shape[-1])
+    q, k, v = (x.unflatten(-1, (heads, -1)) for x in (queries, *memory.chunk(2, dim=-1)))
+    scores = torch.einsum("nihc,njhc->nhij", q, k) / math.sqrt(q.shape[-1])
     weights = torch.softmax(scores + slope[:, None, None] * bias.unsqueeze(1), dim=-1)
-    return torch.einsum("nhij,njhc->nihc", weights, values), weights.permute(1, 2, 3, 0)
+    return torch.einsum("nhij,njhc->nihc", weights, v).flatten(2), weights.permute(1, 2, 3, 0)
 
 
 def test_attention_among_nodes_is_the_written_out_one() -> None:
+    """Result, weights and every gradient; four targets read seventeen nodes in pieces that do not divide."""
     torch.manual_seed(0)
-    queries, keys, values = torch.randn(3, 7, 13, 4, 5).unbind(0)
-    bias, slope = torch.randn(7, 13, 13), torch.randn(4)
-    fast, plain = (
-        attend_nodes(queries, keys, values, bias, slope),
-        written_out_attention(queries, keys, values, bias, slope),
+    inputs = [torch.randn(7, 4, 20), torch.randn(7, 17, 40), torch.randn(7, 4, 17), torch.randn(4)]
+    results = []
+    for attend in (attend_nodes, lambda *asked: written_out_attention(*asked)[0]):
+        queries, memory, bias, slope = (x.clone().requires_grad_() for x in inputs)
+        read = attend(queries, memory, 4, bias, slope)
+        scalar_of(read).backward()
+        results.append([read, *(x.grad for x in (queries, memory, bias, slope))])
+    weights = node_weights(*inputs[:2], 4, *inputs[2:])
+    results[0].append(weights)
+    results[1].append(written_out_attention(*inputs[:2], 4, *inputs[2:])[1])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("biased", [True, False], ids=["biased", "plain"])
+def test_the_gradient_of_attention_among_nodes_is_the_slope_of_its_result(
+    biased: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against differences in float64, in pieces of two steps, the last one shorter."""
+    monkeypatch.setattr(blocks, "STEPS_PER_CHUNK", 2)
+    torch.manual_seed(0)
+    shapes = [(3, 2, 4), (3, 3, 8), *([(3, 2, 3), (2,)] if biased else [])]
+    inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda q, m, *rest: attend_nodes(q, m, 2, *rest), inputs)
+
+
+def test_the_gradient_of_an_axial_layer_is_the_slope_of_its_result() -> None:
+    """Against differences in float64, and the result against its equation."""
+    torch.manual_seed(0)
+    layer = AxialFusionLayer(3).double()
+    edges = torch.randn(2, 4, 4, 3, dtype=torch.float64, requires_grad=True)
+    arriving, leaving = (
+        layer.arriving(edges.mean(2, keepdim=True)),
+        layer.leaving(edges.mean(1, keepdim=True)),
     )
-    for one, other in zip(fast, plain, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layer(edges), edges + (layer.edge(edges) + arriving + leaving).relu())
+    weights = list(layer.parameters())
+    assert torch.autograd.gradcheck(lambda x, *_: layer(x), [edges, *weights])
 
 
 def test_the_batched_combiner_is_the_sequential_one() -> None:

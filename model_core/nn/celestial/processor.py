@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from model_core.config.model import CelestialProcessorSettings
 from model_core.data.inputs import ModelInputs
-from model_core.nn.attention import attend_nodes
 from model_core.nn.blocks import CausalConvMixer, CausalGRUMixer, over_steps
 from model_core.nn.bundles import BodyStates
 from model_core.nn.celestial.phase import BodyPhases, wave_bodies
 from model_core.nn.celestial.phase_edges import PhaseEdgeNetwork
+from model_core.nn.node_attention import attend_nodes
 from model_core.sky.bodies import BODIES
 
 HEADS = 4
@@ -77,9 +77,10 @@ class PhaseAwareCelestialProcessor(nn.Module):
     ) -> tuple[Float[Tensor, "n N C"], Float[Tensor, "n N N"]]:
         normed = self.pair_norm(states)
         edges = self.edges(self.phases(sky), normed)
-        queries, keys, values = self.project(normed).unflatten(-1, (3, HEADS, -1)).unbind(2)
-        read, _ = attend_nodes(queries, keys, values, edges, self.edge_bias)
-        return states + self.out(read.flatten(2)), edges
+        width = states.shape[-1]
+        queries, memory = self.project(normed).split([width, 2 * width], dim=-1)
+        read = attend_nodes(queries, memory, HEADS, edges, self.edge_bias)
+        return states + self.out(read), edges
 
 
 class UngroupedProcessor(nn.Module):

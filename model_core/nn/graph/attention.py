@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.nn.attention import NodeTemporalAttention, attend_nodes
-from model_core.nn.blocks import Dropout, FeedForward, over_steps
+from model_core.nn.attention import NodeTemporalAttention
+from model_core.nn.blocks import Dropout, FeedForward
+from model_core.nn.node_attention import attend_nodes, node_weights
 from model_core.nn.wide import wide
 
 MIN_ADJACENCY = 1e-6
@@ -31,25 +32,22 @@ class GraphAttention(nn.Module):
     def forward(
         self, nodes: Float[Tensor, "B S N d"], log_graph: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
-        (read,) = over_steps(self, self._read, nodes.flatten(0, 1), log_graph.flatten(0, 1))
-        return read.unflatten(0, nodes.shape[:2])
+        queries, memory = self._project(nodes.flatten(0, 1))
+        read = attend_nodes(queries, memory, self.heads, log_graph.flatten(0, 1), self.slope)
+        return self.out(read).unflatten(0, nodes.shape[:2])
 
     def weights(
         self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
     ) -> Float[Tensor, "H N N n"]:
         """How much node i reads from node j, per head."""
-        return self._attend(nodes, log_graph)[1]
+        return node_weights(*self._project(nodes), self.heads, log_graph, self.slope)
 
-    def _read(
-        self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
-    ) -> tuple[Float[Tensor, "n N d"]]:
-        return (self.out(self._attend(nodes, log_graph)[0].flatten(2)),)
-
-    def _attend(
-        self, nodes: Float[Tensor, "n N d"], log_graph: Float[Tensor, "n N N"]
-    ) -> tuple[Float[Tensor, "n N H c"], Float[Tensor, "H N N n"]]:
-        queries, keys, values = self.project(self.norm(nodes)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        return attend_nodes(queries, keys, values, log_graph, self.slope)
+    def _project(
+        self, nodes: Float[Tensor, "n N d"]
+    ) -> tuple[Float[Tensor, "n N d"], Float[Tensor, "n N 2*d"]]:
+        width = nodes.shape[-1]
+        queries, memory = self.project(self.norm(nodes)).split([width, 2 * width], dim=-1)
+        return queries, memory
 
 
 class AdjacencyAwareGraphAttention(nn.Module):

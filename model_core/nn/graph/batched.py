@@ -7,29 +7,8 @@ from torch import Tensor, nn
 from model_core.config.model import BODIES, CombinerSettings
 from model_core.nn.blocks import over_steps
 from model_core.nn.bundles import Edges
+from model_core.nn.graph.axial_fusion import AxialFusionLayer
 from model_core.nn.wide import wide
-
-
-class AxialFusionLayer(nn.Module):
-    """e_ij ← e_ij + ReLU(W e_ij + U mean_j e_ij + V mean_i e_ij + b): both axes of the graph, E channels.
-
-    An edge hears from the edges that arrive at its target and from those that leave its source, at the
-    cost of one E × E product per edge. No normalisation of the E = 16 channels: a layer norm over so
-    short an axis is a pass more; the residual sum over a few layers stays tame without. ReLU, since GELU made
-    the forward pass a third slower (docs/log.md).
-    """
-
-    def __init__(self, edge_dim: int) -> None:
-        super().__init__()
-        self.edge = nn.Linear(edge_dim, edge_dim)
-        self.arriving = nn.Linear(edge_dim, edge_dim, bias=False)
-        self.leaving = nn.Linear(edge_dim, edge_dim, bias=False)
-
-    def forward(self, edges: Float[Tensor, "n N N E"]) -> Float[Tensor, "n N N E"]:
-        # Divided after the sum: the gradient of a mean would be one more pass over all edges.
-        arriving = self.arriving(edges.sum(2, keepdim=True) / BODIES)
-        leaving = self.leaving(edges.sum(1, keepdim=True) / BODIES)
-        return edges + self.edge(edges).add_(arriving).add_(leaving).relu_()
 
 
 class CelestialGraphCombiner(nn.Module):

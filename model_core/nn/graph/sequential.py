@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model_core.nn.bundles import Edges
-from model_core.nn.graph.batched import AxialFusionLayer, CelestialGraphCombiner
+from model_core.nn.graph.axial_fusion import AxialFusionLayer
+from model_core.nn.graph.batched import CelestialGraphCombiner
 from model_core.nn.wide import wide
 
 
