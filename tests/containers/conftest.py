@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,29 @@ NO_NETWORK = re.compile(
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine with the images in it."""
+    """An engine with the images in it.
+
+    Args:
+        program: its command.
+        settings: environment variables of ``docker/build``.
+    """
 
     program: str
+    settings: Mapping[str, str]
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)
+
+    def build(self, *steps: str, flags: str = "") -> subprocess.CompletedProcess[str]:
+        """``docker/build`` with the tests' base, certificates and secrets; what it prints is shown as it comes."""
+        settings = {**self.settings, "BUILD_FLAGS": f"--network=host {flags}"}
+        return subprocess.run(
+            [ROOT / "docker/build", *steps],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | settings,
+        )
 
     def inspect(self, step: str) -> dict[str, Any]:
         """What the engine knows of a step's image."""
@@ -61,18 +78,28 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
         program = find_engine()
     except UserError as error:
         pytest.skip(str(error))
-    engine = Engine(program)
-    if engine("image", "inspect", BASE).returncode:
-        subprocess.run([ROOT / "docker/debian-base", BASE], check=True, env=os.environ | {"ENGINE": program})
-    fetch_torch(ROOT / "docker/wheels")
-    build = {"ENGINE": program, "BASE_IMAGE": BASE, "TAG": "local", "BUILD_FLAGS": "--network=host"}
-    build |= {
+    settings = {
+        "ENGINE": program,
+        "BASE_IMAGE": BASE,
+        "TAG": "local",
         "AWS_SECRET_ACCESS_KEY": CANARY,
         "CA": str(marked_certificates(tmp_path_factory.mktemp("certificates"))),
     }
-    built = subprocess.run(
-        [ROOT / "docker/build"], stderr=subprocess.PIPE, text=True, check=False, env=os.environ | build
-    )
+    engine = Engine(program, settings)
+    if engine("image", "inspect", BASE).returncode:
+        made = subprocess.run(
+            [ROOT / "docker/debian-base", BASE],
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | settings,
+        )
+        if made.returncode:
+            pytest.skip(
+                f"docker/debian-base, which needs root, debootstrap and a Debian mirror: {made.stderr.strip()}"
+            )
+    fetch_torch(ROOT / "docker/wheels")
+    built = engine.build()
     if built.returncode and (why := NO_NETWORK.search(built.stderr)):
         pytest.skip(f"the build reaches no package index or mirror: {why[0]}")
     assert built.returncode == 0, built.stderr

@@ -106,6 +106,15 @@ def holds_the_canary(content: IO[bytes] | None) -> bool:
     return False
 
 
+def test_a_build_that_uses_no_cache_gives_the_same_layers(engine: Engine) -> None:
+    if Path(engine.program).name != "podman":
+        pytest.skip("docker has no flag that dates what a build makes")
+    before = engine.inspect("report")["RootFS"]["Layers"]
+    again = engine.build("report", flags="--no-cache")
+    assert again.returncode == 0, again.stderr
+    assert engine.inspect("report")["RootFS"]["Layers"] == before
+
+
 def test_a_base_that_cannot_be_had_is_refused_with_a_sentence(engine: Engine) -> None:
     given = {"ENGINE": engine.program, "BASE_IMAGE": "localhost/pgat-none:none"}
     done = subprocess.run(
