@@ -50,7 +50,8 @@ class MortalModel(TinyModel):
         return super().forward(window)
 
 
-def _process(target: Callable[..., None], *arguments: Any) -> Any:
+def started_later(target: Callable[..., None], *arguments: Any) -> Any:
+    """A process that will call ``target`` in the environment of this one."""
     return _SERVER.Process(target=_in_environment, args=(dict(os.environ), target, arguments))
 
 
@@ -69,7 +70,7 @@ def attempt(
     uri: str | None = None,
 ) -> int | None:
     """Train in a process of its own that gets a signal at the ``calls``-th ``point``; its exit code."""
-    process = _process(_train, folder, settings, point, calls, number, uri)
+    process = started_later(_train, folder, settings, point, calls, number, uri)
     process.start()
     process.join(60)
     return process.exitcode
@@ -83,7 +84,7 @@ def attempt_as_team(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
-        _process(
+        started_later(
             _train_as_member, folder, settings, rank, size, port, rows, calls if rank == killed_rank else 0
         )
         for rank in range(size)
@@ -116,7 +117,7 @@ def in_a_process(
     work: Callable[..., Any], calls: int, number: signal.Signals, *arguments: Any, **named: Any
 ) -> int | None:
     """Call ``work`` in a process that gets a signal at the ``calls``-th forward pass of any model."""
-    process = _process(_work, work, calls, number, arguments, named)
+    process = started_later(_work, work, calls, number, arguments, named)
     process.start()
     process.join(120)
     return process.exitcode
@@ -134,7 +135,7 @@ def _work(
 
 def start(folder: Path, settings: TrainingSettings, uri: str | None = None) -> Any:
     """Train in a process of its own and return it at once."""
-    process = _process(_train, folder, settings, "forward", 0, signal.SIGKILL, uri)
+    process = started_later(_train, folder, settings, "forward", 0, signal.SIGKILL, uri)
     process.start()
     return process
 

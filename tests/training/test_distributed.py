@@ -29,10 +29,10 @@ def test_two_processes_have_the_losses_of_one_with_the_same_batch(tmp_path: Path
     assert attempt_as_team(two, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
     assert len(losses(one)) == 12
     for ours, theirs in zip(losses(two), losses(one), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
+        assert ours == pytest.approx(theirs, rel=1e-5)
     for row, expected in zip(history(two), history(one), strict=True):
-        assert row["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-4)
-        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-4)
+        assert row["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-5)
+        assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
 
 
 def test_the_first_process_alone_writes_checkpoints(tmp_path: Path) -> None:

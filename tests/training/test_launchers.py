@@ -2,9 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +19,7 @@ from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
 from tests.training.cluster import FakeCluster, Object, running
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+from tests.training.processes import started_later
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -170,25 +168,25 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_the_settings_choose_the_launcher_and_its_processes(dataset: Path, tmp_path: Path) -> None:
-    launcher = LauncherSettings(kind="torchrun", processes=2)
-    launch_as_set(
+def test_the_settings_choose_torchrun_and_two_processes_have_the_losses_of_one(
+    dataset: Path, tmp_path: Path
+) -> None:
+    inline = launch(
+        "inline",
         dataset=dataset,
-        model=tmp_path / "model",
+        model=tmp_path / "inline",
         model_settings=MODEL,
-        training_settings=TRAINING.model_copy(update={"launcher": launcher, "train_epochs": 1}),
+        training_settings=TRAINING,
+    )
+    two = LauncherSettings(kind="torchrun", processes=2)
+    torchrun = launch_as_set(
+        dataset=dataset,
+        model=tmp_path / "torchrun",
+        model_settings=MODEL,
+        training_settings=TRAINING.model_copy(update={"launcher": two}),
         checkpoint_uri=None,
     )
-    assert read_json(tmp_path / "model" / "results.json")["processes"] == 2
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
-def test_torchrun_with_two_processes_has_the_losses_of_one(dataset: Path, tmp_path: Path) -> None:
-    named: dict[str, Any] = {"dataset": dataset, "model_settings": MODEL, "training_settings": TRAINING}
-    inline = launch("inline", model=tmp_path / "inline", **named)
-    torchrun = launch("torchrun", model=tmp_path / "torchrun", processes="2", **named)
-    assert torchrun["best_validation_loss"] == pytest.approx(inline["best_validation_loss"], rel=1e-4)
+    assert torchrun["best_validation_loss"] == pytest.approx(inline["best_validation_loss"], rel=1e-5)
     assert read_json(tmp_path / "torchrun" / "results.json")["processes"] == 2
 
 
@@ -207,30 +205,32 @@ def test_an_error_of_the_processes_is_the_launchers_error(tmp_path: Path) -> Non
         )
 
 
-LAUNCH = """
-import sys
-from pathlib import Path
-from components.train.launchers import launch
-from tests.training.prepared import MODEL, TRAINING
-settings = TRAINING.model_copy(update={"train_epochs": int(sys.argv[3]), "checkpoint_interval": 10_000})
-launch("torchrun", dataset=Path(sys.argv[1]), model=Path(sys.argv[2]), model_settings=MODEL,
-       training_settings=settings, processes="2", max_restarts=3)
-"""
+def launch_two(dataset: Path, model: Path, epochs: int) -> None:
+    settings = TRAINING.model_copy(update={"train_epochs": epochs, "checkpoint_interval": 10_000})
+    launch(
+        "torchrun",
+        dataset=dataset,
+        model=model,
+        model_settings=MODEL,
+        training_settings=settings,
+        processes="2",
+        max_restarts=3,
+    )
 
 
 @contextmanager
-def a_launcher(dataset: Path, model: Path, epochs: int) -> "Iterator[subprocess.Popen[bytes]]":
+def a_launcher(dataset: Path, model: Path, epochs: int) -> Iterator[Any]:
     """A launcher in a process of its own; a test that fails leaves neither it nor its team running."""
-    command = [sys.executable, "-W", "ignore", "-c", LAUNCH, str(dataset), str(model), str(epochs)]
-    process = subprocess.Popen(command)
+    launcher = started_later(launch_two, dataset, model, epochs)
+    launcher.start()
     try:
-        yield process
+        yield launcher
     finally:
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
+        if launcher.is_alive():
+            for child in psutil.Process(launcher.pid).children(recursive=True):
                 child.kill()
-            process.kill()
-            process.wait()
+            launcher.kill()
+            launcher.join()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -246,10 +246,11 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
     dataset: Path, tmp_path: Path
 ) -> None:
     work_folder = tmp_path / ".model-training"
-    with a_launcher(dataset, tmp_path / "model", epochs=10_000) as process:
+    with a_launcher(dataset, tmp_path / "model", epochs=10_000) as launcher:
         eventually(lambda: (work_folder / "last").exists())
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 143
+        launcher.terminate()
+        launcher.join(60)
+        assert launcher.exitcode == 143
     lines = (work_folder / "memory_diagnostics.log").read_text().splitlines()
     assert json.loads(lines[-1])["error"] == "SystemExit: 143"
 
@@ -257,13 +258,14 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_path: Path) -> None:
-    with a_launcher(dataset, tmp_path / "model", epochs=20) as process:
+    with a_launcher(dataset, tmp_path / "model", epochs=20) as launcher:
         eventually(lambda: (tmp_path / ".model-training" / "last").exists())
         workers = [
             child
-            for child in psutil.Process(process.pid).children(recursive=True)
+            for child in psutil.Process(launcher.pid).children(recursive=True)
             if "torch.distributed.run" not in child.cmdline() and "components.train.worker" in child.cmdline()
         ]
         workers[-1].kill()
-        assert process.wait(120) == 0
+        launcher.join(120)
+        assert launcher.exitcode == 0
     assert read_json(tmp_path / "model" / "results.json")["resumed_at"] is not None
