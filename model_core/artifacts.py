@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -67,28 +67,44 @@ class Manifest(BaseModel):
 def staged_folder(path: Path) -> Iterator[Path]:
     """A temporary sibling of ``path`` that takes its place when the block ends without an error.
 
-    What stood at ``path`` is replaced only if it is empty or an artifact itself.
+    What stood at ``path`` is replaced only if it is empty or an artifact itself. After an error nothing is
+    left, not even the folders above ``path`` that were made to hold it.
 
     Raises:
         ArtifactError: the place cannot be written, or holds something that is not an artifact.
     """
     path = Path(path)
     refuse_foreign_folder(path)
+    with no_folders_left(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot write to {path.parent} ({error.strerror}); choose another folder"
+            ) from error
+        try:
+            yield staging
+            staging.chmod(0o755)
+            if path.exists():
+                shutil.rmtree(path)
+            staging.rename(path)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def no_folders_left(path: Path) -> Iterator[None]:
+    """After an error in the block, remove ``path`` and the folders above it if they are new and empty."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {path.parent} ({error.strerror}); choose another folder"
-        ) from error
-    try:
-        yield staging
-        staging.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        staging.rename(path)
+        yield
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        for folder in missing:
+            # Whoever has put something there meanwhile keeps his folder.
+            with suppress(OSError):
+                folder.rmdir()
         raise
 
 

@@ -4,10 +4,10 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from model_core.artifacts import refuse_foreign_folder
+from model_core.artifacts import no_folders_left, refuse_foreign_folder
 from model_core.checkpoints.manager import DEBUG, LAST
 from model_core.errors import ArtifactError, UserError
 
@@ -28,21 +28,13 @@ def workspace(model: Path, leads: bool) -> Iterator[Path]:
         return
     refuse_foreign_folder(model)
     work = model.parent / f".{model.name}-training"
-    made = [folder for folder in (work, *work.parents) if not folder.exists()]
-    try:
-        with _locked(work, model):
-            try:
-                yield work
-            except (UserError, KeyboardInterrupt):
-                if not any((work / name).exists() for name in (LAST, DEBUG)):
-                    shutil.rmtree(work, ignore_errors=True)
-                raise
-    except UserError:
-        for folder in made:
-            # Whoever has put something there meanwhile keeps his folder.
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with no_folders_left(work), _locked(work, model):
+        try:
+            yield work
+        except (UserError, KeyboardInterrupt):
+            if not any((work / name).exists() for name in (LAST, DEBUG)):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 @contextmanager
