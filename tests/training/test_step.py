@@ -1,6 +1,7 @@
 """One optimiser step is the step of one large batch, whatever it was cut into."""
 
 import copy
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,22 @@ def test_a_scaled_loss_makes_the_same_step_after_unscaling() -> None:
     got = optimizer_step(state, WindowSet(tiny_dataset(), "train"), (torch.arange(16),), LOSS, FP32, 0.1)
     assert got.gradient_norm == pytest.approx(expected.gradient_norm)
     torch.testing.assert_close(weights(scaled), weights(plain))
+
+
+def test_fp16_halves_its_scale_until_the_gradient_fits_and_leaves_the_weights_alone_meanwhile() -> None:
+    model, fp16 = TinyModel(dropout=0.0), Precision(torch.device("cpu"), "fp16")
+    state, windows = TrainState.fresh(model, SETTINGS, fp16, ALONE), WindowSet(tiny_dataset(), "train")
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    before = weights(model)
+    for halvings in range(30):
+        assert state.scaler.get_scale() == 2.0 ** (30 - halvings)
+        result = optimizer_step(state, windows, (torch.arange(8),), LOSS, fp16, 1.0)
+        if result.taken:
+            break
+        assert torch.equal(weights(model), before)
+        assert not math.isfinite(result.gradient_norm)
+    assert halvings > 0
+    assert not torch.equal(weights(model), before)
 
 
 def test_the_gradient_scaler_comes_back_exactly() -> None:
