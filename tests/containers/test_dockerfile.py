@@ -1,11 +1,16 @@
 """What the Dockerfile and the handling of containers promise, without an engine."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pipelines.containers import missing_outputs
 
@@ -39,3 +44,59 @@ def test_the_two_builds_of_torch_are_one_version_and_meet_no_package_of_another_
     assert any(name.startswith("nvidia-") for name in cuda)
     for lock in ("train.lock", "evaluate.lock"):
         assert not set(cuda) & set(pinned(lock))
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``docker/step`` with an engine that writes down what it is asked to run, and the programs named beside it."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("env", "bash", "sh", "id", "mkdir", "basename"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+
+    def run(engine: str, *arguments: str, beside: tuple[str, ...] = (), **variables: str) -> Any:
+        scripts = {engine: '[ "$1" = run ] || exit 0; printf "%s\\n" "$@"', **dict.fromkeys(beside, "exit 0")}
+        for name, script in scripts.items():
+            (programs / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            (programs / name).chmod(0o755)
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))
+        }
+        environment |= {"PATH": str(programs), "ENGINE": engine, "RUNS": str(tmp_path)}
+        return subprocess.run(
+            [ROOT / "docker/step", *arguments],
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("engine", "flag"), [("docker", "--gpus\nall\n"), ("podman", "--device\nnvidia.com/gpu=all\n")]
+)
+def test_one_step_asks_for_the_gpus_where_there_are_some(
+    recorder: Callable[..., subprocess.CompletedProcess[str]], engine: str, flag: str
+) -> None:
+    assert flag not in recorder(engine, "train").stdout
+    assert flag in recorder(engine, "train", beside=("nvidia-smi",)).stdout
+
+
+def test_one_step_is_given_the_names_of_the_s3_variables_and_no_value(
+    recorder: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    said = recorder("podman", "train", "--model", "s3://a/b", AWS_SECRET_ACCESS_KEY="hush", HUSH="no").stdout
+    assert "--env\nAWS_SECRET_ACCESS_KEY\n" in said
+    assert "hush" not in said
+    assert "HUSH" not in said
+    assert said.endswith("pgat-train:local\n--model\ns3://a/b\n")
+
+
+def test_a_step_that_does_not_exist_is_named_with_those_that_do(
+    recorder: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = recorder("podman", "fly")
+    assert done.returncode == 2
+    assert done.stderr == "error: fly is no step; choose one of prepare-data train evaluate diagnose report\n"

@@ -45,11 +45,26 @@ def test_wrong_input_ends_with_one_sentence_and_exit_code_2(step: Step) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def market(step: Step) -> str:
+    """A prepared dataset, as the steps see it."""
+    done = step("prepare-data", "--source", "sample://synthetic", "--dataset", "runs/market")
+    assert done.returncode == 0, done.stderr
+    return "runs/market"
+
+
+def test_work_that_fails_ends_with_one_sentence_and_exit_code_1(step: Step, market: str) -> None:
+    absurd = ("--set", "training.learning_rate=1e35", "--set", "training.max_nonfinite_losses=1")
+    done = step("train", "--dataset", market, "--model", "runs/absurd", *absurd)
+    assert done.returncode == 1
+    assert "lower training.learning_rate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
-    engine: Engine, step: Step, runs: Path
+    engine: Engine, step: Step, market: str, runs: Path
 ) -> None:
-    assert step("prepare-data", "--source", "sample://synthetic", "--dataset", "runs/market").returncode == 0
-    train = ("--dataset", "runs/market", "--model", "runs/stopped", "--set", "training.train_epochs=5")
+    train = ("--dataset", market, "--model", "runs/stopped", "--set", "training.train_epochs=5")
     name = f"pgat-test-{runs.name}"
     command = [
         engine.program,
@@ -101,6 +116,34 @@ def test_the_compose_files_steps_run_against_a_real_store(
         checkpoints = list(open_store(f"s3://{bucket}/run/checkpoints").keys())
     assert b"<html" in page
     assert checkpoints
+
+
+def test_make_docker_step_writes_to_the_runs_folder_and_to_a_store(
+    engine: Engine, runs: Path, tmp_path: Path
+) -> None:
+    """The keys reach the step, and what it leaves in the folder belongs to who called it."""
+    with running_server(tmp_path / "store", "market") as (server, _):
+        (tmp_path / "runs").mkdir()
+        keys = server.environment()
+        given = {**keys, "ENGINE": engine.program, "RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+        for place in ("runs/dataset", "s3://market/dataset"):
+            wanted = f"--set data.synthetic.rows=700 --source sample://synthetic --dataset {place}"
+            done = subprocess.run(
+                ["make", "--no-print-directory", "docker-step", "STEP=prepare-data", f"ARGS={wanted}"],
+                cwd=ROOT, env=os.environ | given, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert {path.stat().st_uid for path in (tmp_path / "runs").rglob("*")} == {os.getuid()}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in keys.items():
+                patch.setenv(name, value)
+            stored = set(open_store("s3://market/dataset").keys())
+    written = {
+        path.relative_to(tmp_path / "runs/dataset").as_posix()
+        for path in (tmp_path / "runs/dataset").rglob("*")
+        if path.is_file()
+    }
+    assert stored == written
 
 
 def options_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
