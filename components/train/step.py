@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
 from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model, parameters_by_part
@@ -82,7 +83,12 @@ def run(
     precision = resolve_precision(training_settings)
     if training_settings.threads is not None:
         torch.set_num_threads(training_settings.threads)
-    with team_of_environment(precision.device.type) as team, workspace(model, team.leads) as work:
+    # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
+    with (
+        team_of_environment(precision.device.type) as team,
+        workspace(model, team.leads) as work,
+        leaving_on_termination(),
+    ):
         return _run(plan, precision, team, work)
 
 

@@ -1,16 +1,13 @@
 """Training in several processes of this machine, started and restarted by ``torchrun``."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from components.train.termination import leaving_on_termination
 from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
@@ -52,17 +49,3 @@ def _run_to_its_end(command: list[str]) -> int:
         process.terminate()
         process.wait()
         raise
-
-
-@contextmanager
-def leaving_on_termination() -> Iterator[None]:
-    """Within it SIGTERM raises ``SystemExit(143)``, so that ``finally`` and ``except`` blocks do their work."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

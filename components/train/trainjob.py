@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from components.train.step import PRODUCER
-from components.train.torchrun import NEW_STORE_PER_TEAM, leaving_on_termination
+from components.train.termination import leaving_on_termination
+from components.train.torchrun import NEW_STORE_PER_TEAM
 from components.train.worker import Job
 from model_core.artifacts import MANIFEST, open_artifact, read_manifest, staged_folder
 from model_core.build import build_model

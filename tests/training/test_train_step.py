@@ -170,6 +170,20 @@ def test_a_killed_step_goes_on_when_the_same_command_is_given_again(dataset: Pat
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
 
+def test_sigterm_after_the_last_epoch_leaves_with_143_and_the_run_goes_on_to_its_end(
+    dataset: Path, tmp_path: Path
+) -> None:
+    prepared = MarketDataset.open(dataset)
+    batches = [-(-len(WindowSet(prepared, split)) // 8) for split in ("train", "validation")]
+    at_the_evaluation = 2 * sum(batches) + 1
+    assert in_a_process(train, at_the_evaluation, signal.SIGTERM, dataset, tmp_path / "model") == 143
+    train(dataset, tmp_path / "model")
+    lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
+    assert [line["stage"] for line in lines][-8:] == [
+        "evaluation", "exception", "device", "data", "model", "optimiser", "evaluation", "end",
+    ]  # fmt: skip
+
+
 def test_a_finished_run_on_the_same_uri_is_not_trained_again(dataset: Path, tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     first = train(dataset, tmp_path / "first", checkpoint_uri=uri)
