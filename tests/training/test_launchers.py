@@ -258,7 +258,7 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_path: Path) -> None:
-    with a_launcher(dataset, tmp_path / "model", epochs=20) as launcher:
+    with a_launcher(dataset, tmp_path / "model", epochs=10) as launcher:
         eventually(lambda: (tmp_path / ".model-training" / "last").exists())
         workers = [
             child
