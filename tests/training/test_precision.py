@@ -16,6 +16,7 @@ from model_core.losses import LossParts, forecast_loss, mixture_nll
 from model_core.nn.bundles import Forecast, Mixture
 from model_core.nn.graph.attention import MIN_ADJACENCY, log_adjacency
 from model_core.nn.graph.stochastic import gaussian_kl
+from model_core.nn.node_attention import attend_nodes, node_weights
 from model_core.training.precision import Kind, Precision
 from model_core.training.validation import mean_losses
 from tests.training.prepared import MODEL
@@ -108,6 +109,16 @@ def test_the_logarithm_of_an_absent_edge_is_not_taken_in_half_precision(dtype: t
     assert (graph + MIN_ADJACENCY).log()[0, 0, 0, 0].item() != pytest.approx(
         math.log(MIN_ADJACENCY), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_attention_among_nodes_scores_and_weighs_in_fp32(dtype: torch.dtype) -> None:
+    """200 · 200 overflows fp16's largest number already as the sum of two channels."""
+    queries, memory = torch.full((3, 5, 4), 200.0, dtype=dtype), torch.full((3, 5, 8), 200.0, dtype=dtype)
+    weights = node_weights(queries, memory, heads=2)
+    assert weights.dtype == torch.float32
+    torch.testing.assert_close(weights, torch.full((2, 5, 5, 3), 0.2), rtol=1e-6, atol=0)
+    assert attend_nodes(queries, memory, heads=2).tolist() == memory[..., 4:].tolist()
 
 
 @pytest.mark.parametrize("dtype", HALVES)
