@@ -47,9 +47,9 @@ class Engine:
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)
 
-    def build(self, *steps: str, flags: str = "") -> subprocess.CompletedProcess[str]:
+    def build(self, *steps: str, flags: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
         """``docker/build`` with the tests' base, certificates and secrets; what it prints is shown as it comes."""
-        settings = {**self.settings, "BUILD_FLAGS": f"--network=host {flags}"}
+        settings = {**self.settings, "BUILD_FLAGS": f"--network=host {flags}", **changed}
         return subprocess.run(
             [ROOT / "docker/build", *steps],
             stderr=subprocess.PIPE,

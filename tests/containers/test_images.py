@@ -88,7 +88,11 @@ def test_no_layer_holds_a_secret_or_sources_of_anything_else(engine: Engine, tmp
     ours = {tuple(name.split("/")[2:]) for name in names if name.startswith("opt/pgat/")}
     assert {path[0] for path in ours} == {"app", "bin", "lib", "share", "pyvenv.cfg"}
     assert {path[1] for path in ours if path[0] == "app"} == {"model_core", "components", "LICENSE"}
-    assert {path[1] for path in ours if path[0] == "share"} >= {"requirements.lock", "sbom.cdx.json"}
+    assert {path[1] for path in ours if path[0] == "share"} >= {
+        "requirements.lock",
+        "sbom.cdx.json",
+        "origin",
+    }
     working_places = (
         r"(build|wheels|pgat|tmp|run|home|srv|mnt|media|boot|root/\.cache|var/cache/pip|opt/(?!pgat/))"
     )
@@ -114,6 +118,20 @@ def test_a_build_that_uses_no_cache_gives_the_same_layers(engine: Engine) -> Non
     again = engine.build("report", flags="--no-cache")
     assert again.returncode == 0, again.stderr
     assert engine.inspect("report")["RootFS"]["Layers"] == before
+
+
+def test_an_image_names_the_commit_that_it_is_built_from_whatever_is_in_the_cache(engine: Engine) -> None:
+    def revisions() -> set[str]:
+        settings = engine.inspect("report")["Config"]
+        variables = dict(each.split("=", 1) for each in settings["Env"])
+        return {settings["Labels"]["org.opencontainers.image.revision"], variables["PGAT_GIT_COMMIT"]}
+
+    before = revisions()
+    assert engine.build("report", REVISION="another").returncode == 0
+    assert revisions() == {"another"}
+    assert engine.build("report").returncode == 0
+    assert revisions() == before
+    assert before != {"another"}
 
 
 def test_a_base_that_cannot_be_had_is_refused_with_a_sentence(engine: Engine) -> None:
