@@ -102,6 +102,8 @@ def test_a_failing_step_fails_the_run_with_its_own_error_and_new_code_is_not_ser
 def test_ctrl_c_stops_the_step_and_the_record_says_so(tmp_path: Path) -> None:
     arguments = ["run", "--config", TINY, "--source", "sample://synthetic", "--name", "long"]
     arguments += ["--runs", str(tmp_path / "runs"), "--set", "training.train_epochs=5000"]
+    # Tests that a shell runs in the background ignore Ctrl-C, and their children would do so, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         [sys.executable, "-m", "pipelines", *arguments],
         stdout=subprocess.PIPE,
