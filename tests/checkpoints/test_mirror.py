@@ -154,8 +154,7 @@ def test_a_killed_run_goes_on_bit_for_bit_in_a_fresh_container(tmp_path: Path) -
     assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
     uri = str(tmp_path / "store")
     assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 24, signal.SIGKILL, uri) == -signal.SIGKILL
-    wanted = newest_position(LocalStore(tmp_path / "store"))
-    assert wanted is not None
+    assert newest_position(LocalStore(tmp_path / "store")) is not None
     shutil.rmtree(tmp_path / "first")
     assert attempt(tmp_path / "second", EVERY_EPOCH, uri=uri) == 0
     assert what_is_left(tmp_path / "second") == what_is_left(tmp_path / "whole")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model_core.checkpoints.mirror import open_mirror
+from model_core.checkpoints.mirror import newest_position, open_mirror
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.locate import open_store
 from tests.checkpoints.test_mirror import wait_until
@@ -85,6 +85,7 @@ def test_a_killed_run_goes_on_bit_for_bit_from_s3(tmp_path: Path) -> None:
     """Killed in its second epoch, in a fresh container terminated in its third, in another one at its end."""
     assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
     assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 15, signal.SIGKILL, URI) == -signal.SIGKILL
+    assert newest_position(open_store(URI)) is not None
     shutil.rmtree(tmp_path / "first")
     assert attempt(tmp_path / "second", EVERY_EPOCH, "forward", 13, signal.SIGTERM, URI) == 143
     shutil.rmtree(tmp_path / "second")

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -26,15 +27,21 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["torch._dynamo", "torch.nn.parallel", "tests.training.tiny"])
 
 
-class Countdown:
-    """Sends this process a signal when it has been called ``calls`` times."""
+def _always() -> bool:
+    return True
 
-    def __init__(self, calls: int, number: signal.Signals) -> None:
-        self.left, self.number = calls, number
+
+class Countdown:
+    """Sends this process a signal when it has been called ``calls`` times, then once ``ready()`` holds."""
+
+    def __init__(self, calls: int, number: signal.Signals, ready: Callable[[], bool] = _always) -> None:
+        self.left, self.number, self.ready = calls, number, ready
 
     def __call__(self) -> None:
         self.left -= 1
         if self.left == 0:
+            while not self.ready():
+                time.sleep(0.01)
             os.kill(os.getpid(), self.number)
 
 
@@ -69,7 +76,11 @@ def attempt(
     number: signal.Signals = signal.SIGKILL,
     uri: str | None = None,
 ) -> int | None:
-    """Train in a process of its own that gets a signal at the ``calls``-th ``point``; its exit code."""
+    """Train in a process of its own that gets a signal at the ``calls``-th ``point``; its exit code.
+
+    With ``uri`` it stands still there until a checkpoint has arrived in the store, however late the background
+    upload comes to it; the result is None if none ever does.
+    """
     process = started_later(_train, folder, settings, point, calls, number, uri)
     process.start()
     process.join(60)
@@ -148,10 +159,14 @@ def _train(
     number: signal.Signals,
     uri: str | None,
 ) -> None:
-    from model_core.checkpoints.mirror import open_mirror
+    from model_core.checkpoints.mirror import newest_position, open_mirror
+    from model_core.store.locate import open_store
+
+    def arrived() -> bool:
+        return uri is None or newest_position(open_store(uri)) is not None
 
     torch.set_num_threads(1)
-    countdown = Countdown(calls, number)
+    countdown = Countdown(calls, number, arrived)
     match point:
         case "sync":
             os.fsync = _counted(os.fsync, before=countdown)
