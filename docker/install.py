@@ -78,8 +78,7 @@ def main() -> None:
     leave_out(site)
     compile_sources(site)
     LOCK_OF_IMAGE.parent.mkdir(exist_ok=True)
-    with LOCK_OF_IMAGE.open("a", encoding="utf-8") as lock:
-        lock.write(given.lock.read_text(encoding="utf-8"))
+    shutil.copyfile(given.lock, LOCK_OF_IMAGE)
     set_dates(ENVIRONMENT)
 
 

@@ -1,7 +1,8 @@
-"""The bill of materials of an image, as CycloneDX 1.6 JSON on stdout: sbom.py STEP DPKG_STATUS.
+"""The bill of materials of an image and its lock: sbom.py NAME DPKG_STATUS [ENVIRONMENT]
 
-Every installed Python distribution and Debian package with its version and licence. The same image gives the same
-file: it holds no date and no random serial number. Standard library only; runs inside the build.
+The bill is CycloneDX 1.6 JSON: every installed Python distribution and Debian package with version and licence.
+Both files go to /build/share. ENVIRONMENT: one more that goes into the image, beside /opt/pgat. The same image gives
+the same files: they hold no date and no random serial number. Standard library only; runs inside the build.
 """
 
 import hashlib
@@ -14,21 +15,24 @@ from urllib.parse import quote
 
 ENVIRONMENT = Path("/opt/pgat")
 APP = ENVIRONMENT / "app"
-LOCK = ENVIRONMENT / "share" / "requirements.lock"
+SHARE = Path("/build/share")
 SUPPLIER = "celestial-enhanced-pgat"
 
 
 def main() -> None:
-    """Print the bill of the step and its Debian packages."""
-    step, status = sys.argv[1], Path(sys.argv[2])
-    site = next(ENVIRONMENT.glob("lib/python3*/site-packages"))
-    parts = [*python_parts(site), *debian_parts(status.read_text(encoding="utf-8"))]
+    """Write both files."""
+    name, status = sys.argv[1], Path(sys.argv[2])
+    environments = [*map(Path, sys.argv[3:]), ENVIRONMENT]
+    lock = "".join((each / "share/requirements.lock").read_text(encoding="utf-8") for each in environments)
+    parts = [*debian_parts(status.read_text(encoding="utf-8"))]
+    for each in environments:
+        parts += python_parts(next(each.glob("lib/python3*/site-packages")))
     parts.sort(key=lambda part: part["bom-ref"])
     root = {
         "type": "application",
-        "bom-ref": f"pgat-{step}",
-        "name": f"pgat-{step}",
-        "version": content_digest(),
+        "bom-ref": f"pgat-{name}",
+        "name": f"pgat-{name}",
+        "version": content_digest(lock),
     }
     bill = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -39,8 +43,10 @@ def main() -> None:
         "components": parts,
         "dependencies": [{"ref": root["bom-ref"], "dependsOn": [part["bom-ref"] for part in parts]}],
     }
-    json.dump(bill, sys.stdout, indent=1, sort_keys=True, ensure_ascii=False)
-    sys.stdout.write("\n")
+    SHARE.mkdir()
+    text = json.dumps(bill, indent=1, sort_keys=True, ensure_ascii=False)
+    (SHARE / "sbom.cdx.json").write_text(text + "\n", encoding="utf-8")
+    (SHARE / "requirements.lock").write_text(lock, encoding="utf-8")
 
 
 def python_parts(site: Path) -> Iterator[dict[str, object]]:
@@ -79,9 +85,9 @@ def debian_parts(status: str) -> Iterator[dict[str, object]]:
         }
 
 
-def content_digest() -> str:
+def content_digest(lock: str) -> str:
     """What stands for a version of the image: a digest of its lock and of this project's sources in it."""
-    digest = hashlib.sha256(LOCK.read_bytes())
+    digest = hashlib.sha256(lock.encode())
     for path in sorted(APP.rglob("*.py")):
         digest.update(path.relative_to(APP).as_posix().encode())
         digest.update(path.read_bytes())

@@ -182,11 +182,11 @@ def _content_of(dataset: Path) -> str:
 
 
 def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, windows: int) -> None:
+    wanted, width = plan.model_settings.d_model, plan.model_settings.width
     log.info(
-        "%d parameters; d_model %d adjusted to %d; %d process(es) on %s in %s; %d windows",
+        "%d parameters; d_model %s; %d process(es) on %s in %s; %d windows",
         sum(p.numel() for p in network.parameters()),
-        plan.model_settings.d_model,
-        plan.model_settings.width,
+        width if width == wanted else f"{wanted} adjusted to {width}",
         team.size,
         precision.device,
         precision.kind,
