@@ -18,13 +18,14 @@ from torch import Tensor
 
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Forecast, Mixture
+from model_core.nn.wide import wide
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
 class LossParts:
-    """The loss and the named terms that it is the sum of; all of them fp32 scalars."""
+    """The loss and the named terms that it is the sum of; scalars in fp32, or in fp64 if the forecast is."""
 
     total: Float[Tensor, ""]
     parts: dict[str, Float[Tensor, ""]]
@@ -38,12 +39,12 @@ def forecast_loss(forecast: Forecast, target: Float[Tensor, "B P T"], settings: 
         target: true displacements (log price − anchor) / scale.
         settings: says which likelihood of the mixture is meant.
     """
-    target = target.float()
     if forecast.mixture is None:
-        parts = {"mse": F.mse_loss(forecast.point.float(), target)}
+        point = wide(forecast.point)
+        parts = {"mse": F.mse_loss(point, target.to(point.dtype))}
     else:
         parts = {"nll": mixture_nll(forecast.mixture, target, settings)}
-    parts |= {name: penalty.float() for name, penalty in forecast.penalties.items()}
+    parts |= {name: wide(penalty) for name, penalty in forecast.penalties.items()}
     return LossParts(total=torch.stack(list(parts.values())).sum(), parts=parts)
 
 
@@ -56,9 +57,9 @@ def mixture_nll(
     ``joint`` scores the whole candle, −log Σ_m π_m Π_t N(y_t; μ_mt, σ_mt), so that one component has to
     explain all four; it is divided by T to be in the same unit.
     """
-    log_weights = F.log_softmax(mixture.logits.float(), dim=-1)
-    log_scale = mixture.log_scale.float()
-    deviation = (target.float().unsqueeze(-2) - mixture.mean.float()) * torch.exp(-log_scale)
+    log_weights = F.log_softmax(wide(mixture.logits), dim=-1)
+    log_scale = wide(mixture.log_scale)
+    deviation = (wide(target).unsqueeze(-2) - wide(mixture.mean)) * torch.exp(-log_scale)
     log_density = -0.5 * deviation.square() - log_scale - _LOG_SQRT_2PI
     match settings.nll_mode:
         case "independent":

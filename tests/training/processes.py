@@ -7,21 +7,23 @@ the environment it was started with; each process gets that of the test.
 import multiprocessing
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 
 from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window
 from model_core.nn.bundles import Forecast
-from model_core.training.distributed import team_of_environment
+from model_core.training.distributed import Team, team_of_environment
 from tests.training.tiny import TinyModel, train_tiny
 
 Point = Literal["forward", "sync", "rename", "renamed"]
+HANGS_AFTER = 600.0
+"""Seconds after which a process counts as hanging: far longer than any takes, on a busy machine too."""
 _SERVER = multiprocessing.get_context("forkserver")
 # torch imports its compiler when the first optimiser is made: 1.5 s that the server spends once.
 _SERVER.set_forkserver_preload(["torch._dynamo", "torch.nn.parallel", "tests.training.tiny"])
@@ -83,7 +85,7 @@ def attempt(
     """
     process = started_later(_train, folder, settings, point, calls, number, uri)
     process.start()
-    process.join(60)
+    process.join(HANGS_AFTER)
     return process.exitcode
 
 
@@ -91,24 +93,34 @@ def attempt_as_team(
     folder: Path, settings: TrainingSettings, size: int, rows: int, calls: int = 0, killed_rank: int = 0
 ) -> list[int | None]:
     """Train in ``size`` processes that are one team; rank ``killed_rank`` gets SIGTERM. Their exit codes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+
+    def member(rank: int) -> tuple[object, ...]:
+        return folder / str(rank), settings, rows, calls if rank == killed_rank else 0
+
+    return as_team(size, _train_as_member, member)
+
+
+def as_team(
+    size: int, work: Callable[..., None], arguments_of: Callable[[int], tuple[object, ...]]
+) -> list[int | None]:
+    """Call ``work(team, *arguments_of(rank))`` in ``size`` processes that are one team. Their exit codes.
+
+    The team meets at a store of this process, as it does at torchrun's: the port is taken by the store itself,
+    so that no other program can have it in between.
+    """
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     processes = [
-        started_later(
-            _train_as_member, folder, settings, rank, size, port, rows, calls if rank == killed_rank else 0
-        )
-        for rank in range(size)
+        started_later(_as_member, rank, size, store.port, work, arguments_of(rank)) for rank in range(size)
     ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(HANGS_AFTER)
     return [process.exitcode for process in processes]
 
 
-def _train_as_member(
-    folder: Path, settings: TrainingSettings, rank: int, size: int, port: int, rows: int, calls: int
+def _as_member(
+    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
     torch.set_num_threads(1)
     os.environ |= {
@@ -117,11 +129,17 @@ def _train_as_member(
         "WORLD_SIZE": str(size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
     }
     with team_of_environment("cpu") as team:
-        torch.manual_seed(settings.seed)
-        model = MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0)
-        train_tiny(folder / str(rank), settings, model, team, rows)
+        work(team, *arguments)
+
+
+def _train_as_member(team: Team, folder: Path, settings: TrainingSettings, rows: int, calls: int) -> None:
+    torch.manual_seed(settings.seed)
+    # In float64 the order of a sum shows in the 16th digit: what is left is a difference of the mathematics.
+    model = MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0).double()
+    train_tiny(folder, settings, model, team, rows)
 
 
 def in_a_process(
@@ -130,7 +148,7 @@ def in_a_process(
     """Call ``work`` in a process that gets a signal at the ``calls``-th forward pass of any model."""
     process = started_later(_work, work, calls, number, arguments, named)
     process.start()
-    process.join(120)
+    process.join(HANGS_AFTER)
     return process.exitcode
 
 

@@ -19,7 +19,8 @@ from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
 from tests.training.cluster import FakeCluster, Object, running
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
-from tests.training.processes import started_later
+from tests.training.processes import HANGS_AFTER, started_later
+from tests.training.tiny import json_lines
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -168,10 +169,10 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_the_settings_choose_torchrun_and_two_processes_have_the_losses_of_one(
+def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_one(
     dataset: Path, tmp_path: Path
 ) -> None:
-    inline = launch(
+    launch(
         "inline",
         dataset=dataset,
         model=tmp_path / "inline",
@@ -179,15 +180,22 @@ def test_the_settings_choose_torchrun_and_two_processes_have_the_losses_of_one(
         training_settings=TRAINING,
     )
     two = LauncherSettings(kind="torchrun", processes=2)
-    torchrun = launch_as_set(
+    metrics = launch_as_set(
         dataset=dataset,
         model=tmp_path / "torchrun",
         model_settings=MODEL,
         training_settings=TRAINING.model_copy(update={"launcher": two}),
         checkpoint_uri=None,
     )
-    assert torchrun["best_validation_loss"] == pytest.approx(inline["best_validation_loss"], rel=1e-5)
-    assert read_json(tmp_path / "torchrun" / "results.json")["processes"] == 2
+    results = read_json(tmp_path / "torchrun" / "results.json")
+    assert results["processes"] == 2
+    assert metrics["best_validation_loss"] == results["best_validation_loss"]
+    # The first step only: what rounds differently before it is amplified by training (docs/training.md). That
+    # all steps are the same but for rounding is what test_distributed.py shows, in float64.
+    ours, theirs = (json_lines(tmp_path / name / "steps.jsonl") for name in ("torchrun", "inline"))
+    assert len(ours) == len(theirs)
+    for number in ("loss_total", "gradient_norm"):
+        assert ours[0][number] == pytest.approx(theirs[0][number], rel=1e-5)
 
 
 @pytest.mark.slow
@@ -234,7 +242,7 @@ def a_launcher(dataset: Path, model: Path, epochs: int) -> Iterator[Any]:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + HANGS_AFTER
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -249,7 +257,7 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
     with a_launcher(dataset, tmp_path / "model", epochs=10_000) as launcher:
         eventually(lambda: (work_folder / "last").exists())
         launcher.terminate()
-        launcher.join(60)
+        launcher.join(HANGS_AFTER)
         assert launcher.exitcode == 143
     lines = (work_folder / "memory_diagnostics.log").read_text().splitlines()
     assert json.loads(lines[-1])["error"] == "SystemExit: 143"
@@ -266,6 +274,6 @@ def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_
             if "torch.distributed.run" not in child.cmdline() and "components.train.worker" in child.cmdline()
         ]
         workers[-1].kill()
-        launcher.join(120)
+        launcher.join(HANGS_AFTER)
         assert launcher.exitcode == 0
     assert read_json(tmp_path / "model" / "results.json")["resumed_at"] is not None

@@ -49,7 +49,8 @@ class TinyModel(nn.Module):
         self.out = nn.Linear(8, 4 * WINDOW.pred_len)
 
     def forward(self, window: Window) -> Forecast:
-        hidden = self.dropout(torch.tanh(self.hidden(window.past_waves[..., :4].flatten(1))))
+        prices = window.past_waves[..., :4].flatten(1).to(self.out.weight.dtype)
+        hidden = self.dropout(torch.tanh(self.hidden(prices)))
         return Forecast(point=self.out(hidden).unflatten(1, (WINDOW.pred_len, 4)))
 
 
