@@ -5,6 +5,7 @@ errors that the package raises on purpose into one line and an exit code: 1 the 
 is wrong. Anything else is a bug and keeps its traceback.
 """
 
+import hashlib
 import json
 import logging
 import sys
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel
 
 from model_core.config.load import validated
+from model_core.config.run import SkySettings
 from model_core.errors import PgatError
 
 ERROR_PREFIX = "error: "
@@ -64,8 +66,28 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except PgatError as error:
-        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{error}{_kept_details(error)}", file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from error
+
+
+def _kept_details(error: PgatError) -> str:
+    """Write what the error's text leaves out to a file in the user's cache folder, and say where it lies.
+
+    Not beside the step's output, which must not exist after a refusal, and not among temporary files, which
+    end with the step.
+    """
+    if not error.details:
+        return ""
+    from model_core.sky.cache import cache_folder
+
+    text = "\n".join(error.details) + "\n"
+    path = cache_folder(SkySettings()) / "refusals" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        return f" (a list of all could not be written to {path}: {problem.strerror})"
+    return f" (all are listed in {path})"
 
 
 @contextmanager

@@ -17,13 +17,22 @@ Library errors (pydantic, pyarrow, minio, safetensors, kfp, …) are mapped to o
 arise, with ``raise … from error``, so that a command prints one sentence and never a traceback.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
 class PgatError(Exception):
-    """Base of all deliberate errors. ``exit_code`` is what a command returns for it."""
+    """Base of all deliberate errors. ``exit_code`` is what a command returns for it.
+
+    The text is bounded. Where it leaves something out, ``details`` has it, one line each; commands write
+    them to a file and say where.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, text: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.details = tuple(details)
 
 
 class UserError(PgatError):

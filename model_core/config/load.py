@@ -8,7 +8,8 @@ their own (``data.splits``), another ``kind`` replaces the whole section.
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,10 @@ from model_core.errors import SettingsError
 Tree = dict[str, Any]
 _Section = TypeVar("_Section", bound=BaseModel)
 _Sections = tuple[type[BaseModel], ...]
+_TOLD = 10
+"""Mistakes told in full; the rest are counted."""
+_LONGEST = 120
+"""Characters of a name or value that are shown."""
 
 
 def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Settings:
@@ -51,8 +56,10 @@ def validated(model: type[_Section], tree: Mapping[str, Any], place: str = "") -
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        sentences = [_sentence(model, place, dict(problem)) for problem in error.errors()]
-        raise SettingsError("; ".join(dict.fromkeys(sentences))) from error
+        problems = (_sentence(model, place, dict(problem)) for problem in error.errors())
+        sentences = list(dict.fromkeys(problems))
+        more = f"; and {len(sentences) - _TOLD} more" if len(sentences) > _TOLD else ""
+        raise SettingsError("; ".join(sentences[:_TOLD]) + more, sentences if more else ()) from error
 
 
 def merged(base: Tree, changes: Tree, sections: _Sections) -> Tree:
@@ -91,7 +98,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
         ) from error
     except yaml.YAMLError as error:
         raise SettingsError(
-            f"settings file {path} is no valid YAML{_where(error)}; mend that line"
+            f"settings file {path} is no valid YAML{_where(error)}; mend that line (a value that starts with % or "
+            "another sign needs quotes)"
         ) from error
     if not isinstance(tree, dict):
         raise SettingsError(f"settings file {path} must hold a mapping like 'training: {{train_epochs: 3}}'")
@@ -109,17 +117,56 @@ def _parse_override(override: str) -> Tree:
     name, equals, text = override.partition("=")
     parts = [part.strip() for part in name.split(".")]
     if not equals or not all(parts):
-        raise SettingsError(f"--set {override!r} is no setting; write --set section.name=value")
+        raise SettingsError(f"--set {_shown(override)} is no setting; write --set section.name=value")
+    tree: Any = _text_value(text) if _takes_text(parts) else _yaml_value(override, text)
+    for part in reversed(parts):
+        tree = {part: tree}
+    return dict(tree)
+
+
+def _yaml_value(override: str, text: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(
-            f"--set {override!r}: the value is no valid YAML{_where(error)}; quote it"
+            f"--set {_shown(override)}: the value is no valid YAML{_where(error)}; quote it"
         ) from error
-    tree: Any = _number(value) if isinstance(value, str) else value
-    for part in reversed(parts):
-        tree = {part: tree}
-    return dict(tree)
+    return _number(value) if isinstance(value, str) else value
+
+
+def _text_value(text: str) -> str | None:
+    """What a person typed for a setting that holds text: ``%d-%m-%Y``, ``,`` and ``=`` need no quotes."""
+    typed = text.strip() or text
+    if typed in ("", "~") or typed.lower() == "null":
+        return None
+    quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "\"'"
+    return typed[1:-1] if quoted else typed
+
+
+def _takes_text(parts: Sequence[str]) -> bool:
+    """Whether the setting ``parts`` holds text and nothing else (but ``null``)."""
+    annotations: list[Any] = [Settings]
+    for part in parts:
+        inner: list[Any] = []
+        for annotation in annotations:
+            if get_origin(annotation) is dict:
+                inner.append(get_args(annotation)[1])
+            for model in _models(annotation):
+                if part in model.model_fields:
+                    inner.append(model.model_fields[part].annotation)
+        annotations = inner
+    return bool(annotations) and all(map(_only_text, annotations))
+
+
+def _only_text(annotation: Any) -> bool:
+    if annotation is str:
+        return True
+    kinds = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return all(isinstance(kind, str) for kind in kinds)
+    return get_origin(annotation) in (UnionType, Union) and all(
+        kind is type(None) or _only_text(kind) for kind in kinds
+    )
 
 
 def _number(text: str) -> float | str:
@@ -140,6 +187,7 @@ def _where(error: yaml.YAMLError) -> str:
 def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
     prefix = [place] if place else []
     name = ".".join([*prefix, *_as_written(model, problem["loc"])])
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     match problem["type"]:
         case "extra_forbidden":
             return f"{name} is not a setting; {_hint(name, [f'{place}.{n}' if place else n for n in names(model)])}"
@@ -154,7 +202,7 @@ def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
         case "union_tag_not_found":
             return f"{name}.kind is missing; state which kind of {name} these settings are for"
         case _:
-            return f"{name} is {problem['input']!r}; {_lower_first(problem['msg'])}"
+            return f"{name} is {_shown(problem['input'])}; {_lower_first(problem['msg'])}"
 
 
 def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
@@ -185,6 +233,11 @@ def _hint(name: str, known: Sequence[str]) -> str:
     if not near:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else "configs/celestial_enhanced_pgat.yaml lists all settings"
+
+
+def _shown(value: object) -> str:
+    written = repr(value)
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}…"
 
 
 def _lower_first(text: str) -> str:

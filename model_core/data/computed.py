@@ -39,6 +39,7 @@ def computed_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
         splits=splits,
         prices={"found": "prices"},
         warnings=table.warnings,
+        reading=table.reading,
     )
 
 

@@ -1,24 +1,28 @@
-"""The date column of a table: many ways of writing a day, one array of days."""
+"""The date column of a table: many ways of writing a day, one array of days.
 
-from dataclasses import dataclass
+A stamp that carries an offset of its own carries its own date. Moments in UTC are days if they stand at
+midnight, and otherwise become the date at the exchange. The rows together decide which it is; a row that
+differs from the rest is read for itself and named.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.config.run import DataSettings
-from model_core.data.problems import Problem, at_rows
-from model_core.errors import SettingsError
+from model_core.data.date_text import read_text
+from model_core.data.epochs import epoch_days, epoch_numbers
+from model_core.data.oddities import note
+from model_core.data.problems import Problem, row_name, shown_value
+from model_core.data.zones import LocalDates, Stamps, local_dates
 
-_FORMATS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%b-%Y", "%b %d, %Y", "%d %b %Y", "%Y%m%d")
-"""Tried in this order when dates are not ISO: of two that read as many rows, the first."""
-_TRIED_ROWS = 500
-"""Rows on which the formats are compared."""
-_ISO = "ISO8601"
-_ZONED = r"\d{2}:\d{2}.*(?:Z|[+-]\d{2}:?\d{2})$"
-_MIDNIGHT = pd.Timedelta(0)
+_UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}
+_DAYS = 1.0 / 6.0
+"""Share of rows on one day of the week that only a week of five days reaches; one of seven has 1/7."""
+_HARDLY = 0.04
 
 
 @dataclass(frozen=True)
@@ -29,85 +33,107 @@ class Days:
     """[R] datetime64[D], NaT where a row has none."""
     problems: list[Problem]
     notes: list[dict[str, Any]]
+    reading: dict[str, str] = field(default_factory=dict)
+    """How they were understood, for people."""
 
 
 def read_days(column: pd.Series, settings: DataSettings) -> Days:
-    """Read a date column: dates, timestamps with or without a time zone, or text.
+    """Read a date column: dates, timestamps with or without a time zone, numbers or text.
 
     Raises:
         SettingsError: ``data.date_format`` or ``data.timezone`` cannot be used.
     """
     text = column.astype(object).map(lambda value: "" if pd.isna(value) else str(value).strip())
-    problems: list[Problem] = []
+    text = text.reset_index(drop=True).astype(object)
+    stamps = _stamps(column.reset_index(drop=True), text, settings)
+    read = local_dates(stamps, settings.timezone)
+    days = read.local.to_numpy().astype("datetime64[D]")
+    convention = read.convention
+    if settings.opens_on_eve:
+        days = days + np.timedelta64(1, "D")
+        convention += "; each is the day after, as data.opens_on_eve says"
+    problems = [*stamps.problems, *read.problems]
+    if not problems:
+        problems += _wrong_week(days, read.open_day, settings)
+    if not stamps.problems:
+        for row in np.flatnonzero(np.isnat(days)).tolist():
+            written = text.iloc[row]
+            problems.append(
+                Problem(
+                    "no date", f"{shown_value(written)} is no date" if written else "the date is missing", row
+                )
+            )
+    return Days(days, problems, _notes(read, days), {"dates": stamps.written_as, "convention": convention})
+
+
+def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[dict[str, Any]]:
+    notes = []
+    if read.sentence:
+        notes.append(note("timezone", int(read.zoned.sum()), read.sentence))
+    rows = np.flatnonzero(read.odd).tolist()
+    if rows:
+        message = "stamps differ from the rest of the table, and each was read for itself"
+        notes.append(note("odd_stamps", len(rows), message, [row_name(row, days) for row in rows[:5]]))
+    return notes
+
+
+def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamps:
+    unknown = np.full(len(column), np.nan)
     if pd.api.types.is_datetime64_any_dtype(column):
-        stamps: pd.Series = column
-    else:
-        stamps, problems = _parsed(text, settings)
-    notes: list[dict[str, Any]] = []
-    if isinstance(stamps.dtype, pd.DatetimeTZDtype):
-        stamps, message = _exchange_dates(stamps, settings)
-        notes.append(
-            {"code": "timezone", "count": int(stamps.notna().sum()), "message": message, "examples": []}
+        if not isinstance(column.dtype, pd.DatetimeTZDtype):
+            return Stamps(column, unknown, "", [], "dates")
+        local = column.dt.tz_localize(None)
+        zone = str(column.dt.tz)
+        if zone in _UTC:
+            return Stamps(local, np.zeros(len(column)), "", [], "moments in UTC")
+        return Stamps(local, unknown, zone, [], f"dates with the zone {zone}")
+    wanted = settings.format.epoch_unit
+    numbers = None if settings.date_format else epoch_numbers(column, text, wanted)
+    if numbers is not None:
+        local, unit, problems = epoch_days(numbers, wanted)
+        said = (
+            "day numbers of a spreadsheet" if unit == "excel" else f"numbers in {unit} since 1970-01-01 UTC"
         )
-    days = stamps.to_numpy().astype("datetime64[D]")
-    bad = np.flatnonzero(np.isnat(days)).tolist()
-    for row in bad:
-        written = text.iloc[row]
-        problems.append(
-            Problem("no date", f"{written!r} is no date" if written else "the date is missing", row)
-        )
-    return Days(days, problems, notes)
+        offset = unknown if unit == "excel" else np.zeros(len(column))
+        return Stamps(local, offset, "", problems, said)
+    read = read_text(text, settings.date_format)
+    return Stamps(read.stamps, read.offset, "", read.problems, read.format)
 
 
-def _parsed(text: pd.Series, settings: DataSettings) -> tuple[pd.Series, list[Problem]]:
-    """Timestamps of a text column (in UTC if it names zones), and rows whose zone is missing."""
-    zoned = text.str.contains(_ZONED, regex=True).to_numpy(dtype=bool)
-    written = text.ne("").to_numpy(dtype=bool)
-    pattern = settings.date_format or _guessed(text[written])
-    try:
-        if zoned.any():
-            stamps = pd.to_datetime(text, format=pattern, errors="coerce", utc=True)
-        else:
-            stamps = pd.to_datetime(text, format=pattern, errors="coerce")
-    except ValueError as error:
-        raise SettingsError(
-            f"data.date_format {pattern!r} cannot read dates ({error}); write it with Python's strftime codes, "
-            'e.g. "%d.%m.%Y"'
-        ) from error
-    lacking = written & ~zoned if zoned.any() else np.zeros(len(text), dtype=bool)
-    return stamps, at_rows("the date has no time zone, but other rows have one", lacking)
+def _wrong_week(
+    days: NDArray[np.datetime64], timed: NDArray[np.bool_], settings: DataSettings
+) -> list[Problem]:
+    """A week that no market has: bars stamped on the evening before their day, or read in a wrong zone.
 
-
-def _guessed(text: pd.Series) -> str:
-    """ISO, or the one of the known formats that reads the most rows."""
-    if len(text) == 0 or text.str.match(r"\d{4}-").mean() > 0.5:
-        return _ISO
-    sample = text.iloc[:: max(1, len(text) // _TRIED_ROWS)]
-    reads = {f: int(pd.to_datetime(sample, format=f, errors="coerce").notna().sum()) for f in _FORMATS}
-    return max(_FORMATS, key=lambda f: reads[f])
-
-
-def _exchange_dates(stamps: pd.Series, settings: DataSettings) -> tuple[pd.Series, str]:
-    """Dates at the exchange of moments in time, and a sentence that says how.
-
-    Timestamps that all stand at midnight of their own zone are days, not moments: moved to another zone
-    they would all become the evening before.
+    Only rows whose time of day leaves their date open are judged: a date alone is what it says.
     """
-    utc = stamps.dt.tz_convert("UTC")
-    for zone in dict.fromkeys((stamps.dt.tz, "UTC")):
-        own = utc.dt.tz_convert(zone)
-        if ((own - own.dt.normalize()).dropna() == _MIDNIGHT).all():
-            return own.dt.tz_localize(None), f"dates stand at midnight {zone} and were taken as days"
-    return (
-        utc.dt.tz_convert(_exchange_zone(settings)).dt.tz_localize(None),
-        f"dates with a time zone were converted to the date in {settings.timezone}",
-    )
-
-
-def _exchange_zone(settings: DataSettings) -> ZoneInfo:
-    try:
-        return ZoneInfo(settings.timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise SettingsError(
-            f"data.timezone {settings.timezone!r} is no time zone; write one like America/New_York or UTC"
-        ) from error
+    known = days[~np.isnat(days)]
+    judged = timed[~np.isnat(days)]
+    if settings.opens_on_eve is False or not len(known):
+        return []
+    weekdays = (known.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    share = np.bincount(weekdays, minlength=7) / len(known)
+    if settings.opens_on_eve:
+        if share[5] > _DAYS and share[0] + share[6] < _HARDLY:
+            text = (
+                f"with data.opens_on_eve {share[5]:.0%} of its dates are Saturdays and hardly one a Monday, so its "
+                "bars are not stamped on the evening before: leave data.opens_on_eve out"
+            )
+            return [Problem("wrong week", text)]
+        return []
+    if judged.mean() < 0.5:
+        return []
+    if share[6] > _DAYS and share[4] + share[5] < _HARDLY:
+        text = (
+            f"{share[6]:.0%} of its dates would be Sundays and hardly one a Friday: its bars seem to be stamped on the "
+            "evening before their day; --set data.opens_on_eve=true gives each the next day (false keeps Sundays), "
+            f"or set data.timezone, now {settings.timezone}, to the zone of the exchange"
+        )
+        return [Problem("wrong week", text)]
+    if share[5] > _DAYS and share[0] + share[6] < _HARDLY:
+        text = (
+            f"{share[5]:.0%} of its dates would be Saturdays and hardly one a Monday: set data.timezone, now "
+            f"{settings.timezone}, to the zone of the exchange (--set data.opens_on_eve=false keeps them)"
+        )
+        return [Problem("wrong week", text)]
+    return []

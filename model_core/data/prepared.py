@@ -13,11 +13,12 @@ from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
 from model_core.data.computed import time_delta
 from model_core.data.log_prices import PriceColumns, broken_candles, cumulated, recognised
+from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
 from model_core.data.problems import Problem, at_rows, refusal, row_name
 from model_core.data.sources import SourceTable
 from model_core.data.splits import Splits, make_splits
-from model_core.data.table import find_columns, order_of, read_numbers, read_rows, too_few_rows
+from model_core.data.table import find_columns, order_of, read_rows, too_few_rows
 from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave, waves_of
 
@@ -38,9 +39,10 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     names = [wave.name for wave in specs]
     columns, problems = find_columns(found.frame, names, settings)
     days = read_rows(found, columns, settings)
-    waves, bad_values = read_numbers(found.frame, columns, names)
+    numbers = read_numbers(found.frame, columns, names, settings.format)
+    waves = numbers.values
     order, unordered, sorting = order_of(days, settings)
-    problems += [*days.problems, *bad_values, *unordered, *too_few_rows(len(waves), settings)]
+    problems += [*days.problems, *numbers.problems, *unordered, *too_few_rows(len(waves), settings)]
     if problems:
         raise refusal(found.uri, problems, days.days)
     dates, waves = days.days[order], waves[order]
@@ -52,6 +54,7 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     waves[:, _PRICES] = _log_prices(found, dates, waves[:, _PRICES], prices, splits, settings)
     notes = [
         *days.notes,
+        *numbers.notes,
         *sorting,
         *_price_notes(dates, waves[:, _PRICES], prices, settings),
         *_time_notes(dates, waves[:, _TIME]),
@@ -67,6 +70,7 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
         splits=splits,
         prices=prices.to_json(),
         warnings=tuple(notes),
+        reading={**found.reading, **days.reading, **numbers.reading},
     )
 
 

@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 from model_core.errors import SourceError
 
-_IN_FULL = 20
+_IN_FULL = 10
 """Problems told one by one; of the rest each kind is told once, with the rows where it occurs."""
+_STRETCHES = 3
+"""Stretches of rows told for one kind; the rest are counted."""
+_LONGEST = 60
+"""Characters of a value that are shown."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,21 @@ class Problem:
 def refusal(uri: str, problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) -> SourceError:
     """The one error that lists every problem, those of the whole table first and then row by row."""
     ordered = sorted(problems, key=lambda problem: -1 if problem.row is None else problem.row)
-    shown = [
-        problem.text if problem.row is None else _of_row(problem, dates) for problem in ordered[:_IN_FULL]
-    ]
+    shown = [_told(problem, dates) for problem in ordered[:_IN_FULL]]
     rest = ordered[_IN_FULL:]
     if rest:
         shown.append(f"and {len(rest)} more: " + ", ".join(_by_kind(rest, dates)))
     count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
     return SourceError(
-        f"{uri} is refused for {count}: {'; '.join(shown)}; mend the table (docs/data.md says what is expected)"
+        f"{uri} is refused for {count}: {'; '.join(shown)}; mend the table (docs/data.md says what is expected)",
+        details=[_told(problem, dates) for problem in ordered] if rest else (),
     )
+
+
+def shown_value(value: object) -> str:
+    """A value as a message shows it, in quotes and not without end."""
+    written = repr(value)
+    return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 2]}…{written[-1]}"
 
 
 def row_name(row: int, dates: NDArray[np.datetime64] | None) -> str:
@@ -51,9 +60,8 @@ def at_rows(kind: str, rows: Iterable[int] | NDArray[np.bool_], text: str = "") 
     return [Problem(kind, text or kind, row) for row in rows]
 
 
-def _of_row(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
-    assert problem.row is not None
-    return f"{row_name(problem.row, dates)}: {problem.text}"
+def _told(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
+    return problem.text if problem.row is None else f"{row_name(problem.row, dates)}: {problem.text}"
 
 
 def _by_kind(problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) -> list[str]:
@@ -65,11 +73,13 @@ def _by_kind(problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) 
 
 
 def runs(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
-    """Rows as stretches: ``rows 21–300 (2010-02-01 … 2011-02-25) and row 400 (…)``."""
-    breaks = np.flatnonzero(np.diff(rows) > 1) + 1
+    """Rows as stretches: ``rows 21–300 (2010-02-01 … 2011-02-25) and row 400 (…)``; the first few."""
+    stretches = np.split(np.array(rows), np.flatnonzero(np.diff(rows) > 1) + 1)
     told = []
-    for run in np.split(np.array(rows), breaks):
-        first, last = int(run[0]), int(run[-1])
+    for stretch in stretches[:_STRETCHES]:
+        first, last = int(stretch[0]), int(stretch[-1])
         span = "" if dates is None else f" ({dates[first]} … {dates[last]})"
         told.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
+    if len(stretches) > _STRETCHES:
+        told.append(f"{sum(map(len, stretches[_STRETCHES:]))} rows more")
     return " and ".join(told)

@@ -26,6 +26,7 @@ def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> 
     test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
     return {
         "source": {"uri": found.uri, "sha256": found.sha256},
+        "reading": dict(table.reading),
         "layout": table.layout,
         "sky": settings.sky.model_dump(mode="json", exclude={"cache"})
         if table.layout == "ephemeris"

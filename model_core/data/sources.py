@@ -4,19 +4,19 @@ A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic
 ``s3://bucket/key``. What comes back is the table as it stands there; ``table.py`` checks it.
 """
 
-import csv
 import hashlib
 import importlib.util
-import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from model_core.config.run import DataSettings
+from model_core.data.containers import PARQUET, opened
+from model_core.data.frames import read_parquet
 from model_core.data.synthetic import synthetic_table
+from model_core.data.text_tables import read_text_table
 from model_core.errors import SourceError
 from model_core.store.locate import read_uri
 
@@ -32,6 +32,8 @@ class SourceTable:
     frame: pd.DataFrame
     sha256: str
     """Of the file's bytes, or of a sample's CSV text."""
+    reading: Mapping[str, str] = field(default_factory=dict)
+    """How the file was understood, for people: its kind, delimiter, header, …"""
 
 
 def read_source(uri: str, settings: DataSettings) -> SourceTable:
@@ -45,11 +47,16 @@ def read_source(uri: str, settings: DataSettings) -> SourceTable:
         frame = _sample(uri.removeprefix(_SAMPLE_SCHEME), settings)
         return SourceTable(uri, frame, hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest())
     content = _content(uri)
-    if not content.strip():
-        raise SourceError(
-            f"{uri} is empty; give a CSV or Parquet table with a date, Open, High, Low and Close"
-        )
-    return SourceTable(uri, _parse(uri, content), hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    table, compression = opened(uri, content)
+    if table.startswith(PARQUET):
+        frame, reading = read_parquet(uri, table), {"file": "Parquet"}
+    else:
+        frame, reading = read_text_table(uri, table, settings.format)
+        reading = {"file": "CSV", **reading}
+    if compression:
+        reading["compression"] = compression
+    return SourceTable(uri, frame, sha256, reading)
 
 
 def _content(uri: str) -> bytes:
@@ -69,31 +76,6 @@ def _content(uri: str) -> bytes:
         raise SourceError(
             f"{uri} cannot be read ({error.strerror}); check the path and its permissions"
         ) from error
-
-
-def _parse(uri: str, content: bytes) -> pd.DataFrame:
-    """Parquet by its magic number, CSV otherwise; everything in a CSV stays text for the checks."""
-    if content[:4] == b"PAR1":
-        try:
-            frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
-        except (pa.ArrowException, OSError) as error:
-            raise SourceError(f"{uri} is a damaged Parquet file ({error}); write it again") from error
-        if frame.index.name is not None or isinstance(frame.index, pd.DatetimeIndex):
-            return frame.reset_index(names=str(frame.index.name or "date"))
-        return frame
-    try:
-        text = content.decode("utf-8-sig")
-        header = next(line for line in text.splitlines() if line.strip())
-        separator = max(",;\t", key=header.count)
-        frame = pd.read_csv(io.StringIO(text), dtype=str, sep=separator, skipinitialspace=True)
-        names = next(csv.reader([header], delimiter=separator, skipinitialspace=True))
-        if len(names) == frame.shape[1]:
-            frame.columns = pd.Index(names)  # pandas would rename the second of two equal names
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise SourceError(
-            f"{uri} is no table ({str(error).splitlines()[0]}); give CSV (UTF-8, one header line) or Parquet"
-        ) from error
-    return frame
 
 
 def _sample(name: str, settings: DataSettings) -> pd.DataFrame:

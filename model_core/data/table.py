@@ -1,6 +1,7 @@
 """The quality gate: a table as found becomes a checked price table, or one error lists what is wrong."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +12,24 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
+from model_core.data.date_order import interchanged
 from model_core.data.dates import Days, read_days
+from model_core.data.frames import INDEX, column_name
+from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
 from model_core.data.problems import Problem, at_rows, refusal, row_name, runs
 from model_core.data.sources import SourceTable
 from model_core.errors import SettingsError, SourceError
 
 DATE = "Date"
-_DATE_NAMES = ("date", "datetime", "timestamp", "time", "day")
+_DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "open_time", "open time")
+_UNNAMED = (column_name(0).lower(), INDEX)
+"""What a first column without a name is called here; it holds the dates if no other column does."""
+_LISTED = 20
+"""Columns named in a message; the rest are counted."""
+_LONGEST_NAME = 60
+_FLOAT_NOISE = 1e-9
+"""Relative: a float of 64 bits rounds at 1e-16, one of 32 bits read from text at 6e-8 is written that way."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class PriceTable:
     """[R, T] Open, High, Low, Close."""
     warnings: tuple[dict[str, Any], ...]
     """Each with ``code``, ``count``, ``message`` and a few ``examples``."""
+    reading: Mapping[str, str]
+    """How file, dates and numbers were understood, for people."""
 
 
 def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
@@ -42,14 +55,39 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
     """
     columns, problems = find_columns(source.frame, TARGETS, settings)
     days = read_rows(source, columns, settings)
-    prices, bad_prices = read_numbers(source.frame, columns, TARGETS)
-    problems += [*days.problems, *bad_prices, *_bad_prices(prices), *_bad_candles(prices)]
+    numbers = read_numbers(source.frame, columns, TARGETS, settings.format)
+    prices, rounded = without_float_noise(numbers.values)
+    problems += [*days.problems, *numbers.problems, *_bad_prices(prices), *_bad_candles(prices)]
     order, unordered, sorting = order_of(days, settings)
     problems += [*unordered, *too_few_rows(len(source.frame), settings)]
     if problems:
         raise refusal(source.uri, problems, days.days)
     dates, prices = days.days[order], prices[order]
-    return PriceTable(dates, prices, (*days.notes, *sorting, *oddities(dates, prices)))
+    notes = [*days.notes, *numbers.notes, *sorting, *_noise_notes(rounded, days.days)]
+    reading = {**source.reading, **days.reading, **numbers.reading}
+    return PriceTable(dates, prices, (*notes, *oddities(dates, prices)), reading)
+
+
+def without_float_noise(prices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """[R, T] prices whose High and Low enclose the rest where only rounding kept them from it, and those rows.
+
+    A High that lies below Close by its last binary digit comes of a division for splits, not of the market.
+    """
+    opens, highs, lows, closes = prices.T
+    top, bottom = np.maximum(opens, closes), np.minimum(opens, closes)
+    short = (highs < top) & (highs >= top * (1 - _FLOAT_NOISE))
+    long = (lows > bottom) & (lows <= bottom * (1 + _FLOAT_NOISE))
+    mended = prices.copy()
+    mended[short, 1] = top[short]
+    mended[long, 2] = bottom[long]
+    return mended, np.flatnonzero(short | long)
+
+
+def _noise_notes(rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> list[dict[str, Any]]:
+    if not len(rows):
+        return []
+    message = "High or Low missed Open or Close by less than rounding and was set to it"
+    return [note("float_noise", len(rows), message, [row_name(row, dates) for row in rows[:5].tolist()])]
 
 
 def find_columns(
@@ -66,27 +104,54 @@ def find_columns(
     mapped = _column_map((DATE, *names), settings.columns)
     present: dict[str, list[str]] = {}
     for column in map(str, frame.columns):
-        present.setdefault(column.strip().lower(), []).append(column)
+        present.setdefault(_plain_name(column), []).append(column)
     found: dict[str, str] = {}
     missing, problems = [], []
     for name in (DATE, *names):
-        wanted = [mapped[name]] if name in mapped else _DATE_NAMES if name == DATE else [name.lower()]
-        match = next((present[candidate] for candidate in wanted if candidate in present), [])
+        match = _matches(name, mapped.get(name), present)
         if len(match) > 1:
-            problems.append(Problem("ambiguous", f"has {len(match)} columns for {name}: {', '.join(match)}"))
+            text = (
+                f"has {len(match)} columns for {name}: {', '.join(match[:_LISTED])}; choose one, e.g. --set "
+                f"'data.columns={{{name}: {match[0]}}}'"
+            )
+            problems.append(Problem("ambiguous", text))
         elif match:
             found[name] = match[0]
         else:
             missing.append(name + (f" (data.columns calls it {mapped[name]})" if name in mapped else ""))
     if missing:
-        listed = ", ".join(map(str, frame.columns)) or "none"
-        problems.append(
-            Problem(
-                "missing column",
-                f"lacks {' and '.join(missing)}; columns found: {listed} (name them with data.columns)",
-            )
-        )
+        problems.append(Problem("missing column", _missing(missing, list(map(str, frame.columns)))))
     return found, problems
+
+
+def _matches(name: str, wanted: str | None, present: Mapping[str, list[str]]) -> list[str]:
+    """The table's columns that one of ours may mean: as mapped (exactly, else in any case), or by its name."""
+    if wanted is not None:
+        same = [
+            column for columns in present.values() for column in columns if column.strip() == wanted.strip()
+        ]
+        return same or present.get(_plain_name(wanted), [])
+    for candidate in (*_DATE_NAMES, *_UNNAMED) if name == DATE else (name.lower(),):
+        if found := present.get(candidate):
+            return found
+    return []
+
+
+def _plain_name(column: str) -> str:
+    """In lower case, without the brackets of MetaTrader 5 and the position that tells equal names apart."""
+    return re.sub(r" \(column \d+\)$", "", column.strip().lower()).strip("<> ")
+
+
+def _missing(names: Sequence[str], columns: Sequence[str]) -> str:
+    listed = ", ".join(column[:_LONGEST_NAME] for column in columns[:_LISTED]) or "none"
+    more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
+    lacking = " and ".join(names[:_LISTED]) + (
+        f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    )
+    advice = "name them with data.columns"
+    if len(columns) == 1:
+        advice += ", or the delimiter between them with data.format.delimiter"
+    return f"lacks {lacking}; columns found: {listed}{more} ({advice})"
 
 
 def _column_map(ours: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
@@ -97,7 +162,7 @@ def _column_map(ours: Sequence[str], columns: Mapping[str, str]) -> dict[str, st
             raise SettingsError(
                 f"data.columns.{name} is no column that layout needs; did you mean {by_lower[close[0]]}?"
             )
-    return {by_lower[name.lower()]: theirs.strip().lower() for name, theirs in columns.items()}
+    return {by_lower[name.lower()]: theirs for name, theirs in columns.items()}
 
 
 def read_rows(source: SourceTable, columns: Mapping[str, str], settings: DataSettings) -> Days:
@@ -113,24 +178,6 @@ def read_rows(source: SourceTable, columns: Mapping[str, str], settings: DataSet
     return read_days(source.frame[columns[DATE]], settings)
 
 
-def read_numbers(
-    frame: pd.DataFrame, columns: Mapping[str, str], names: Sequence[str]
-) -> tuple[NDArray[np.float64], list[Problem]]:
-    """[R, len(names)] values of the columns (NaN where one is missing or no number), and the problems."""
-    values = np.full((len(frame), len(names)), np.nan)
-    problems: list[Problem] = []
-    for position, name in enumerate(names):
-        if name not in columns:
-            continue
-        raw = frame[columns[name]]
-        numbers = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        values[:, position] = numbers
-        for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
-            shown = "missing" if pd.isna(raw.iloc[row]) else repr(raw.iloc[row])
-            problems.append(Problem(f"{name} is no number", f"{name} is {shown}, not a number", row))
-    return values, problems
-
-
 def _bad_prices(prices: NDArray[np.float64]) -> list[Problem]:
     return [
         Problem(f"{target} is not above 0", f"{target} is {price:g}; prices must be above 0", row)
@@ -143,19 +190,23 @@ def _bad_prices(prices: NDArray[np.float64]) -> list[Problem]:
 def _bad_candles(prices: NDArray[np.float64]) -> list[Problem]:
     """Rows whose High or Low does not enclose the rest; rows with a price missing or below 0 are not judged."""
     judged = (np.isfinite(prices) & (prices > 0)).all(axis=1)
-    opens, highs, lows, closes = prices.T
-    too_low = judged & (highs < np.maximum(np.maximum(opens, closes), lows))
-    too_high = judged & (lows > np.minimum(opens, closes))
-    return [
-        *(
-            Problem("High below Open, Close or Low", f"High {highs[i]:g} lies below Open, Close or Low", i)
-            for i in np.flatnonzero(too_low).tolist()
-        ),
-        *(
-            Problem("Low above Open or Close", f"Low {lows[i]:g} lies above Open or Close", i)
-            for i in np.flatnonzero(too_high).tolist()
-        ),
-    ]
+    _, highs, lows, _ = prices.T
+    below = judged & (highs < prices[:, [0, 3, 2]].max(axis=1))
+    above = judged & (lows > prices[:, [0, 3]].min(axis=1))
+    found = []
+    for row in np.flatnonzero(below).tolist():
+        other, price = max(_named(prices[row], "Open", "Close", "Low"), key=lambda one: one[1])
+        text = f"High {highs[row]:.10g} lies below {other} {price:.10g}"
+        found.append(Problem("High below Open, Close or Low", text, row))
+    for row in np.flatnonzero(above).tolist():
+        other, price = min(_named(prices[row], "Open", "Close"), key=lambda one: one[1])
+        text = f"Low {lows[row]:.10g} lies above {other} {price:.10g}"
+        found.append(Problem("Low above Open or Close", text, row))
+    return found
+
+
+def _named(row: NDArray[np.float64], *names: str) -> list[tuple[str, float]]:
+    return [(name, float(row[TARGETS.index(name)])) for name in names]
 
 
 def order_of(
@@ -167,18 +218,31 @@ def order_of(
     """
     known = np.flatnonzero(~np.isnat(days.days))
     dates = days.days[known]
-    descents = known[1:][np.diff(dates) < np.timedelta64(0, "D")].tolist()
+    steps = np.diff(dates).astype(np.int64)
+    descents = known[1:][steps < 0].tolist()
     order = known[np.argsort(dates, kind="stable")]
     again = np.sort(order[1:][np.diff(days.days[order]) == np.timedelta64(0, "D")]).tolist()
     problems = at_rows("this date occurs twice", again)
     if not descents:
         return known, problems, []
+    if interchanged(dates):
+        text = (
+            "day and month are interchanged in some of its dates: with both readings they would be in order, as they "
+            f"stand {len(descents)} rows go back (first {row_name(descents[0], days.days)}); a spreadsheet that took "
+            "days for months leaves that; export the table again with dates as 2018-12-31"
+        )
+        return known, [Problem("two ways of writing dates", text)], []
     if settings.sort:
         message = "rows were out of order and have been sorted by date, as data.sort asks"
         examples = [row_name(row, days.days) for row in descents[:5]]
         return order, problems, [note("sorted", len(descents), message, examples)]
-    where = runs(descents, days.days)
-    text = f"dates are not ascending ({len(descents)} such rows: {where}; --set data.sort=true sorts them)"
+    if (steps <= 0).all():
+        text = "its newest row comes first; --set data.sort=true puts the oldest first"
+    else:
+        text = (
+            f"dates are not ascending ({len(descents)} such rows: {runs(descents, days.days)}); put its rows "
+            "in the order of their dates"
+        )
     return known, [Problem("dates are not ascending", text), *problems], []
 
 

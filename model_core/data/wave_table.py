@@ -1,5 +1,6 @@
 """What both layouts hand to preparation: the raw waves of a table, however they came about."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ class WaveTable:
     """What the price columns held, and how that was recognised."""
     warnings: tuple[dict[str, Any], ...]
     """Each with ``code``, ``count``, ``message`` and a few ``examples``."""
+    reading: Mapping[str, str]
+    """How file, dates and numbers were understood, for people."""
 
     @property
     def specs(self) -> tuple[Wave, ...]:

@@ -126,6 +126,56 @@ def test_an_override_may_hold_an_equals_sign_and_null() -> None:
     assert settings.training.clip_grad_norm is None
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("date_format", "%d-%m-%Y", "%d-%m-%Y"),
+        ("date_format", '"%d-%m-%Y"', "%d-%m-%Y"),
+        ("date_format", "null", None),
+        ("format.decimal", ",", ","),
+        ("format.thousands", " ", " "),
+        ("format.thousands", "'", "'"),
+        ("format.delimiter", "|", "|"),
+        ("format.delimiter", ";", ";"),
+        ("format.delimiter", "\\t", "\t"),
+        ("format.delimiter", "tab", "\t"),
+        ("format.header", "none", "none"),
+        ("format.header", "3", 3),
+        ("columns.Close", "%close", "%close"),
+    ],
+)
+def test_text_is_taken_as_it_is_typed(name: str, typed: str, value: object) -> None:
+    found: object = load_settings(None, [f"data.{name}={typed}"]).data
+    for part in name.split("."):
+        found = found[part] if isinstance(found, dict) else getattr(found, part)
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.format.decimal=;"], "data.format.decimal is ';'"),
+        (
+            ["data.format.decimal=,", "data.format.thousands=,"],
+            "data.format: decimal and thousands are both ','",
+        ),
+        (["data.format.encoding=latin1000"], "data.format.encoding: 'latin1000' is not an encoding"),
+        (["data.format.header=0"], "data.format.header"),
+    ],
+)
+def test_a_format_that_cannot_be_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(None, overrides)
+    assert str(caught.value).startswith(message)
+
+
+def test_ten_of_many_wrong_settings_are_told_and_all_are_listed() -> None:
+    with pytest.raises(SettingsError, match=r"; and 290 more$") as caught:
+        validated(DataSettings, {f"x{i}": 1 for i in range(300)}, "data")
+    assert len(caught.value.details) == 300
+    assert len(str(caught.value)) < 2000
+
+
 @pytest.mark.parametrize("reverse", [False, True])
 def test_another_kind_of_split_replaces_the_section_in_any_order_of_overrides(reverse: bool) -> None:
     overrides = ["data.splits.kind=tail", "data.splits.test=40", "data.splits.validation=30"]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.prepare_data import __main__ as prepare_data
 from model_core.config.run import DataSettings
 from model_core.data.prepare import prepare
 from model_core.errors import SettingsError, SkyError, SourceError
@@ -55,17 +56,21 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "duplicate date": (repeat_row, "row 11 (2010-01-15): this date occurs twice"),
     "unsorted": (
         swap_rows,
-        "dates are not ascending (1 such rows: row 22 (2010-02-01); --set data.sort=true",
+        "dates are not ascending (1 such rows: row 22 (2010-02-01)); put its rows in the order of their dates",
     ),
     "descending": (
         lambda f: f[::-1],
-        "dates are not ascending (299 such rows: rows 2–300 (2011-02-24 … 2010-01-04);",
+        "its newest row comes first; --set data.sort=true puts the oldest first",
     ),
     "Open is text": (put(7, "Open", "n/a?"), "row 7 (2010-01-12): Open is 'n/a?', not a number"),
     "High is text": (put(7, "High", "high"), "High is 'high', not a number"),
     "Low is text": (put(7, "Low", "low"), "Low is 'low', not a number"),
     "Close is text": (put(7, "Close", "--"), "Close is '--', not a number"),
-    "thousands separator": (put(7, "Close", "1,234.5"), "Close is '1,234.5', not a number"),
+    "one price with a thousands separator": (
+        put(7, "Close", "1,234.5"),
+        "row 7 (2010-01-12): High 99.40667961 lies below Close 1234.5",
+    ),
+    "one price with a decimal comma": (put(7, "Close", "100,5"), "Close is '100,5', not a number"),
     "currency sign": (put(7, "Close", "$100"), "Close is '$100', not a number"),
     "Open is missing": (put(8, "Open", np.nan), "row 8 (2010-01-13): Open is missing, not a number"),
     "High is missing": (put(8, "High", np.nan), "High is missing"),
@@ -77,12 +82,12 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "Low is zero": (put(10, "Low", 0), "Low is 0; prices must be above 0"),
     "Close is negative": (put(10, "Close", -5.0), "Close is -5; prices must be above 0"),
     "High is negative": (put(10, "High", -1), "High is -1; prices must be above 0"),
-    "High below Close": (put(12, "High", 1.0), "row 12 (2010-01-19): High 1 lies below Open, Close or Low"),
-    "Low above Open": (put(12, "Low", 1e6), "row 12 (2010-01-19): Low 1e+06 lies above Open or Close"),
-    "Close above High": (put(12, "Close", 1e4), "lies below Open, Close or Low"),
-    "Open above High": (put(12, "Open", 1e4), "lies below Open, Close or Low"),
-    "Close below Low": (put(12, "Close", 0.5), "lies above Open or Close"),
-    "Open below Low": (put(12, "Open", 0.5), "lies above Open or Close"),
+    "High below Close": (put(12, "High", 1.0), "row 12 (2010-01-19): High 1 lies below Close 99."),
+    "Low above Open": (put(12, "Low", 1e6), "row 12 (2010-01-19): Low 1000000 lies above Open 99."),
+    "Close above High": (put(12, "Close", 1e4), "High 99.77653955 lies below Close 10000"),
+    "Open above High": (put(12, "Open", 1e4), "High 99.77653955 lies below Open 10000"),
+    "Close below Low": (put(12, "Close", 0.5), "Low 98.6407733 lies above Close 0.5"),
+    "Open below Low": (put(12, "Open", 0.5), "Low 98.6407733 lies above Open 0.5"),
     "too short": (
         lambda f: f[:20],
         "has 20 rows, too few for one train window of 16 known and 3 forecast rows",
@@ -122,11 +127,11 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "very many problems": (
         lambda f: f.assign(Close=-1.0),
-        "and 280 more: Close is not above 0 in rows 21–300 (2010-02-01 … 2011-02-25);",
+        "and 290 more: Close is not above 0 in rows 11–300 (2010-01-18 … 2011-02-25);",
     ),
     "many problems of two kinds": (
         lambda f: f.assign(Close=-1.0, Open=[*["x"] * 25, *f["Open"][25:]]),
-        "Open is no number in rows 11–25 (2010-01-18 … 2010-02-05), Close is not above 0 in rows 11–300",
+        "Open is no number in rows 6–25 (2010-01-11 … 2010-02-05), Close is not above 0 in rows 6–300",
     ),
 }
 
@@ -211,12 +216,41 @@ def test_a_mapped_column_that_is_not_there_is_named_with_the_map(tmp_path: Path)
         prepare(saved(table(), tmp_path), settings)
 
 
-def test_each_of_a_thousand_scattered_problems_is_told_with_its_row_and_date(tmp_path: Path) -> None:
+def test_a_thousand_scattered_problems_are_counted_and_listed_one_by_one_beside_the_message(
+    tmp_path: Path,
+) -> None:
     """Every second row is bad, so no two of them make a stretch."""
     frame = table(2000)
     frame.loc[::2, "Low"] = -1.0
     days = pd.to_datetime(frame["Date"]).dt.date
     with pytest.raises(SourceError) as refused:
         prepare(saved(frame, tmp_path), SETTINGS)
-    for row in range(0, 2000, 2):
-        assert f"row {row + 1} ({days[row]})" in str(refused.value)
+    assert "is refused for 1000 problems: row 1 (2010-01-04): Low is -1" in str(refused.value)
+    assert len(str(refused.value)) < 2000
+    told = [f"row {row + 1} ({days[row]}): Low is -1; prices must be above 0" for row in range(0, 2000, 2)]
+    assert list(refused.value.details) == told
+
+
+def test_what_a_message_leaves_out_stands_in_a_file_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = table()
+    frame.loc[::2, "Low"] = -1.0
+    source = saved(frame, tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        prepare_data.main(["--source", source, "--dataset", str(tmp_path / "out")])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    listed = Path(said[said.index("(all are listed in ") + 19 : said.rindex(")")])
+    assert len(listed.read_text(encoding="utf-8").splitlines()) == 150
+    assert [path.name for path in tmp_path.iterdir()] == ["market.csv"], "nothing half-written"
+
+
+def test_a_cell_and_a_header_without_end_are_shown_in_part(tmp_path: Path) -> None:
+    wide = pd.concat([table().drop(columns="Low"), pd.DataFrame(1, range(300), range(3000))], axis=1)
+    wide["Close"] = ["x" * 100_000, *wide["Close"][1:].astype(str)]
+    with pytest.raises(SourceError) as refused:
+        prepare(saved(wide, tmp_path), SETTINGS)
+    assert len(str(refused.value)) < 2000
+    assert "lacks Low; columns found: Date, Open, High, Close, 0, 1, 2" in str(refused.value)
+    assert " and 2984 more" in str(refused.value)

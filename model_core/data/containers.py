@@ -1,0 +1,87 @@
+"""What a file is, by its content: compressed, a Parquet file, text, or something that is no table at all."""
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from model_core.errors import SourceError
+
+PARQUET = b"PAR1"
+
+
+def _zstandard(content: bytes) -> bytes:
+    with pa.input_stream(io.BytesIO(content), compression="zstd") as stream:
+        return bytes(stream.read())
+
+
+_COMPRESSIONS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
+    "gzip": (b"\x1f\x8b", gzip.decompress),
+    "bzip2": (b"BZh", bz2.decompress),
+    "xz": (b"\xfd7zXZ\x00", lzma.decompress),
+    "zstd": (b"\x28\xb5\x2f\xfd", _zstandard),
+}
+_NO_TABLE = {
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); save the sheet as CSV",
+    b"%PDF": "a PDF document; get the table as CSV",
+    b"ARROW1": "an Arrow (Feather) file; write it as Parquet",
+    b"\x89HDF": "an HDF5 file; write the table as Parquet",
+    b"SQLite format 3": "an SQLite database; export the table as CSV",
+    b"<!doctype html": "a web page; download the table itself",
+    b"<html": "a web page; download the table itself",
+    b"<?xml": "an XML document; get the table as CSV",
+    b"{": "JSON; write the table as CSV or Parquet",
+    b"[{": "JSON; write the table as CSV or Parquet",
+}
+_TOLD_BYTES = 16
+"""More than the longest mark above, after blanks at the start."""
+
+
+def opened(uri: str, content: bytes) -> tuple[bytes, str]:
+    """The table's bytes without their compression, and the compression's name ("" if there is none).
+
+    Raises:
+        SourceError: the file is empty, a damaged archive, or of a kind that holds no table; it says which.
+    """
+    for name, (magic, decompress) in _COMPRESSIONS.items():
+        if content.startswith(magic):
+            try:
+                inner = decompress(content)
+            except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
+                raise SourceError(
+                    f"{uri} is a damaged {name} file ({error}); compress or download it again"
+                ) from error
+            _refuse_no_table(uri, inner, f"holds, compressed with {name}, ")
+            return inner, name
+    _refuse_no_table(uri, content, "is ")
+    return content, ""
+
+
+def _refuse_no_table(uri: str, content: bytes, verb: str) -> None:
+    if not content.strip():
+        raise SourceError(
+            f"{uri} is empty; give a CSV or Parquet table with a date, Open, High, Low and Close"
+        )
+    if content.startswith(b"PK\x03\x04"):
+        raise SourceError(f"{uri} {verb}{_archive(content)}")
+    start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:_TOLD_BYTES].lower()
+    for magic, what in _NO_TABLE.items():
+        if start.startswith(magic.lower()):
+            raise SourceError(f"{uri} {verb}{what}")
+
+
+def _archive(content: bytes) -> str:
+    """An Excel workbook is a ZIP archive too."""
+    try:
+        names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    except (zipfile.BadZipFile, ValueError):
+        names = []
+    if b"[Content_Types].xml" in content[:4096] or any(name.startswith("xl/") for name in names):
+        return "an Excel workbook (.xlsx); save the sheet as CSV"
+    inside = f" of {len(names)} files" if len(names) > 1 else ""
+    return f"a ZIP archive{inside}; unpack it and give the table in it"

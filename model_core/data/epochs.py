@@ -1,0 +1,77 @@
+"""Dates written as one number: seconds, milliseconds, … since 1970, or the day numbers of a spreadsheet."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_core.data.problems import Problem
+
+_PER_DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9, "excel": 1.0}
+_FIRST, _LAST = -25_567.0, 47_482.0
+"""1900-01-01 and 2100-01-01 in days since 1970-01-01."""
+_EXCEL_ZERO = -25_569.0
+"""1899-12-30, day 0 of a spreadsheet, in days since 1970-01-01."""
+_SHORTEST_STEP, _LONGEST_STEP = 0.5, 40.0
+"""Days from row to row, as a median, of a table that may be meant."""
+_SHARE = 0.95
+_COMPACT = (19_000_101, 21_001_231)
+"""20181231 is a date as written."""
+
+
+def epoch_numbers(column: pd.Series, text: pd.Series, wanted: str | None) -> NDArray[np.float64] | None:
+    """[R] the numbers of a column that holds dates as numbers; ``None`` if it holds them otherwise."""
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return None
+    written = text.ne("").to_numpy(dtype=bool)
+    numbers = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    known = np.isfinite(numbers[written])
+    if not written.any() or known.mean() < _SHARE:
+        return None
+    values = numbers[written][known]
+    if wanted is None and ((values >= _COMPACT[0]) & (values <= _COMPACT[1])).mean() >= _SHARE:
+        return None
+    if wanted is None and np.median(np.abs(values)) < 10_000:
+        return None
+    return numbers
+
+
+def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Series, str, list[Problem]]:
+    """Moments in UTC (naive), and the unit: the one setting, or the only one that gives plausible daily dates."""
+    known = numbers[np.isfinite(numbers)]
+    if wanted is not None:
+        return _moments(numbers, wanted), wanted, []
+    fitting = [unit for unit in _PER_DAY if _plausible(known, unit)]
+    if fitting and fitting != ["excel"]:
+        return _moments(numbers, fitting[0]), fitting[0], []
+    nothing = pd.Series(pd.NaT, index=range(len(numbers)), dtype="datetime64[us]")
+    example = f"{known[0]:.0f}"
+    if fitting:
+        day = str(_moments(known[:1], "excel").iloc[0])[:10]
+        text = (
+            f"its dates are numbers like {example}, the day numbers of a spreadsheet (then {day})?; --set "
+            "data.format.epoch_unit=excel says so"
+        )
+    else:
+        text = (
+            f"its dates are numbers like {example}, which are daily dates in no unit of time since 1970; write them "
+            "as 2018-12-31, or say which with --set data.format.epoch_unit=s (or ms, us, ns)"
+        )
+    return nothing, "none", [Problem("dates as numbers", text)]
+
+
+def _plausible(known: NDArray[np.float64], unit: str) -> bool:
+    days = known / _PER_DAY[unit] + (_EXCEL_ZERO if unit == "excel" else 0.0)
+    if days.min() < _FIRST or days.max() > _LAST:
+        return False
+    step = float(np.median(np.abs(np.diff(days)))) if len(days) > 1 else 1.0
+    return _SHORTEST_STEP <= step <= _LONGEST_STEP
+
+
+def _moments(numbers: NDArray[np.float64], unit: str) -> pd.Series:
+    days = numbers / _PER_DAY[unit] + (_EXCEL_ZERO if unit == "excel" else 0.0)
+    days = np.where((days >= _FIRST) & (days <= _LAST), days, np.nan)
+    milliseconds = np.round(days * 86_400e3)
+    stamps = np.full(len(days), np.datetime64("NaT"), dtype="datetime64[ms]")
+    sure = np.isfinite(milliseconds)
+    stamps[sure] = milliseconds[sure].astype(np.int64).astype("datetime64[ms]")
+    return pd.Series(stamps)

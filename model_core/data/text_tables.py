@@ -1,0 +1,253 @@
+"""A CSV file as a frame of text: encoding, delimiter and header are settings, or recognized from its first lines."""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import pandas as pd
+
+from model_core.config.run import FormatSettings
+from model_core.data.frames import column_name, distinct, flat_names
+from model_core.errors import SourceError
+
+_DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "vertical bar", ",": "comma"}
+"""Of two that divide the lines equally well, the first: a comma may also stand within a number."""
+_HEAD_LINES = 60
+_NUMBER = re.compile(r"[+-]?[\d.,' ]*\d[\d.,' ]*(?:[eE][+-]?\d+)?%?")
+_DATED = re.compile(
+    r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d|\d{8}|\d{10}|\d{1,2}[-/. ]?[A-Za-z]{3}|"
+    r"([A-Za-z]{3},? )?[A-Za-z]{3,9}\.? \d{1,2},? \d"
+)
+_METATRADER = (re.compile(r"\d{4}\.\d{2}\.\d{2}"), re.compile(r"\d{2}:\d{2}"))
+"""The first two cells of a MetaTrader 4 export, which has no header; Open, High, Low, Close and volume follow."""
+_METATRADER_NAMES = ("Date", "Time", "Open", "High", "Low", "Close", "Volume")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text file holds its table."""
+
+    delimiter: str
+    start: int
+    """Lines before the first row of data."""
+    names: list[str]
+    width: int
+    """Cells of the widest line looked at."""
+    header: str
+    """For people."""
+
+
+def read_text_table(
+    uri: str, content: bytes, settings: FormatSettings
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Everything in a CSV file as text, and how the file was understood.
+
+    Raises:
+        SourceError: the bytes are no text, or the text is no table; it names the setting that helps.
+    """
+    text, encoding = _decoded(uri, content, settings.encoding)
+    try:
+        layout = _layout(uri, text, settings)
+        frame = pd.read_csv(
+            io.StringIO(text),
+            header=None,
+            # One more than is there, so that a longer line further down is seen instead of cut off.
+            names=range(layout.width + 1),
+            index_col=False,
+            skiprows=layout.start,
+            sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
+            dtype=str,
+            skipinitialspace=True,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise SourceError(
+            f"{uri} is no table ({reason}); give CSV (UTF-8, one header line) or Parquet, or say how it is written "
+            "with data.format"
+        ) from error
+    frame = _fitted(uri, frame, layout)
+    written = frame.notna().any(axis=1).to_numpy()
+    frame = frame.iloc[: int(written.nonzero()[0][-1]) + 1] if written.any() else frame.iloc[:0]
+    shown = _DELIMITERS.get(layout.delimiter, repr(layout.delimiter))
+    return frame, {"encoding": encoding, "delimiter": shown, "header": layout.header}
+
+
+def _decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:
+    """Text by the setting, a byte order mark, or as UTF-8; else as Windows' Western one, which ASCII is part of."""
+    tried = [encoding] if encoding else [_marked(content)] if _marked(content) else ["utf-8", "cp1252"]
+    for name in tried:
+        assert name is not None
+        try:
+            text = content.decode(name).removeprefix("\ufeff")
+        except (UnicodeDecodeError, UnicodeError):
+            continue
+        if "\0" not in text:
+            return text, name
+    said = f" in {encoding} (data.format.encoding)" if encoding else ""
+    raise SourceError(
+        f"{uri} is no table: its bytes are no text{said}; give CSV or Parquet, or name its encoding, e.g. "
+        "--set data.format.encoding=utf-16-le"
+    )
+
+
+def _marked(content: bytes) -> str | None:
+    marks = {
+        b"\xef\xbb\xbf": "utf-8-sig",
+        b"\xff\xfe\0\0": "utf-32",
+        b"\xff\xfe": "utf-16",
+        b"\xfe\xff": "utf-16",
+    }
+    return next((name for mark, name in marks.items() if content.startswith(mark)), None)
+
+
+def _layout(uri: str, text: str, settings: FormatSettings) -> Layout:
+    lines = [line.rstrip("\r\n") for line in islice(io.StringIO(text), settings.skip + _HEAD_LINES)]
+    start = settings.skip
+    delimiter = settings.delimiter
+    while start < len(lines) and (
+        not lines[start].strip() or lines[start].lstrip().startswith(("#", "sep="))
+    ):
+        if lines[start].startswith("sep="):
+            delimiter = delimiter or lines[start].rstrip(",").removeprefix("sep=")[:1]
+        elif _is_header(lines[start]):
+            break
+        start += 1
+    if start >= len(lines):
+        raise SourceError(
+            f"{uri} has no line of a table after its first {start} lines; give one with a header"
+        )
+    delimiter = delimiter or _delimiter(lines[start:])
+    numbered = [(start + i, _cells(line, delimiter)) for i, line in enumerate(lines[start:]) if line.strip()]
+    names, start, header = _names(uri, numbered, settings, start)
+    body = [len(cells) for line, cells in numbered if line >= start]
+    return Layout(delimiter, start, names, max([len(names), *body]), header)
+
+
+def _is_header(line: str) -> bool:
+    """``#Date,Open,High,Low,Close`` is a header, not a comment."""
+    low = line.lower()
+    return all(name in low for name in ("open", "high", "low", "close"))
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    if delimiter == " ":
+        return line.split()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """The one that divides the lines into the most cells, and most of them into equally many."""
+
+    def fitness(delimiter: str) -> tuple[bool, float, int]:
+        counts = Counter(len(_cells(line, delimiter)) for line in lines if line.strip())
+        cells, times = counts.most_common(1)[0]
+        return cells > 1, times / counts.total(), cells
+
+    return max(_DELIMITERS, key=fitness)
+
+
+def _numbers(cells: Sequence[str]) -> int:
+    return sum(bool(_NUMBER.fullmatch(cell)) for cell in cells)
+
+
+def _is_data(cells: Sequence[str]) -> bool:
+    """A row of data starts with a date, or holds numbers."""
+    return _numbers(cells[1:]) > 0 or bool(_DATED.match(cells[0]))
+
+
+def _names(
+    uri: str, numbered: Sequence[tuple[int, list[str]]], settings: FormatSettings, start: int
+) -> tuple[list[str], int, str]:
+    """Column names, the number of lines before the data, and what to say of the header."""
+    first = numbered[0][1]
+    if settings.header == "none" or (settings.header is None and _looks_like_metatrader(first)):
+        names = [column_name(i) for i in range(len(first))]
+        if _looks_like_metatrader(first):
+            names = [*_METATRADER_NAMES, *names[len(_METATRADER_NAMES) :]][: len(first)]
+            return names, start, "none, columns as MetaTrader 4 writes them"
+        return names, start, "none"
+    if settings.header is not None:
+        line = settings.skip + settings.header - 1
+        cells = next((cells for at, cells in numbered if at == line), None)
+        if cells is None:
+            raise SourceError(
+                f"{uri} has no line {settings.header} to take column names from (data.format.header)"
+            )
+        return distinct(cells), line + 1, f"line {line + 1}"
+    _refuse_other_starts(uri, numbered)
+    block = 1
+    while block < len(numbered) and not _is_data(numbered[block][1]):
+        block += 1
+    if block == len(numbered):
+        block = 1
+    names = _block_names([cells for _, cells in numbered[:block]])
+    shown = f"line {numbered[0][0] + 1}" + (f" to {numbered[block - 1][0] + 1}" if block > 1 else "")
+    return names, numbered[block - 1][0] + 1, shown
+
+
+def _looks_like_metatrader(cells: Sequence[str]) -> bool:
+    return (
+        len(cells) >= 6
+        and all(pattern.fullmatch(cell) for pattern, cell in zip(_METATRADER, cells, strict=False))
+        and _numbers(cells[2:6]) == 4
+    )
+
+
+def _refuse_other_starts(uri: str, numbered: Sequence[tuple[int, list[str]]]) -> None:
+    """A table without a header, or with lines of prose before it, needs one setting."""
+    first = numbered[0][1]
+    if any(map(_DATED.match, first)) and _numbers(first[1:]) >= 3:
+        date = next((i for i, cell in enumerate(first) if _DATED.match(cell)), 0)
+        prices = [i for i, cell in enumerate(first) if i > date and _NUMBER.fullmatch(cell)][:4]
+        ours = zip(("Open", "High", "Low", "Close"), prices, strict=False)
+        columns = ", ".join(f"{name}: {column_name(i)}" for name, i in [("date", date), *ours])
+        raise SourceError(
+            f"{uri} has no header, its first line is {', '.join(first)[:100]!r}; say so and name its columns: "
+            f"--set data.format.header=none --set 'data.columns={{{columns}}}' (if that is their order)"
+        )
+    usual = Counter(len(cells) for _, cells in numbered).most_common(1)[0][0]
+    title = next((i for i, (_, cells) in enumerate(numbered) if len(cells) >= usual - 1), 0)
+    if title and usual > 2 and all(sum(map(bool, cells)) <= 2 for _, cells in numbered[:title]):
+        lines = numbered[title][0]
+        raise SourceError(
+            f"{uri} starts with {lines} line{'s' * (lines > 1)} before the table ({', '.join(first)[:100]!r}); "
+            f"--set data.format.skip={lines} leaves them out"
+        )
+
+
+def _block_names(block: list[list[str]]) -> list[str]:
+    """One name a column of one or several header lines; the last word above the dates names them."""
+    if len(block) == 1:
+        return distinct([name.lstrip("#").strip() for name in block[0]])
+    width = max(map(len, block))
+    filled = [cells + [""] * (width - len(cells)) for cells in block]
+    names = flat_names(list(zip(*(cells[1:] for cells in filled), strict=True)))
+    first = next((cells[0] for cells in reversed(filled) if cells[0]), "")
+    return distinct([first, *names])
+
+
+def _fitted(uri: str, frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """The frame under its names: without what a delimiter at the end of lines adds, with an unnamed first column.
+
+    As pandas and R write a table, the header may lack the name of the first column.
+    """
+    names = list(layout.names)
+    filled = frame.iloc[:, len(names) :].notna()
+    extra = filled.any(axis=1).to_numpy()
+    if len(frame) and filled.iloc[:, 0].all() and not filled.iloc[:, 1:].any(axis=None):
+        names = [column_name(0), *names]
+    elif extra.any():
+        row = int(extra.nonzero()[0][0])
+        cells = len(names) + int(filled.iloc[row].to_numpy().nonzero()[0][-1]) + 1
+        raise SourceError(
+            f"{uri} is no table: {int(extra.sum())} rows have more cells than the header's {len(names)}, first row "
+            f"{row + 1} with {cells}; put cells that hold a {_DELIMITERS.get(layout.delimiter, 'delimiter')} in "
+            "quotes, or name another data.format.delimiter"
+        )
+    frame = frame.iloc[:, : len(names)]
+    frame.columns = pd.Index(names)
+    return frame
