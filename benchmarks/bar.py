@@ -33,9 +33,7 @@ def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings)
             losses[name],
             losses["last_close"],
             horizon=horizon,
-            replications=settings.bootstrap_replications,
             confidence=settings.confidence,
-            seed=settings.seed,
         )
         error = forecast - true
         yield {
@@ -47,7 +45,8 @@ def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings)
             "mae_log": round(float(np.abs(error).mean()), 5),
             "rmse_log": round(float(np.sqrt(np.square(error).mean())), 5),
             "skill_percent": [
-                round(100 * value, 1) for value in (result.skill.value, result.skill.low, result.skill.high)
+                None if value is None else round(100 * value, 1)
+                for value in (result.skill, result.low, result.high)
             ],
             "verdict": result.outcome,
         }

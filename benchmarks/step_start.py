@@ -18,9 +18,7 @@ data:
   synthetic: {rows: 700}
 model: {d_model: 26, n_heads: 2, e_layers: 1, d_layers: 1, d_ff: 32, celestial_dim: 4, celestial_fusion_layers: 1}
 training: {train_epochs: 1, train_window_stride: 8, batch_size: 8, warmup_epochs: 0, gradient_accumulation_steps: 1}
-evaluation: {bootstrap_replications: 200}
-diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2,
-              bootstrap_replications: 200}
+diagnostics: {max_batches: 1, attack_strengths: [0.05], attack_masks: [prices], pgd_steps: 2}
 """
 DATASET, MODEL = ("--dataset", "runs/dataset"), ("--model", "runs/model")
 SCORES = ("--evaluation", "runs/evaluation")

@@ -14,7 +14,7 @@ from model_core.checkpoints.manager import BEST
 from model_core.config.model import ModelSettings
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
-from model_core.diagnostics.findings import all_findings, subject_of
+from model_core.diagnostics.findings import SCHEMA_VERSION, all_findings, subject_of
 from model_core.diagnostics.invariants import Invariant, check_invariants
 from model_core.errors import InvariantError
 from model_core.training.precision import resolve_device
@@ -53,7 +53,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
         write_json(
             folder / "findings.json",
             {
-                "schema_version": 1,
+                "schema_version": SCHEMA_VERSION,
                 "windows": len(subject.clean),
                 "confidence": settings.confidence,
                 "checkpoint": {name: loaded.info[name] for name in ("epoch", "validation_loss")},
@@ -71,15 +71,22 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
         )
     for row in rows:
         log.info(
-            "%-24s error × %.2f (random walk × %.2f)%s",
+            "%-24s error %s (random walk %s)%s",
             row["name"],
-            row["degradation"]["ratio"],
-            row["walk_degradation"]["ratio"],
+            _times(row["degradation"]),
+            _times(row["walk_degradation"]),
             "  fragile" if row["fragile"] else "",
         )
     _refuse_broken(invariants)
     published = {row["name"]: row["degradation"]["ratio"] for row in rows if row["group"] == "published"}
-    return published | {"fragile_scenarios": float(sum(row["fragile"] for row in rows))}
+    # A metric is a number or is left out.
+    measured = {name: ratio for name, ratio in published.items() if ratio is not None}
+    return measured | {"fragile_scenarios": float(sum(row["fragile"] is True for row in rows))}
+
+
+def _times(degradation: dict[str, float | None]) -> str:
+    ratio = degradation["ratio"]
+    return "–" if ratio is None else f"× {ratio:.2f}"
 
 
 def _sees_future_sky(settings: ModelSettings) -> bool:
@@ -102,7 +109,10 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
             | {f"perturbed_{name}": value for name, value in row["perturbed"].items()}
             | {f"degradation_{name}": value for name, value in row["degradation"].items()}
             | {f"walk_degradation_{name}": value for name, value in row["walk_degradation"].items()}
-            | {"excess": row["excess"], "fragile": row["fragile"]}
+            | {
+                name: row[name]
+                for name in ("excess", "excess_low", "excess_high", "fragile", "fragile_reason")
+            }
             for row in rows
         ]
     )

@@ -75,7 +75,6 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
             folder,
             producer="evaluate",
             settings={"evaluation": settings.model_dump(mode="json")},
-            seed=settings.seed,
             inputs={"dataset": dataset, "model": model},
         )
         if result["candles"]["invalid_share"] > 0:
@@ -117,7 +116,7 @@ def _table(
 def _headline(result: dict[str, Any]) -> dict[str, float]:
     best = result["best_baseline"]
     row = skill_row(result["skill"], best, "overall")
-    return {
+    headline = {
         "mae_price": result["forecasts"]["model"]["metrics"]["price"]["overall"]["mae"],
         "mae_log": result["forecasts"]["model"]["metrics"]["log"]["overall"]["mae"],
         "best_baseline_mae_log": result["forecasts"][best]["metrics"]["log"]["overall"]["mae"],
@@ -125,3 +124,5 @@ def _headline(result: dict[str, Any]) -> dict[str, float]:
         "skill_low": row["low"],
         "skill_high": row["high"],
     }
+    # Without a verdict there is no interval; a metric is a number or is left out.
+    return {name: value for name, value in headline.items() if value is not None}

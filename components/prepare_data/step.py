@@ -10,6 +10,7 @@ from model_core.data.card import data_card
 from model_core.data.dataset import PRODUCER, MarketDataset
 from model_core.data.prepare import prepare, prepare_table
 from model_core.data.sources import read_source
+from model_core.data.splits import independent_windows
 from model_core.errors import ArtifactError, SourceError
 
 log = logging.getLogger("pgat.prepare_data")
@@ -108,7 +109,7 @@ def _told(source: str, prepared: MarketDataset) -> dict[str, float]:
     """Log what was prepared and return its headline numbers."""
     splits = prepared.splits
     log.info(
-        "%s: %d rows %s … %s; %d train, %d validation, %d test windows",
+        "%s: %d rows %s … %s; %d train, %d validation, %d test windows (%g independent ones to test)",
         source,
         len(prepared.dates),
         prepared.dates[0],
@@ -116,6 +117,7 @@ def _told(source: str, prepared: MarketDataset) -> dict[str, float]:
         len(splits.train),
         len(splits.validation),
         len(splits.test),
+        independent_windows(len(splits.test), prepared.window.pred_len),
     )
     if prepared.layout == "prepared":
         log.info("the price columns hold %s", prepared.quality["prices"]["found"])

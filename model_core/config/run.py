@@ -229,11 +229,10 @@ class TrainingSettings(Section):
 class EvaluationSettings(Section):
     """What the evaluation computes and how sure it wants to be."""
 
-    seed: int = 2024
     batch_size: int = Field(64, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    bootstrap_replications: int = Field(2000, ge=100)
+    """Of skill intervals and of the set of forecasts that may be the best."""
     seasonal_period: int = Field(5, ge=1)
     ridge_penalty: float = Field(10.0, ge=0)
 
@@ -261,7 +260,9 @@ class DiagnosticsSettings(Section):
     pgd_steps: int = Field(10, ge=1)
     attacks: bool = True
     confidence: float = Field(0.95, gt=0.5, lt=1)
-    bootstrap_replications: int = Field(1000, ge=100)
+    """Of degradation ratios and of what the model loses beyond the random walk."""
+    smallest_effect: float = Field(0.01, ge=0)
+    """A model is fragile only if its error grows by more than this share of the clean error beyond the walk's."""
 
 
 class ReportSettings(Section):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from model_core.data.dataset import MarketDataset
+from model_core.data.splits import independent_windows
 
 _LISTED = 20
 """Waves that leave their train range, listed by name; the rest are counted."""
@@ -65,11 +66,20 @@ def _quality(quality: dict[str, Any]) -> list[str]:
 
 
 def _splits(dataset: MarketDataset) -> list[str]:
-    rows = [("split", "windows", "first target date", "last target date")]
+    rows = [("split", "windows", "independent", "first target date", "last target date")]
     for name in ("train", "validation", "test"):
         span = dataset.span(name)
         last = span.stop - 1 + dataset.window.pred_len
-        rows.append((name, f"{len(span):,}", str(dataset.dates[span.first + 1]), str(dataset.dates[last])))
+        independent = independent_windows(len(span), dataset.window.pred_len)
+        rows.append(
+            (
+                name,
+                f"{len(span):,}",
+                f"{independent:,g}",
+                str(dataset.dates[span.first + 1]),
+                str(dataset.dates[last]),
+            )
+        )
     window = dataset.window
     note = (
         f"a window knows {window.seq_len} rows and forecasts {window.pred_len}; "

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
+from model_core.data.oddities import note
 from model_core.data.sources import SourceTable
+from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
 from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave
 
@@ -18,10 +20,11 @@ _CONSTANT = 1e-12
 
 
 def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
-    """Source, rows, price statistics, warnings, constant waves, and waves that leave their train range."""
+    """Source, rows, independent windows, warnings, constant waves, and waves that leave their train range."""
     closes = table.log_prices[:, TARGETS.index("Close")]
     returns = np.diff(closes)
     horizon = settings.window.pred_len
+    warnings = [*table.warnings, *few_windows(len(table.splits.test), horizon)]
     train = table.waves[: table.splits.train.stop + horizon]
     test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
     return {
@@ -41,11 +44,33 @@ def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> 
             "daily_volatility": float(returns.std()),
             "largest_daily_move": float(np.abs(returns).max()),
         },
-        "warnings": list(table.warnings),
-        "warning_counts": {warning["code"]: warning["count"] for warning in table.warnings},
+        "independent_windows": {
+            name: independent_windows(len(span), horizon)
+            for name, span in (
+                ("train", table.splits.train),
+                ("validation", table.splits.validation),
+                ("test", table.splits.test),
+            )
+        },
+        "warnings": warnings,
+        "warning_counts": {warning["code"]: warning["count"] for warning in warnings},
         "constant_waves": constant_waves(train, table.specs),
         "out_of_train_range": out_of_train_range(train, test, table.specs),
     }
+
+
+def few_windows(windows: int, horizon: int) -> list[dict[str, Any]]:
+    """A warning if so many test windows can't carry a verdict, else nothing."""
+    independent = independent_windows(windows, horizon)
+    if independent >= MIN_INDEPENDENT_WINDOWS:
+        return []
+    need = MIN_INDEPENDENT_WINDOWS * horizon
+    message = (
+        f"the test span holds {windows} windows of {horizon} days, {independent:g} independent ones; no verdict is "
+        f"given below {MIN_INDEPENDENT_WINDOWS}, so set data.splits such that the test span has at least "
+        f"{need + horizon - 1} rows, or give a longer table"
+    )
+    return [note("few_windows", windows, message)]
 
 
 def constant_waves(train: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[str]:

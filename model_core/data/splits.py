@@ -6,6 +6,7 @@ a window belongs to the split of its last target date, the last target dates of 
 are pred_len rows apart, and no target row is shared: that is the purge.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -21,6 +22,14 @@ from model_core.config.run import (
     WindowSettings,
 )
 from model_core.errors import SourceError
+
+MIN_INDEPENDENT_WINDOWS = 5
+"""Below this many, no verdict on a forecast is given: no test keeps its promise (``benchmarks/null_markets.py``)."""
+
+
+def independent_windows(windows: int, horizon: int) -> float:
+    """How many of ``windows`` neighboring windows of ``horizon`` days share no day, rounded down to a tenth."""
+    return math.floor(10 * windows / horizon) / 10
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
 from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics.attacks import Attacker, attacks
+from model_core.diagnostics.growth import compare_growth
 from model_core.diagnostics.masks import PRICES
 from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
 from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
-from model_core.evaluation.significance import Interval, block_length, ratio_interval
 from model_core.metrics.point import PUBLISHED, point_metrics
 
+SCHEMA_VERSION = 2
+"""Of ``findings.json``."""
 _MODEL, _WALK = slice(0, len(TARGETS)), slice(len(TARGETS), None)
 
 
@@ -141,9 +143,11 @@ def _finding(
     subject: Subject, settings: DiagnosticsSettings, disturbance: Disturbance, disturbed: Predictions
 ) -> dict[str, Any]:
     clean = subject.clean
-    degradation = _degradation(_losses(disturbed, _MODEL), _losses(clean, _MODEL), subject.overlap, settings)
-    walk_degradation = _degradation(
-        _losses(disturbed, _WALK), _losses(clean, _WALK), subject.overlap, settings
+    growth = compare_growth(
+        (_losses(disturbed, _MODEL), _losses(clean, _MODEL)),
+        (_losses(disturbed, _WALK), _losses(clean, _WALK)),
+        subject.overlap,
+        settings,
     )
     forecast = disturbed.forecast[..., _MODEL]
     return {
@@ -158,29 +162,8 @@ def _finding(
             target: _published(disturbed.true[..., k], forecast[..., k], disturbed.anchor)
             for k, target in enumerate(TARGETS)
         },
-        "degradation": _json(degradation),
-        "walk_degradation": _json(walk_degradation),
-        "excess": degradation.value - walk_degradation.value,
-        "fragile": degradation.low > max(walk_degradation.high, 1.0),
+        **growth,
     }
-
-
-def _degradation(
-    disturbed: NDArray[np.float64],
-    clean: NDArray[np.float64],
-    overlap: int,
-    settings: DiagnosticsSettings,
-) -> Interval:
-    """Ratio of mean absolute log errors [n], disturbed over clean, with a paired block-bootstrap interval."""
-    interval, _ = ratio_interval(
-        disturbed,
-        clean,
-        block=block_length(disturbed - clean, overlap),
-        replications=settings.bootstrap_replications,
-        confidence=settings.confidence,
-        seed=settings.seed,
-    )
-    return interval
 
 
 def _losses(p: Predictions, whose: slice) -> NDArray[np.float64]:
@@ -194,7 +177,3 @@ def _published(
     origin = anchor.reshape(-1, *([1] * (true.ndim - 1)))
     metrics = point_metrics(np.exp(true + origin), np.exp(forecast + origin))
     return {name: metrics[name] for name in PUBLISHED}
-
-
-def _json(interval: Interval) -> dict[str, float]:
-    return {"ratio": interval.value, "low": interval.low, "high": interval.high}

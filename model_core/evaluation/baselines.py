@@ -116,10 +116,11 @@ class _RidgeFit:
         x, unit = _ridge_inputs(dataset, rows, known, in_ranges=in_ranges)
         y = displacements(dataset.log_prices, span, dataset.window.pred_len).reshape(len(rows), -1) / unit
         mean, std = x.mean(axis=0), x.std(axis=0)
-        std[std == 0] = 1.0
+        # An input that does not move has a deviation of a few last bits, or none.
+        std[std <= 1e-12 * np.abs(x).max(axis=0)] = 1.0
         z, intercept = (x - mean) / std, y.mean(axis=0)
         gram = z.T @ z + penalty * np.eye(z.shape[1])
-        return cls(known, in_ranges, mean, std, np.linalg.solve(gram, z.T @ (y - intercept)), intercept)
+        return cls(known, in_ranges, mean, std, np.linalg.lstsq(gram, z.T @ (y - intercept))[0], intercept)
 
     def forecast(self, dataset: MarketDataset, rows: NDArray[np.int64]) -> Displacements:
         x, unit = _ridge_inputs(dataset, rows, self.known, in_ranges=self.in_ranges)

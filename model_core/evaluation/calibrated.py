@@ -10,7 +10,7 @@ from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import comparison_row
-from model_core.metrics.probabilistic import GaussianMixture, calibration, ewma_random_walk
+from model_core.metrics.probabilistic import NO_WIDTH, GaussianMixture, calibration, ewma_random_walk
 
 
 def forecast_distribution(predictions: Predictions) -> GaussianMixture | None:
@@ -51,9 +51,10 @@ def calibration_scores(
         name: calibration(marginal, predictions.true[..., k])
         for k, (name, marginal) in enumerate(by_target.items())
     }
-    scores["skill"] = comparison_row(
-        by_target["Close"].crps(close).mean(axis=1), walk.crps(close).mean(axis=1), horizon, settings
-    )
+    of_walk = walk.crps(close).mean(axis=1)
+    # Where the market never moved the walk's own width is rounding, and so is its score.
+    of_walk[of_walk < NO_WIDTH] = 0.0
+    scores["skill"] = comparison_row(by_target["Close"].crps(close).mean(axis=1), of_walk, horizon, settings)
     return scores
 
 

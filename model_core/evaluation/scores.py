@@ -1,5 +1,6 @@
-"""``scores.json``: every metric, every baseline, how sure, and a verdict in plain words."""
+"""``scores.json``: every metric, every baseline, how sure, and a verdict."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,13 +13,19 @@ from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
 from model_core.evaluation.baselines import BaselineForecast
 from model_core.evaluation.calibrated import calibration_scores
+from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.predict import Predictions
-from model_core.evaluation.significance import comparison_row, confidence_set
+from model_core.evaluation.significance import comparison_row
+from model_core.evaluation.verdict import verdict_text
 from model_core.metrics.direction import direction_score
 from model_core.metrics.point import Scale, metrics_table
 
+SCHEMA_VERSION = 2
+"""Of ``scores.json``."""
 HEADLINE_METRIC = "mse"
 """Verdicts compare squared errors: what training minimises, and what the published bar is quoted in."""
+SAME = 1e-12
+"""Forecasts of a log price that differ by less, so that the prices differ by less than this share, are one."""
 LOSSES = {"mse": np.square, "mae": np.abs}
 COLUMNS = {"overall": slice(None)} | {name: slice(k, k + 1) for k, name in enumerate(TARGETS)}
 
@@ -39,6 +46,7 @@ def scores(
         RuntimeError: a test window was not scored, or scored twice.
     """
     _check_every_window(dataset, predictions)
+    predictions, baselines = _without_rounding(predictions, baselines)
     scales = _scales(dataset, predictions)
     forecasts = {"model": (title, "model", predictions.forecast)}
     forecasts |= {b.name: (b.title, "baseline", b.displacement) for b in baselines}
@@ -56,7 +64,7 @@ def scores(
     best = min((b.name for b in baselines), key=lambda name: _headline_loss(table[name]))
     skill = _skill(predictions, baselines, dataset.window.pred_len, settings)
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "windows": len(predictions),
         "first_date": str(predictions.dates[0, 1]),
         "last_date": str(predictions.dates[-1, -1]),
@@ -70,7 +78,7 @@ def scores(
         "best_baseline": best,
         "skill": skill,
         "verdict": _verdict(skill, best, {b.name: b.title for b in baselines}, settings),
-        "confidence_set": _confidence_set(predictions, baselines, dataset.window.pred_len, settings),
+        **_confidence_set(predictions, baselines, dataset.window.pred_len, settings),
         "direction": directions(predictions),
         "calibration": calibration_scores(dataset, predictions, settings),
         "candles": {"invalid_share": invalid_candles(predictions.forecast)},
@@ -85,18 +93,38 @@ def _check_every_window(dataset: MarketDataset, predictions: Predictions) -> Non
         )
 
 
+def _without_rounding(
+    predictions: Predictions, baselines: tuple[BaselineForecast, ...]
+) -> tuple[Predictions, tuple[BaselineForecast, ...]]:
+    """The forecasts with every difference below ``SAME`` taken out: from the truth, and from one another."""
+    distinct: list[NDArray[np.float64]] = []
+
+    def cleaned(forecast: NDArray[np.float64]) -> NDArray[np.float64]:
+        for known in distinct:
+            if np.abs(forecast - known).max() < SAME:
+                return known
+        distinct.append(np.where(np.abs(forecast - predictions.true) < SAME, predictions.true, forecast))
+        return distinct[-1]
+
+    return (
+        replace(predictions, forecast=cleaned(predictions.forecast)),
+        tuple(replace(b, displacement=cleaned(b.displacement)) for b in baselines),
+    )
+
+
 def _confidence_set(
     predictions: Predictions,
     baselines: tuple[BaselineForecast, ...],
     horizon: int,
     settings: EvaluationSettings,
-) -> list[str]:
-    """Which forecasts may be the best in squared log error, the model among them."""
+) -> dict[str, Any]:
+    """Which forecasts may be the best in squared log error, the model among them; or why none can be named."""
     forecasts = {"model": predictions.forecast} | {b.name: b.displacement for b in baselines}
     losses = {
         name: np.square(forecast - predictions.true).mean(axis=(1, 2)) for name, forecast in forecasts.items()
     }
-    return confidence_set(losses, horizon, settings)
+    names, reason = confidence_set(losses, horizon, settings)
+    return {"confidence_set": names, "confidence_set_reason": reason}
 
 
 def invalid_candles(displacement: NDArray[np.float64]) -> float:
@@ -175,41 +203,14 @@ def _verdict(
     close = skill_row(skill, "last_close", "Close")
     return {
         "outcome": overall["verdict"],
+        "reason": overall["reason"],
         "baseline": best,
         "text": verdict_text(overall, close, titles[best], settings.confidence),
         "close_outcome": close["verdict"],
     }
 
 
-def verdict_text(overall: dict[str, Any], close: dict[str, Any], best: str, confidence: float) -> str:
-    """The outcome in plain words, from rows of the skill table.
-
-    Args:
-        overall: against the best baseline, whose title is ``best``; close: Close against the last Close.
-    """
-    words = {
-        "better": f"The model beats the best trivial forecast, {best}",
-        "worse": f"The model is worse than the best trivial forecast, {best}",
-        "no evidence either way": f"There is no evidence that the model differs from the best trivial forecast, {best}",
-    }[overall["verdict"]]
-    close_words = {
-        "better": "it beats the last Close",
-        "worse": "it is worse than the last Close",
-        "no evidence either way": "there is no evidence that it differs from the last Close",
-    }[close["verdict"]]
-    text = f"{words}: skill {_percent(overall)} in squared log error ({confidence:.0%} interval). "
-    if overall["verdict"] == "no evidence either way":
-        effect = 100 * overall["minimum_detectable_effect"]
-        text += f"Such a test finds a skill of {effect:.1f} % four times out of five; a smaller one stays unseen. "
-    return text + f"On Close alone {close_words} ({_percent(close)})."
-
-
 def skill_row(skill: list[dict[str, Any]], baseline: str, target: str) -> dict[str, Any]:
     """The row of the headline metric against one baseline for one target (or ``overall``)."""
     wanted = (baseline, HEADLINE_METRIC, target)
     return next(row for row in skill if (row["baseline"], row["metric"], row["target"]) == wanted)
-
-
-def _percent(row: dict[str, Any]) -> str:
-    text = f"{100 * row['skill']:+.1f} % [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}]"
-    return text.replace("-", "−")

@@ -1,105 +1,100 @@
-"""How sure a difference between two forecasts is: paired bootstrap, Diebold–Mariano, a verdict.
+"""How sure a difference between two forecasts is: the skill with its interval, Diebold and Mariano's test, a verdict.
 
-Losses of neighbouring windows overlap in time, so their difference is resampled in blocks (circular block
-bootstrap, block length by Politis and White through ``arch``, at least twice the horizon).
+Losses of neighboring windows overlap in time. Test and interval are those of ``model_core.evaluation.smoothing``, which
+count with few independent windows, and agree: the interval leaves 0 out exactly if the test finds a difference.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from arch.bootstrap import MCS, optimal_block_length
 from numpy.typing import NDArray
-from scipy import stats
 
 from model_core.config.run import EvaluationSettings
+from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
+from model_core.evaluation.smoothing import (
+    MeanTest,
+    detectable_shift,
+    mean_test,
+    ratio_set,
+)
 
 Losses = NDArray[np.float64]
-Outcome = Literal["better", "worse", "no evidence either way"]
+Outcome = Literal["better", "worse", "no evidence either way", "no verdict"]
 
-
-@dataclass(frozen=True)
-class Interval:
-    """A statistic with its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
+ROUNDING = 1e-12
+"""Share of the mean loss below which losses do not vary."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model against one baseline, on losses per window."""
+    """A model against one baseline, on losses per window.
 
-    skill: Interval
-    """1 − mean loss of the model / mean loss of the baseline."""
-    block_length: int
-    dm_statistic: float
-    """Diebold–Mariano with the Harvey–Leybourne–Newbold correction; negative where the model is better."""
-    dm_p_value: float
-    """Two-sided."""
-    minimum_detectable_effect: float
-    """Skill that such a test would find with 80 % power."""
-    outcome: Outcome
-
-
-def block_length(difference: Losses, horizon: int) -> int:
-    """Block length for a series of loss differences [n]: Politis–White, at least 2 · horizon."""
-    if np.ptp(difference) == 0:
-        return min(2 * horizon, len(difference))
-    optimal = float(optimal_block_length(difference)["circular"].iloc[0])
-    return int(min(max(np.ceil(optimal), 2 * horizon), len(difference)))
-
-
-def block_means(series: Losses, block: int, replications: int, seed: int) -> Losses:
-    """[replications, k] means of circular block resamples of ``series`` [n, k].
-
-    Every series of one call is resampled with the same blocks, so their means stay paired. Sums over
-    blocks are taken once, by cumulation; a resample only adds them up.
+    Without a verdict all that would make one is None: interval, test and detectable effect.
     """
-    count = len(series)
-    blocks = -(-count // block)
-    starts = np.random.default_rng(seed).integers(0, count, size=(replications, blocks))
-    wrapped = np.concatenate(
-        [np.zeros((1, series.shape[1])), np.cumsum(np.vstack([series, series[:block]]), axis=0)]
-    )
-    sums = wrapped[block : block + count] - wrapped[:count]
-    last = count - (blocks - 1) * block
-    last_sums = wrapped[last : last + count] - wrapped[:count]
-    totals = sums[starts[:, :-1]].sum(axis=1) + last_sums[starts[:, -1]]
-    return totals / count
+
+    skill: float | None
+    """1 − mean loss of the model / mean loss of the baseline; None if the baseline makes no error."""
+    low: float | None
+    high: float | None
+    outcome: Outcome
+    reason: str | None
+    """Why there is no verdict."""
+    dm_statistic: float | None
+    """Diebold–Mariano; negative where the model is better."""
+    dm_p_value: float | None
+    """Two-sided, from Student's t with ``degrees_of_freedom``."""
+    degrees_of_freedom: int | None
+    minimum_detectable_effect: float | None
+    """Skill that such a test would find with 80 % power."""
 
 
-def ratio_interval(
-    numerator: Losses, denominator: Losses, *, block: int, replications: int, confidence: float, seed: int
-) -> tuple[Interval, Losses]:
-    """mean(numerator) / mean(denominator) with a percentile interval, and the replicates behind it."""
-    means = block_means(np.stack([numerator, denominator], axis=1), block, replications, seed)
-    ratios = means[:, 0] / means[:, 1]
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(numerator.mean() / denominator.mean()), float(low), float(high)), ratios
+def compare(model: Losses, baseline: Losses, *, horizon: int, confidence: float) -> Comparison:
+    """The skill of ``model`` against ``baseline``.
 
-
-def compare(
-    model: Losses, baseline: Losses, *, horizon: int, replications: int, confidence: float, seed: int
-) -> Comparison:
-    """The skill of ``model`` against ``baseline``; both are losses per window [n] in time order."""
-    block = block_length(model - baseline, horizon)
-    ratio, replicates = ratio_interval(
-        model, baseline, block=block, replications=replications, confidence=confidence, seed=seed
-    )
-    skill = Interval(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
-    statistic, p_value = diebold_mariano(model, baseline, horizon)
-    power = stats.norm.ppf((1 + confidence) / 2) + stats.norm.ppf(0.8)
+    Args:
+        model, baseline: losses per window [n] in time order, none negative.
+        horizon: how many neighboring windows share days.
+    """
+    level = float(baseline.mean())
+    if level == 0:
+        return _no_verdict(None, "the baseline makes no error at all, so that no ratio to its error exists")
+    skill = 1 - float(model.mean()) / level
+    if lack := too_few_windows(len(model), horizon):
+        return _no_verdict(skill, lack)
+    same = np.array_equal(model, baseline)
+    if not same and np.ptp(model - baseline) <= ROUNDING * level:
+        return _no_verdict(
+            skill, "the two errors differ by the same amount in every window, so that nothing varies"
+        )
+    ends = (1.0, 1.0) if same else ratio_set(model, baseline, horizon, confidence)
+    if ends is None:
+        return _no_verdict(
+            skill, "the baseline's own error varies too much in these windows for a ratio to it"
+        )
+    test = diebold_mariano(model, baseline, horizon)
+    low, high = 1 - ends[1], 1 - ends[0]
     return Comparison(
         skill=skill,
-        block_length=block,
-        dm_statistic=statistic,
-        dm_p_value=p_value,
-        minimum_detectable_effect=float(power * replicates.std()),
-        outcome=outcome_of(skill),
+        low=low,
+        high=high,
+        outcome=outcome_of(low, high),
+        reason=None,
+        dm_statistic=test.statistic,
+        dm_p_value=test.p_value,
+        degrees_of_freedom=test.degrees,
+        minimum_detectable_effect=detectable_shift(test.degrees, confidence) * test.standard_error / level,
+    )
+
+
+def too_few_windows(count: int, horizon: int) -> str | None:
+    """Why ``count`` windows, ``horizon`` neighbors of which share days, allow no verdict; None if they do."""
+    independent = independent_windows(count, horizon)
+    if independent >= MIN_INDEPENDENT_WINDOWS:
+        return None
+    return (
+        f"{count} windows that share days with their neighbors hold only {independent:g} independent ones, and a "
+        f"verdict needs {MIN_INDEPENDENT_WINDOWS}"
     )
 
 
@@ -107,77 +102,26 @@ def comparison_row(
     model: Losses, baseline: Losses, horizon: int, settings: EvaluationSettings
 ) -> dict[str, Any]:
     """``compare`` as it stands in ``scores.json``."""
-    flat = asdict(
-        compare(
-            model,
-            baseline,
-            horizon=horizon,
-            replications=settings.bootstrap_replications,
-            confidence=settings.confidence,
-            seed=settings.seed,
-        )
-    )
-    interval = flat.pop("skill")
-    return {
-        "skill": interval["value"],
-        "low": interval["low"],
-        "high": interval["high"],
-        "verdict": flat.pop("outcome"),
-        **flat,
-    }
+    row = asdict(compare(model, baseline, horizon=horizon, confidence=settings.confidence))
+    return {"verdict": row.pop("outcome")} | row
 
 
-def confidence_set(losses: Mapping[str, Losses], horizon: int, settings: EvaluationSettings) -> list[str]:
-    """Names of the forecasts that may each be the best one (model confidence set, Hansen et al., 2011).
-
-    The true best is among them with probability ``settings.confidence``; all others are worse. Blocks are
-    the longest that any difference from the forecast with the smallest mean loss asks for.
-    """
-    # Forecasts that never differ (an untrained model is the structured walk) have one place among the rest.
-    distinct = {values.tobytes(): name for name, values in reversed(list(losses.items()))}
-    names = [name for name in losses if name in distinct.values()]
-    if len(names) == 1:
-        return list(losses)
-    best = min(names, key=lambda name: float(losses[name].mean()))
-    chosen = MCS(
-        pd.DataFrame({name: losses[name] for name in names}),
-        size=1 - settings.confidence,
-        reps=settings.bootstrap_replications,
-        block_size=max(block_length(losses[name] - losses[best], horizon) for name in names if name != best),
-        method="R",
-        bootstrap="circular",
-        seed=settings.seed,
-    )
-    chosen.compute()
-    included = set(chosen.included)
-    return [name for name, values in losses.items() if distinct[values.tobytes()] in included]
-
-
-def outcome_of(skill: Interval) -> Outcome:
-    """In plain words, from the interval alone."""
-    if skill.low > 0:
+def outcome_of(low: float, high: float) -> Outcome:
+    """In plain words, from the interval of the skill alone."""
+    if low > 0:
         return "better"
-    if skill.high < 0:
+    if high < 0:
         return "worse"
     return "no evidence either way"
 
 
-def diebold_mariano(model: Losses, baseline: Losses, horizon: int) -> tuple[float, float]:
-    """Statistic and two-sided p-value of equal accuracy (Diebold and Mariano, 1995).
+def diebold_mariano(model: Losses, baseline: Losses, horizon: int) -> MeanTest:
+    """Test of equal accuracy (Diebold and Mariano, 1995) with fixed-smoothing critical values.
 
-    The long-run variance sums the first horizon − 1 autocovariances with Bartlett weights, so that it can't
-    be negative; small samples are corrected as by Harvey, Leybourne and Newbold (1997). Identical
-    losses give 0 and 1.
+    Identical losses give the statistic 0 and the p-value 1.
     """
-    difference = model - baseline
-    count = len(difference)
-    centred = difference - difference.mean()
-    variance = float(centred @ centred) / count
-    for lag in range(1, min(horizon, count)):
-        variance += 2 * (1 - lag / horizon) * float(centred[lag:] @ centred[:-lag]) / count
-    if variance <= 0:
-        return 0.0, 1.0
-    statistic = float(difference.mean()) / np.sqrt(variance / count)
-    correction = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
-    statistic *= np.sqrt(max(correction, 0.0))
-    return float(statistic), float(2 * stats.t.sf(abs(statistic), count - 1))
+    return mean_test(model - baseline, horizon)
+
+
+def _no_verdict(skill: float | None, reason: str) -> Comparison:
+    return Comparison(skill, None, None, "no verdict", reason, None, None, None, None)

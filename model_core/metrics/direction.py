@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Signs = NDArray[np.bool_]
+MIN_CASES = 20
+"""Below, the normal approximation claims skill too often (``benchmarks/null_markets.py``)."""
 
 
 def direction_score(true: NDArray[np.float64], forecast: NDArray[np.float64], step: int) -> dict[str, Any]:
@@ -44,6 +46,9 @@ def direction_score(true: NDArray[np.float64], forecast: NDArray[np.float64], st
 def pesaran_timmermann(up: Signs, said: Signs) -> dict[str, Any]:
     """The test on independent cases [n]: small p-values speak for skill."""
     n, y, x = len(up), float(up.mean()), float(said.mean())
+    if n < MIN_CASES:
+        reason = f"{n} windows that share no day are too few for the test; it needs {MIN_CASES}"
+        return {"windows": n, "statistic": None, "p_value": None, "reason": reason}
     if min(x, y) == 0 or max(x, y) == 1:
         who = "the forecast" if x in (0, 1) else "the market"
         return {

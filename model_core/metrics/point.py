@@ -24,7 +24,7 @@ def point_metrics(true: Values, forecast: Values, naive_mae: float | None = None
     """The metrics over all values of two arrays of one shape.
 
     Args:
-        naive_mae: scale of ``mase``; without it ``mase`` is None.
+        naive_mae: scale of ``mase``; without it, or where it is 0, ``mase`` is None.
 
     Relative metrics are None where a true value is 0: they have no meaning there.
     """
@@ -39,7 +39,7 @@ def point_metrics(true: Values, forecast: Values, naive_mae: float | None = None
         "mape": None if relative is None else float(np.abs(relative).mean()),
         "mspe": None if relative is None else float(np.square(relative).mean()),
         "smape": float((2 * np.abs(error) / size).mean()) if np.all(size > 0) else None,
-        "mase": None if naive_mae is None else mae / naive_mae,
+        "mase": mae / naive_mae if naive_mae else None,
     }
 
 

@@ -21,6 +21,8 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the central intervals that calibration looks at."""
 PIT_BINS = 10
 _BISECTIONS = 64
+NO_WIDTH = 1e-12
+"""Standard deviation, in log price, of a market that never moved: a distribution without width has no density."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def ewma_random_walk(log_close: Values, anchor_rows: NDArray[np.int64], pred_len
         level, weight = EWMA_DECAY * level + square, EWMA_DECAY * weight + 1.0
         variance[day] = level / weight
     days = np.arange(1, pred_len + 1)
-    std = np.sqrt(variance[anchor_rows - 1, None] * days)[..., None]
+    std = np.maximum(np.sqrt(variance[anchor_rows - 1, None] * days), NO_WIDTH)[..., None]
     return GaussianMixture(np.ones_like(std), np.zeros_like(std), std)
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from model_core.artifacts import Manifest, open_artifact, read_json
 from model_core.data.dataset import MarketDataset, open_manifest
+from model_core.errors import ArtifactError
 
 Json = dict[str, Any]
 
@@ -51,7 +52,37 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         training=read_json(model / "results.json"),
         history=pq.read_table(model / "history.parquet").to_pandas(),
         explanation=read_json(holder / "explanation.json") if holder else None,
-        scores=read_json(evaluation / "scores.json"),
+        scores=_read_scores(evaluation / "scores.json"),
         predictions=pq.read_table(evaluation / "predictions.parquet").to_pandas(),
-        findings=read_json(findings / "findings.json"),
+        findings=_read_findings(findings / "findings.json"),
     )
+
+
+def _read_scores(path: Path) -> Json:
+    """``scores.json`` of version 2; version 1, in which every comparison had a verdict, gets its fields."""
+    scores: Json = _of_version_at_most_2(path, "evaluate")
+    if scores["schema_version"] == 1:
+        scores |= {"confidence_set_reason": None}
+        scores["verdict"] |= {"reason": None}
+        for row in scores["skill"]:
+            row["reason"] = None
+    return scores
+
+
+def _read_findings(path: Path) -> Json:
+    """``findings.json`` of version 2; version 1, in which every disturbance was judged, gets its fields."""
+    findings: Json = _of_version_at_most_2(path, "diagnose")
+    if findings["schema_version"] == 1:
+        for row in findings["scenarios"]:
+            row |= {"excess_low": None, "excess_high": None, "fragile_reason": None}
+    return findings
+
+
+def _of_version_at_most_2(path: Path, step: str) -> Json:
+    content: Json = read_json(path)
+    if content.get("schema_version") not in (1, 2):
+        raise ArtifactError(
+            f"{path} has the schema version {content.get('schema_version')}, and this code reads 1 and 2; "
+            f"run the {step} step again"
+        )
+    return content

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from model_core.axes import TARGETS
+from model_core.evaluation.verdict import skill_words
 from model_core.report.drawing import (
     BAD,
     BASE,
@@ -32,9 +33,14 @@ def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
         bare(axes, grid="x")
         axes.axvline(0, color=INK, linewidth=1.2)
         for place, row in enumerate(reversed(rows)):
+            if row["skill"] is None:
+                axes.text(0, place, " no skill: the baseline makes no error", va="center", color=MUTED)
+                continue
             colour = {"better": GOOD, "worse": BAD}.get(row["verdict"], MUTED)
-            low, high, skill = (100 * row[k] for k in ("low", "high", "skill"))
-            axes.plot([low, high], [place, place], color=colour, linewidth=5, alpha=0.35)
+            skill = 100 * row["skill"]
+            if row["low"] is not None:
+                ends = [100 * row["low"], 100 * row["high"]]
+                axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.35)
             axes.plot(skill, place, "o", color=colour, markersize=7)
             axes.annotate(
                 f"{skill:+.1f} %",
@@ -48,7 +54,7 @@ def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.6, len(rows) - 0.3)
         axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better")
-        words = "; ".join(f"{titles[r['baseline']]} {100 * r['skill']:+.1f} %" for r in rows)
+        words = "; ".join(f"{titles[r['baseline']]} {skill_words(r)}" for r in rows)
         return svg_of(figure, "skill", f"Skill of the model against each baseline: {words}")
 
 
@@ -137,7 +143,12 @@ def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
             ours, walk = scenario["degradation"], scenario["walk_degradation"]
             colour = BAD if scenario["fragile"] else MODEL
             for ratio, line, tone in ((ours, place + 0.15, colour), (walk, place - 0.17, BASE)):
-                axes.plot([ratio["low"], ratio["high"]], [line, line], color=tone, linewidth=5, alpha=0.35)
+                if ratio["ratio"] is None:
+                    continue
+                if ratio["low"] is not None:
+                    axes.plot(
+                        [ratio["low"], ratio["high"]], [line, line], color=tone, linewidth=5, alpha=0.35
+                    )
                 axes.plot(ratio["ratio"], line, "o", color=tone, markersize=6)
         axes.set_yticks(range(len(scenarios)), [s["title"] for s in reversed(scenarios)])
         axes.tick_params(axis="y", labelcolor=INK)
@@ -161,7 +172,7 @@ def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
             handlelength=1,
             handleheight=1,
         )
-        fragile = sum(s["fragile"] for s in scenarios)
+        fragile = sum(s["fragile"] is True for s in scenarios)
         return svg_of(
             figure,
             name,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model_core.artifacts import sha256_of
+from model_core.evaluation.verdict import skill_words
 from model_core.report import words
 from model_core.report.evidence import Evidence
 from model_core.store.locate import open_store
@@ -68,7 +69,7 @@ def index_page(runs: list[Json]) -> str:
         "<tr>"
         f'<td><a href="{html.escape(run["run_name"], quote=True)}/report.html">{html.escape(run["run_name"])}</a></td>'
         f"<td>{html.escape(run['created_at'])}</td><td>{html.escape(run['source'])}</td>"
-        f"<td>{html.escape(run['outcome'])}</td><td>{html.escape(words.skill_words(run['skill']))}</td></tr>\n"
+        f"<td>{html.escape(run['outcome'])}</td><td>{html.escape(skill_words(run['skill']))}</td></tr>\n"
         for run in sorted(runs, key=lambda run: (run["created_at"], run["run_name"]), reverse=True)
     )
     return (

@@ -11,6 +11,8 @@ from jinja2 import Environment, StrictUndefined
 
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
+from model_core.data.splits import independent_windows
+from model_core.evaluation.verdict import skill_words
 from model_core.report import figures, words
 from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
@@ -28,8 +30,10 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
-        "skill": words.skill_words,
+        "skill": skill_words,
         "duration": words.duration,
+        "growth": words.growth,
+        "excess": words.excess,
     }
     template = resources.files("model_core.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(context(evidence, settings, run_name)) + "\n"
@@ -45,7 +49,7 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
     for row in words.score_rows(evidence.scores):
         title = f"**{row['title']}**" if row["model"] else row["title"]
         cells = [words.number(row["price"]["mae"]), words.number(row["price"]["rmse"])]
-        cells += [f"{row['log']['mae']:.5f}", words.skill_words(row["skill"])]
+        cells += [f"{row['log']['mae']:.5f}", skill_words(row["skill"])]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     scores = evidence.scores
     lines += [
@@ -70,6 +74,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
         "targets": TARGETS,
         "verdict": words.verdict(evidence),
         "scores": scores,
+        "independent": f"{independent_windows(scores['windows'], scores['pred_len']):,g}",
         "rows": words.score_rows(scores),
         "best_title": titles[scores["best_baseline"]],
         "best_skill": next(r for r in skills if r["baseline"] == scores["best_baseline"]),

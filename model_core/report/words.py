@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model_core.evaluation.verdict import HEADLINES
 from model_core.report.evidence import Evidence
 
 Json = dict[str, Any]
-HEADLINE = {
-    "better": "The model beats the best trivial forecast.",
-    "worse": "The model is worse than the best trivial forecast.",
-    "no evidence either way": "No evidence that the model differs from the best trivial forecast.",
-}
-TONE = {"better": "good", "worse": "bad", "no evidence either way": "open"}
+TONE = {"better": "good", "worse": "bad"}
+"""Which color; every other outcome is ``open``."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ def verdict(evidence: Evidence) -> Verdict:
     """The findings of a run as sentences; every number comes from the artifacts."""
     outcome = evidence.scores["verdict"]["outcome"]
     return Verdict(
-        headline=HEADLINE[outcome],
-        tone=TONE[outcome],
+        headline=f"{HEADLINES[outcome]}.",
+        tone=TONE.get(outcome, "open"),
         text=evidence.scores["verdict"]["text"],
         celestial=_celestial(evidence),
         robustness=_robustness(evidence.findings["scenarios"]),
@@ -50,13 +47,24 @@ def _celestial(evidence: Evidence) -> str:
 
 
 def _robustness(scenarios: Sequence[Json]) -> str:
-    fragile = [s["title"] for s in scenarios if s["fragile"]]
+    decided = [s for s in scenarios if s["fragile"] is not None]
+    fragile = [s["title"] for s in decided if s["fragile"]]
+    undecided = len(scenarios) - len(decided)
+    rest = f" {undecided} more cannot be judged: {_reasons(scenarios)}." if undecided else ""
+    if not decided:
+        return f"None of {len(scenarios)} disturbances can be judged: {_reasons(scenarios)}."
     if not fragile:
-        return f"In none of {len(scenarios)} disturbances does its error grow more than a random walk's own."
+        return (
+            f"In none of {len(decided)} disturbances does its error grow more than a random walk's own.{rest}"
+        )
     return (
-        f"In {len(fragile)} of {len(scenarios)} disturbances its error grows more than a random walk's own: "
-        f"{', '.join(fragile)}."
+        f"In {len(fragile)} of {len(decided)} disturbances its error grows more than a random walk's own: "
+        f"{', '.join(fragile)}.{rest}"
     )
+
+
+def _reasons(scenarios: Sequence[Json]) -> str:
+    return "; ".join(dict.fromkeys(s["fragile_reason"] for s in scenarios if s["fragile"] is None))
 
 
 def _invariants(invariants: Sequence[Json]) -> str:
@@ -95,17 +103,23 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def signed(value: float) -> str:
-    """0.0123 → ``+1.2 %``, with a real minus sign."""
-    return f"{100 * value:+.1f} %".replace("-", "−")
-
-
-def skill_words(row: Json | None) -> str:
-    """``+1.2 % [−0.3, +2.5]``"""
-    if row is None:
+def growth(degradation: Json) -> str:
+    """A degradation ratio: ``× 1.234 [1.200, 1.270]``, without an interval ``× 1.234``, or ``–``."""
+    if degradation["ratio"] is None:
         return "–"
-    low, high = (f"{100 * row[k]:+.1f}".replace("-", "−") for k in ("low", "high"))
-    return f"{signed(row['skill'])} [{low}, {high}]"
+    text = f"× {degradation['ratio']:.3f}"
+    low, high = degradation["low"], degradation["high"]
+    return text if low is None else f"{text} [{low:.3f}, {high:.3f}]"
+
+
+def excess(scenario: Json) -> str:
+    """Error growth beyond the random walk's: ``+0.123 [+0.100, +0.146]``."""
+    if scenario["excess"] is None:
+        return "–"
+    text = f"{scenario['excess']:+.3f}"
+    if scenario["excess_low"] is not None:
+        text += f" [{scenario['excess_low']:+.3f}, {scenario['excess_high']:+.3f}]"
+    return text.replace("-", "−")
 
 
 def number(value: float | None) -> str:

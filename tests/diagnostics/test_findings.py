@@ -51,7 +51,6 @@ def findings_of(model: nn.Module, **changes: Any) -> dict[str, dict[str, Any]]:
         attacks=False,
         attack_strengths=(0.1,),
         attack_masks=("all",),
-        bootstrap_replications=100,
     ).model_copy(update=changes)
     model.requires_grad_(requires_grad=False)
     subject = subject_of(model, noise_dataset(), CPU, settings)

@@ -15,7 +15,7 @@ from model_core.data.dataset import PRODUCER
 from tests.data.market import noise_dataset
 from tests.training.prepared import MODEL, TRAINING
 
-EVALUATION = EvaluationSettings(device="cpu", bootstrap_replications=200)
+EVALUATION = EvaluationSettings(device="cpu")
 DIAGNOSTICS = DiagnosticsSettings(
     device="cpu",
     max_batches=1,
@@ -23,7 +23,6 @@ DIAGNOSTICS = DiagnosticsSettings(
     attack_strengths=(0.05,),
     attack_masks=("prices", "sky"),
     pgd_steps=2,
-    bootstrap_replications=100,
 )
 
 

@@ -210,8 +210,8 @@ def test_baselines_see_nothing_after_the_anchor(
 
 BAR = {
     # source: (MAE and RMSE of the last Close, MAE and RMSE of the structured walk, its skill in %)
-    "sample://nasdaq": (0.01591, 0.02257, 0.01540, 0.02214, (3.8, 2.0, 6.1)),
-    "sample://sp500": (0.01227, 0.01822, 0.01194, 0.01786, (3.8, 3.0, 4.9)),
+    "sample://nasdaq": (0.01591, 0.02257, 0.01540, 0.02214, (3.8, 2.0, 6.5)),
+    "sample://sp500": (0.01227, 0.01822, 0.01194, 0.01786, (3.8, 3.0, 5.2)),
 }
 
 
@@ -235,10 +235,8 @@ def test_the_bar_in_the_documentation_is_what_real_markets_give(source: str) -> 
     found = compare(
         *(np.square(error[name]).mean(axis=(1, 2)) for name in ("structured_walk", "last_close")),
         horizon=horizon,
-        replications=2000,
         confidence=0.95,
-        seed=2024,
     )
-    percent = [100 * value for value in (found.skill.value, found.skill.low, found.skill.high)]
+    percent = [100 * value for value in (found.skill, found.low, found.high) if value is not None]
     assert percent == pytest.approx([skill, low, high], abs=0.06)
     assert found.outcome == "better"

@@ -65,7 +65,7 @@ def test_the_evaluation_folder_declares_its_explanation(tmp_path: Path) -> None:
         dataset=dataset, model=tmp_path / "model", model_settings=MODEL,
         training_settings=TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False}),
     )  # fmt: skip
-    settings = EvaluationSettings(bootstrap_replications=100)
+    settings = EvaluationSettings()
     run(dataset=dataset, model=tmp_path / "model", evaluation=tmp_path / "evaluation", settings=settings)
     assert "explanation.json" in open_artifact(tmp_path / "evaluation", producer="evaluate").files
     said: Any = read_json(tmp_path / "evaluation" / "explanation.json")

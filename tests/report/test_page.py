@@ -14,6 +14,7 @@ import pytest
 from components.report.step import run
 from model_core.config.run import ReportSettings
 from model_core.errors import ArtifactError
+from model_core.evaluation.verdict import HEADLINES, skill_words
 from model_core.report import words
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
@@ -114,9 +115,9 @@ def test_the_verdict_and_the_numbers_are_those_of_the_scores(evidence: Evidence,
     text = checked(page).text
     scores = evidence.scores
     assert scores["verdict"]["text"] in text
-    assert words.HEADLINE[scores["verdict"]["outcome"]] in text
+    assert HEADLINES[scores["verdict"]["outcome"]] in text
     best = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
-    assert words.skill_words(best) in text
+    assert skill_words(best) in text
     for manifest in evidence.manifests.values():
         for record in manifest.files.values():
             assert record.sha256 in text
