@@ -1,9 +1,14 @@
-"""Training in several processes of this machine, started and restarted by ``torchrun``."""
+"""Training in several processes of this machine, started and restarted by ``torchrun``.
+
+They meet in files of a folder that only this user can read. torchrun's own ``--standalone`` would listen on every
+interface, and unpickle what anybody sends there.
+"""
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +17,10 @@ from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
 from model_core.errors import TrainingError
+from model_core.training.distributed import MEETING_FOLDER
 
-# By default torchrun keeps one store for all restarts, and a new team finds the addresses of the dead one in it.
+# By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where a new
+# team finds the addresses of the dead one.
 NEW_STORE_PER_TEAM = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
@@ -27,10 +34,15 @@ def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
     with tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
         file, failure = Path(scratch) / "job.json", Path(scratch) / "failure.json"
         file.write_text(job.model_copy(update={"failure": str(failure)}).model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--local-addr=127.0.0.1"]
+        command += [
+            "--rdzv-backend=c10d",
+            "--rdzv-conf=store_type=file",
+            f"--rdzv-endpoint={scratch}/launcher",
+        ]
         command += [f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
         command += ["-m", "components.train.worker", str(file)]
-        code = _run_to_its_end(command)
+        code = _run_to_its_end(command, os.environ | NEW_STORE_PER_TEAM | {MEETING_FOLDER: scratch})
         if code == 0:
             return
         if failure.exists():
@@ -39,9 +51,9 @@ def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
         raise TrainingError(f"torchrun ended with exit code {code}; the log above says which process failed")
 
 
-def _run_to_its_end(command: list[str]) -> int:
+def _run_to_its_end(command: list[str], environment: Mapping[str, str]) -> int:
     """Run a command; if this process is terminated, its processes are too, and may save before they leave."""
-    process = subprocess.Popen(command, env=os.environ | NEW_STORE_PER_TEAM)
+    process = subprocess.Popen(command, env=environment)
     try:
         with leaving_on_termination():
             return process.wait()

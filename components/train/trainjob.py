@@ -24,6 +24,8 @@ from model_core.store.locate import open_store
 
 log = logging.getLogger("pgat.train")
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
+POD_LABELS = {"app.kubernetes.io/name": "pgat-trainer"}
+"""By which manifests/trainer-network-policy.yaml knows the pods that may talk to each other."""
 LAST_WORDS = 20
 """Lines of a failed pod's log that this step repeats."""
 
@@ -119,9 +121,8 @@ def _create(client: Any, name: str, remote: Job, cluster: Cluster) -> None:
         TrainerArgs(["-m", "components.train.worker", remote.model_dump_json()]),
         # The cluster ends it even if this step is gone and cannot.
         ActiveDeadlineSeconds(cluster.timeout_seconds),
+        _labelled_pods(cluster.secret),
     ]
-    if cluster.secret is not None:
-        options.append(_mounted_secret(cluster.secret))
     try:
         client.train(
             runtime=cluster.runtime,
@@ -166,8 +167,8 @@ def _fetch(store: Store, model: Path) -> None:
         open_artifact(folder, producer=PRODUCER)
 
 
-def _mounted_secret(secret: str) -> Any:
-    """A patch that mounts the store's secret, since a TrainJob's environment takes literal values only."""
+def _labelled_pods(secret: str | None) -> Any:
+    """A patch that labels the pods and mounts the store's secret, since a job's environment takes literal values."""
     from kubeflow.trainer.options import (
         ContainerPatch,
         JobSetSpecPatch,
@@ -181,9 +182,12 @@ def _mounted_secret(secret: str) -> Any:
         TrainingRuntimeSpecPatch,
     )
 
-    mount = ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
-    pod = PodSpecPatch(volumes=[{"name": "store", "secret": {"secretName": secret}}], containers=[mount])
-    job = JobTemplatePatch(spec=JobSpecPatch(template=PodTemplatePatch(spec=pod)))
+    pod: PodSpecPatch | None = None
+    if secret is not None:
+        mount = ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
+        pod = PodSpecPatch(volumes=[{"name": "store", "secret": {"secretName": secret}}], containers=[mount])
+    template = PodTemplatePatch(metadata={"labels": POD_LABELS}, spec=pod)
+    job = JobTemplatePatch(spec=JobSpecPatch(template=template))
     nodes = JobSetSpecPatch(replicated_jobs=[ReplicatedJobPatch(name="node", template=job)])
     return RuntimePatch(
         training_runtime_spec=TrainingRuntimeSpecPatch(template=JobSetTemplatePatch(spec=nodes))

@@ -3,20 +3,30 @@
 ``torchrun`` (or a Kubeflow TrainJob) starts the processes and tells each its RANK, LOCAL_RANK and
 WORLD_SIZE; without it there is a team of one. ``batch_size`` counts the windows of all processes together,
 so that the number of devices changes neither the losses nor the learning rate.
+
+Processes of one machine meet in a folder that only their user can read (``MEETING_FOLDER``) and talk over the
+loopback interface: nobody else can reach them. On several machines they meet over TCP, which torch protects by
+nothing; there the cluster's network has to. What they send each other holds tensors and plain values only.
 """
 
+import io
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
+import psutil
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 _T = TypeVar("_T")
+MEETING_FOLDER = "PGAT_MEETING_FOLDER"
+"""Variable that names the folder where the processes of one machine meet; unset on several machines."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +63,30 @@ class Team:
         ]
 
     def collect(self, value: _T) -> list[_T]:
-        """The value of each process, by rank."""
-        gathered: list[_T] = [value] * self.size
-        if self.size > 1:
-            dist.all_gather_object(gathered, value)
-        return gathered
+        """The value of each process, by rank; tensors and plain values only."""
+        if self.size == 1:
+            return [value]
+        packed = _packed(value).to(self.device)
+        sizes = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
+        dist.all_gather(sizes, torch.tensor([len(packed)], device=self.device))
+        longest = max(int(size) for size in sizes)
+        padded = torch.zeros(longest, dtype=torch.uint8, device=self.device)
+        padded[: len(packed)] = packed
+        gathered = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(gathered, padded)
+        return [_unpacked(each[: int(size)]) for each, size in zip(gathered, sizes, strict=True)]
 
     def from_leader(self, value: _T) -> _T:
-        """The value that the leading process gave."""
-        box = [value]
-        if self.size > 1:
-            dist.broadcast_object_list(box, src=0)
-        return box[0]
+        """The value that the leading process gave, on the CPU; tensors and plain values only."""
+        if self.size == 1:
+            return value
+        packed = _packed(value if self.leads else None).to(self.device)
+        size = torch.tensor([len(packed)], device=self.device)
+        dist.broadcast(size, src=0)
+        if not self.leads:
+            packed = torch.empty(int(size), dtype=torch.uint8, device=self.device)
+        dist.broadcast(packed, src=0)
+        return _unpacked(packed)
 
     def replica(self, model: nn.Module) -> nn.Module:
         """The model to call in training: its gradients are averaged over the processes."""
@@ -90,8 +112,44 @@ def team_of_environment(device_kind: str) -> Iterator[Team]:
     if device_kind == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device_kind == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device_kind == "cuda" else "gloo", **_meeting(size))
     try:
         yield Team(dist.get_rank(), size, device)
     finally:
         dist.destroy_process_group()
+
+
+def _meeting(size: int) -> dict[str, Any]:
+    """Where ``init_process_group`` meets: in a file, whose name is another one for a team that was restarted."""
+    folder = os.environ.get(MEETING_FOLDER)
+    if folder is None:
+        return {}
+    for library in ("GLOO", "NCCL"):
+        os.environ[f"{library}_SOCKET_IFNAME"] = _loopback()
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return {
+        "init_method": (Path(folder) / f"team-{attempt}").resolve().as_uri(),
+        "rank": int(os.environ["RANK"]),
+        "world_size": size,
+    }
+
+
+def _loopback() -> str:
+    """Name of the interface with 127.0.0.1: ``lo`` on Linux, ``lo0`` elsewhere."""
+    return next(
+        name
+        for name, addresses in psutil.net_if_addrs().items()
+        if any(each.family == socket.AF_INET and each.address == "127.0.0.1" for each in addresses)
+    )
+
+
+def _packed(value: object) -> Tensor:
+    """[bytes] uint8."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    return torch.frombuffer(file.getbuffer(), dtype=torch.uint8)
+
+
+def _unpacked(content: Tensor) -> Any:
+    """The inverse of ``_packed``; code that somebody put in does not run."""
+    return torch.load(io.BytesIO(content.cpu().numpy().tobytes()), map_location="cpu", weights_only=True)

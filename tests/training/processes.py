@@ -7,18 +7,18 @@ the environment it was started with; each process gets that of the test.
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.distributed as dist
 
 from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window
 from model_core.nn.bundles import Forecast
-from model_core.training.distributed import Team, team_of_environment
+from model_core.training.distributed import MEETING_FOLDER, Team, team_of_environment
 from tests.training.tiny import TinyModel, train_tiny
 
 Point = Literal["forward", "sync", "rename", "renamed"]
@@ -105,31 +105,28 @@ def as_team(
 ) -> list[int | None]:
     """Call ``work(team, *arguments_of(rank))`` in ``size`` processes that are one team. Their exit codes.
 
-    The team meets at a store of this process, as it does at torchrun's: the port is taken by the store itself,
-    so that no other program can have it in between.
+    The team meets in a folder, as it does under this project's torchrun: no port is needed.
     """
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    processes = [
-        started_later(_as_member, rank, size, store.port, work, arguments_of(rank)) for rank in range(size)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(HANGS_AFTER)
+    with tempfile.TemporaryDirectory(prefix="pgat-") as meeting:
+        processes = [
+            started_later(_as_member, rank, size, meeting, work, arguments_of(rank)) for rank in range(size)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(HANGS_AFTER)
     return [process.exitcode for process in processes]
 
 
 def _as_member(
-    rank: int, size: int, port: int, work: Callable[..., None], arguments: tuple[object, ...]
+    rank: int, size: int, meeting: str, work: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
     torch.set_num_threads(1)
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(size),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        MEETING_FOLDER: meeting,
     }
     with team_of_environment("cpu") as team:
         work(team, *arguments)
