@@ -20,10 +20,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
+_JSON_BYTES = 2**26
+"""Largest JSON file that is read: what grows with the table or the run stands in Parquet."""
 _PACKAGES = (
     "torch",
     "numpy",
@@ -138,13 +141,13 @@ def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: the file is missing or holds no JSON object.
+        ArtifactError: the file is missing, too large, or holds no JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(read_text(path, _JSON_BYTES))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} cannot be read as JSON ({error}); run the step that makes it again"
         ) from error

@@ -17,21 +17,74 @@ Library errors (pydantic, pyarrow, minio, safetensors, kfp, …) are mapped to o
 arise, with ``raise … from error``, so that a command prints one sentence and never a traceback.
 """
 
+import reprlib
+import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar
+
+TEXT_CHARACTERS = 3_000
+"""Longest text of an error; of a longer one the beginning and the end are kept."""
+QUOTED_CHARACTERS = 120
+"""Longest name or value within a text."""
+_UNPRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that would steer a terminal, reorder a line or break it: controls, marks, surrogates."""
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, with whatever could steer a terminal written as an escape, e.g. ``\\x1b``."""
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in _UNPRINTED
+        else character
+        for character in text
+    )
+
+
+def shortened(text: str, characters: int = QUOTED_CHARACTERS) -> str:
+    """``text`` as far as it is printable and fits, with an ellipsis for what is left out of its middle."""
+    # Cut before escaping, which would take long on a long text, and after it, since escapes are longer.
+    return _cut(printable(_cut(text, characters)), characters)
+
+
+def _cut(text: str, characters: int) -> str:
+    if len(text) <= characters:
+        return text
+    tail = characters // 5
+    return f"{text[: characters - tail - 1]}…{text[-tail:]}"
+
+
+def quoted(value: object) -> str:
+    """A value as a message shows it: its ``repr``, never longer than a few words, however large it is."""
+    return shortened(_BRIEF.repr(value))
+
+
+class _Brief(reprlib.Repr):
+    """``repr`` that looks at the first few elements only: a value may be small in memory and huge in print."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxtuple, self.maxset = 3, 6, 6, 6, 6
+        self.maxstring = self.maxother = QUOTED_CHARACTERS
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to print integers of thousands of digits."""
+        return repr(x) if x.bit_length() < 256 else f"an integer of {x.bit_length()} bits"
+
+
+_BRIEF = _Brief()
 
 
 class PgatError(Exception):
     """Base of all deliberate errors. ``exit_code`` is what a command returns for it.
 
-    The text is bounded. Where it leaves something out, ``details`` has it, one line each; commands write
-    them to a file and say where.
+    The text is one line, printable and bounded. Where it leaves something out, ``details`` has it, one line
+    each; commands write them to a file and say where.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, text: str = "", details: Sequence[str] = ()) -> None:
-        super().__init__(text)
+        super().__init__(shortened(text, TEXT_CHARACTERS))
         self.details = tuple(details)
 
 

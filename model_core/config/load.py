@@ -11,19 +11,23 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from model_core.config.run import Settings
-from model_core.errors import SettingsError
+from model_core.documents import MAX_DEPTH, DocumentError, parse_yaml, read_text
+from model_core.errors import SettingsError, quoted, shortened
 
 Tree = dict[str, Any]
 _Section = TypeVar("_Section", bound=BaseModel)
 _Sections = tuple[type[BaseModel], ...]
 _TOLD = 10
 """Mistakes told in full; the rest are counted."""
-_LONGEST = 120
-"""Characters of a name or value that are shown."""
+_LISTED = 1_000
+"""Mistakes that are looked at: each is compared with the names of all settings."""
+_FILE_BYTES = 2**16
+"""Largest settings file: many times the standard one, which states and explains every setting."""
+_FILES = 16
+"""Settings files that extend one another."""
 
 
 def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Settings:
@@ -56,9 +60,10 @@ def validated(model: type[_Section], tree: Mapping[str, Any], place: str = "") -
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        problems = (_sentence(model, place, dict(problem)) for problem in error.errors())
+        problems = (_sentence(model, place, dict(problem)) for problem in error.errors()[:_LISTED])
         sentences = list(dict.fromkeys(problems))
-        more = f"; and {len(sentences) - _TOLD} more" if len(sentences) > _TOLD else ""
+        unseen = max(error.error_count() - _LISTED, 0)
+        more = f"; and {len(sentences) - _TOLD + unseen} more" if len(sentences) > _TOLD else ""
         raise SettingsError("; ".join(sentences[:_TOLD]) + more, sentences if more else ()) from error
 
 
@@ -82,23 +87,27 @@ def merged(base: Tree, changes: Tree, sections: _Sections) -> Tree:
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
-    here = path.resolve()
-    if here in seen:
-        chain = " → ".join(p.name for p in (*seen, here))
-        raise SettingsError(f"settings files extend each other in a circle: {chain}; remove one extends")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        here = path.resolve()
+        text = read_text(path, _FILE_BYTES)
     except FileNotFoundError as error:
         raise SettingsError(
             f"settings file {path} does not exist; configs/ holds the ready-made ones"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise SettingsError(
             f"settings file {path} cannot be read ({error}); give a YAML text file"
         ) from error
-    except yaml.YAMLError as error:
+    if here in seen:
+        chain = " → ".join(p.name for p in (*seen, here))
+        raise SettingsError(f"settings files extend each other in a circle: {chain}; remove one extends")
+    if len(seen) == _FILES:
+        raise SettingsError(f"{path} is one of more than {_FILES} files that extend each other; join some")
+    try:
+        tree = parse_yaml(text) or {}
+    except DocumentError as error:
         raise SettingsError(
-            f"settings file {path} is no valid YAML{_where(error)}; mend that line (a value that starts with % or "
+            f"settings file {path} is no valid YAML ({error}); mend that line (a value that starts with % or "
             "another sign needs quotes)"
         ) from error
     if not isinstance(tree, dict):
@@ -108,7 +117,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
         return tree
     if not isinstance(parent, str):
         raise SettingsError(
-            f"settings file {path}: extends is {parent!r}; name one file, relative to this one"
+            f"settings file {path}: extends is {quoted(parent)}; name one file, relative to this one"
         )
     return merged(_read(path.parent / parent, (*seen, here)), tree, (Settings,))
 
@@ -116,8 +125,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
 def _parse_override(override: str) -> Tree:
     name, equals, text = override.partition("=")
     parts = [part.strip() for part in name.split(".")]
-    if not equals or not all(parts):
-        raise SettingsError(f"--set {_shown(override)} is no setting; write --set section.name=value")
+    if not equals or not all(parts) or len(parts) > MAX_DEPTH:
+        raise SettingsError(f"--set {quoted(override)} is no setting; write --set section.name=value")
     tree: Any = _text_value(text) if _takes_text(parts) else _yaml_value(override, text)
     for part in reversed(parts):
         tree = {part: tree}
@@ -126,10 +135,10 @@ def _parse_override(override: str) -> Tree:
 
 def _yaml_value(override: str, text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = parse_yaml(text)
+    except DocumentError as error:
         raise SettingsError(
-            f"--set {_shown(override)}: the value is no valid YAML{_where(error)}; quote it"
+            f"--set {quoted(override)}: the value is no valid YAML ({error}); quote it"
         ) from error
     return _number(value) if isinstance(value, str) else value
 
@@ -177,17 +186,10 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _where(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return f" (line {mark.line + 1}, column {mark.column + 1}: {error.problem})"
-    return f" ({' '.join(str(error).split())})"
-
-
 def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
     prefix = [place] if place else []
     name = ".".join([*prefix, *_as_written(model, problem["loc"])])
-    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    name = shortened(name)
     match problem["type"]:
         case "extra_forbidden":
             return f"{name} is not a setting; {_hint(name, [f'{place}.{n}' if place else n for n in names(model)])}"
@@ -198,11 +200,11 @@ def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
             return f"{name}: {text}" if name else text
         case "union_tag_invalid":
             context = problem["ctx"]
-            return f"{name}.kind is {context['tag']!r}; choose one of {context['expected_tags']}"
+            return f"{name}.kind is {quoted(context['tag'])}; choose one of {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{name}.kind is missing; state which kind of {name} these settings are for"
         case _:
-            return f"{name} is {_shown(problem['input'])}; {_lower_first(problem['msg'])}"
+            return f"{name} is {quoted(problem['input'])}; {_lower_first(problem['msg'])}"
 
 
 def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
@@ -233,11 +235,6 @@ def _hint(name: str, known: Sequence[str]) -> str:
     if not near:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else "configs/celestial_enhanced_pgat.yaml lists all settings"
-
-
-def _shown(value: object) -> str:
-    written = repr(value)
-    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}…"
 
 
 def _lower_first(text: str) -> str:
