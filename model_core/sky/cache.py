@@ -4,7 +4,8 @@ A sky is one Parquet file in ``<cache folder>/sky``, named ``<request>.<content>
 of everything the sky depends on (dates, hour, place, this package's code and table, the libraries'
 versions), and the SHA-256 of the file itself. A file whose content no longer matches its name is
 damaged; it is said so in the log, removed, and computed again. Files are written under another name
-and renamed, so that several processes may share one folder.
+and renamed, so that several processes may share one folder. Several users may too, if root or the reader wrote what is
+in it: the SHA-256 says that a file is whole, not who made it, so nothing is taken that another user could have written.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from model_core.config.run import SkySettings
 from model_core.errors import StoreError
+from model_core.store.ownership import distrust
 
 logger = logging.getLogger("pgat.sky")
 
@@ -45,14 +47,30 @@ def cached(
     folder = cache_folder(settings) / "sky"
     request = _request_digest(days, settings)
     with _usable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        stored = _read(folder, request)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trusted = _is_trusted(folder)
+        stored = _read(folder, request) if trusted else None
     if stored is not None:
         return stored
     sky = compute()
-    with _usable(folder):
-        _write(folder, request, sky)
+    if trusted:
+        with _usable(folder):
+            _write(folder, request, sky)
     return sky
+
+
+def _is_trusted(folder: Path) -> bool:
+    """Whether only this user and root can put files into the folder, or another folder in its place."""
+    for place in (folder, folder.parent):
+        if reason := distrust(place, sticky_is_enough=place == folder.parent):
+            logger.warning(
+                "the sky cache is not used, since %s %s; set data.sky.cache to a folder of your own, or take the "
+                "others' right away with chmod go-w",
+                place,
+                reason,
+            )
+            return False
+    return True
 
 
 @contextmanager
@@ -115,6 +133,9 @@ def _code_digest() -> str:
 def _read(folder: Path, request: str) -> pd.DataFrame | None:
     """The stored sky of a request, or ``None`` when there is none that is whole."""
     for path in sorted(folder.glob(f"{request}.*.parquet")):
+        if reason := distrust(path):
+            logger.warning("the cached sky %s is not used, since it %s; it is computed again", path, reason)
+            continue
         content = path.read_bytes()
         if path.name == _file_name(request, content):
             return pq.read_table(pa.BufferReader(content)).to_pandas()

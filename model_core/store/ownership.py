@@ -5,11 +5,15 @@ import stat
 from pathlib import Path
 
 
-def distrust(path: Path) -> str | None:
+def distrust(path: Path, *, sticky_is_enough: bool = False) -> str | None:
     """Why the content of ``path`` may be somebody else's, in words that follow its name; ``None`` if it is not.
 
     Trusted are this user and root. A group may write where it is this user's alone, as many systems make one for each
     user. A link is judged by what it leads to.
+
+    Args:
+        path: a file or folder.
+        sticky_is_enough: for a folder like ``/tmp``, where others may add files but replace none that is not theirs.
 
     Raises:
         OSError: there is nothing at ``path``.
@@ -19,6 +23,8 @@ def distrust(path: Path) -> str | None:
     status = path.stat()
     if status.st_uid not in {0, os.getuid()}:
         return f"belongs to another user ({status.st_uid})"
+    if sticky_is_enough and status.st_mode & stat.S_ISVTX:
+        return None
     if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and not _own_group(status.st_gid)):
         return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
     return None
