@@ -111,17 +111,21 @@ def run_options(engine: str) -> list[str]:
 
 
 @contextmanager
-def step_containers(progress: Progress, containers: Containers, folders: Sequence[Path]) -> Iterator[None]:
+def step_containers(
+    progress: Progress, containers: Containers, folders: Sequence[Path], sources: Sequence[Path] = ()
+) -> Iterator[None]:
     """Let ``kfp.local``'s DockerRunner start its steps here.
 
     Args:
         progress: what the run tells and remembers.
         containers: engine and images.
         folders: what the steps read and write, mounted under the same names.
+        sources: what they only read, mounted so that they cannot write it.
     """
     from kfp.local import docker_task_handler
 
     mounts = [f"--volume={folder}:{folder}" for folder in folders]
+    mounts += [f"--volume={source}:{source}:ro" for source in sources]
 
     class StepHandler(docker_task_handler.DockerTaskHandler):  # type: ignore[misc]
         def run(self) -> Status:

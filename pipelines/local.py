@@ -149,7 +149,7 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
         root.addHandler(listener)
         root.setLevel(logging.INFO)
         try:
-            with redirect_stdout(kfp_log), _steps(run, [source, checkpoints, published], progress):
+            with redirect_stdout(kfp_log), _steps(run, source, [checkpoints, published], progress):
                 task = pipeline(
                     source=source,
                     source_version=version,
@@ -204,15 +204,18 @@ def _absolute(uri: str) -> str:
     return str(Path(uri).expanduser().resolve()) if uri and "://" not in uri else uri
 
 
-def _steps(run: LocalRun, uris: Sequence[str], progress: Progress) -> AbstractContextManager[None]:
-    """Start the steps as processes, or in containers, which see the run's folders and ``uris`` only."""
+def _steps(
+    run: LocalRun, source: str, uris: Sequence[str], progress: Progress
+) -> AbstractContextManager[None]:
+    """Start the steps as processes, or in containers, which see the run's folders, ``uris`` and the table only."""
     if run.containers is None:
         return step_processes(progress)
     paths = [path for uri in uris if uri and (path := local_path(uri)) is not None]
     for path in paths:
         if not path.exists():
             path.mkdir(parents=True)
-    return step_containers(progress, run.containers, [run.runs.resolve(), *paths])
+    table = local_path(source)
+    return step_containers(progress, run.containers, [run.runs.resolve(), *paths], [table] if table else [])
 
 
 def _leave_bare(task: object, step: str) -> None:

@@ -109,6 +109,8 @@ class Cluster:
         task.set_cpu_request(need.cpu_request).set_cpu_limit(need.cpu_limit)
         task.set_memory_request(need.memory_request).set_memory_limit(need.memory_limit)
         task.set_retry(need.retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="600s")
+        # The user is the image's own, or one that the namespace gives; a cluster drops the capabilities by itself.
+        kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.set_timeout(task, need.timeout_hours * 3600)
         if need.gpu:
             # PyTorch's worker processes share tensors through /dev/shm, which is 64 MiB otherwise.

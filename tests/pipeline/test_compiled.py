@@ -59,6 +59,12 @@ def task(documents: list[dict[str, Any]], step: str) -> dict[str, Any]:
     return documents[0]["root"]["dag"]["tasks"][step.replace("_", "-")]
 
 
+def test_no_pod_of_a_step_may_run_as_root(documents: list[dict[str, Any]]) -> None:
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert set(executors) == {f"exec-{step.replace('_', '-')}" for step in STEPS}
+    assert all(each["securityContext"] == {"runAsNonRoot": True} for each in executors.values())
+
+
 def platform(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
 
