@@ -31,7 +31,7 @@ override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
 override STEPS := prepare-data train evaluate diagnose report
 
-.PHONY: help setup run test test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock
+.PHONY: help setup run test test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -92,6 +92,9 @@ bench: $(READY)  ## measure; one JSON line a case
 
 lock: $(READY)  ## resolve the ranges of pyproject.toml into requirements/*.lock
 	@$(PY) requirements/lock.py
+
+audit: $(READY)  ## check hashes, licenses and known vulnerabilities of what is locked  ARGS=--offline
+	@$(WORDS); exec $(PY) requirements/audit.py "$$@"
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
