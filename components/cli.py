@@ -20,6 +20,7 @@ from model_core.artifacts import MANIFEST
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import StoreError
+from model_core.progress import ProgressMeter
 from model_core.store.locate import local_path, open_store
 
 
@@ -83,8 +84,10 @@ class Files:
         keys = list(store.keys())
         if not keys:
             raise StoreError(f"{uri} holds no objects; give the output folder of a finished step")
-        for key in keys:
-            store.download(key, folder / key)
+        with ProgressMeter(f"fetching {uri}", len(keys), "files") as meter:
+            for key in keys:
+                store.download(key, folder / key)
+                meter.update()
         return folder
 
     def output(self, uri: str) -> Path:
@@ -101,9 +104,11 @@ class Files:
             parent, _, name = uri.rpartition("/")
             store = open_store(parent)
             files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            for file in sorted(files, key=lambda p: p.name == MANIFEST):
-                key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"
-                store.upload(key, file)
+            with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
+                for file in sorted(files, key=lambda p: p.name == MANIFEST):
+                    key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"
+                    store.upload(key, file)
+                    meter.update()
 
     def _temporary(self) -> Path:
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pgat-")))

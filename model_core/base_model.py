@@ -16,7 +16,7 @@ from model_core.axes import TARGETS
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
-from model_core.nn.bundles import Explanation, Forecast
+from model_core.nn.bundles import Explanation, Forecast, Reads
 from model_core.nn.embedding import sinusoids
 from model_core.nn.graph.gated import GatedGraphCombiner
 from model_core.nn.heads.forecast import StructuredWalkBaseline
@@ -59,6 +59,7 @@ class EnhancedPGAT(nn.Module):
         queries: horizon queries (``nn/embedding.py``); they are given the horizon's sky as one node.
         decoder: layers (``nn/decoder_layer.py``) that read the targets' patches and all nodes.
         head: decoded horizon to forecast.
+        reads: what the queries and the waves let it see.
     """
 
     wave_of_body: Float[Tensor, "V N"]
@@ -70,6 +71,7 @@ class EnhancedPGAT(nn.Module):
         queries: nn.Module,
         decoder: nn.ModuleList,
         head: nn.Module,
+        reads: Reads,
     ) -> None:
         super().__init__()
         own, width, node_width = settings.enhanced_pgat, settings.width, settings.width // len(BODIES)
@@ -102,6 +104,7 @@ class EnhancedPGAT(nn.Module):
         self.decoder = decoder
         self.baseline = StructuredWalkBaseline(inputs)
         self.head = head
+        self.reads = reads
         self.register_buffer("wave_of_body", _wave_of_body(inputs), persistent=False)
 
     def forward(self, window: Window) -> Forecast:

@@ -8,6 +8,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
 from model_core.model import FIRST_SKY, CelestialEnhancedPGAT
 from model_core.nn.blocks import plain, recomputed
+from model_core.nn.bundles import Reads
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
 from model_core.nn.celestial.processor import NoSky, PhaseAwareCelestialProcessor, UngroupedProcessor
@@ -39,11 +40,15 @@ from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
 from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
 
+Model = CelestialEnhancedPGAT | EnhancedPGAT
+"""Whatever ``build_model`` makes."""
 
-def build_model(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
+
+def build_model(settings: ModelSettings, inputs: ModelInputs) -> Model:
     """The model that ``settings`` describe, for windows as ``inputs`` describe them.
 
-    Its ``forward(window)`` returns a ``Forecast``, its ``explain(window)`` an ``Explanation``.
+    Its ``forward(window)`` returns a ``Forecast``, its ``explain(window)`` an ``Explanation``, and its
+    ``reads`` says which parts of a window reach them.
 
     Raises:
         SettingsError: the settings do not fit the dataset, or leave the model without a graph.
@@ -115,6 +120,7 @@ def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhance
         node_width=node_width,
         label_len=inputs.window.label_len,
         run=run,
+        reads=Reads(past_sky=settings.use_celestial_graph, future_sky=sees_future),
     )
 
 
@@ -144,7 +150,8 @@ def _base(settings: ModelSettings, inputs: ModelInputs) -> EnhancedPGAT:
         )
     width, sky = settings.width, len(inputs.waves) - FIRST_SKY
     queries = KnownFutureQueries(sky, width) if settings.use_future_sky else CalendarQueries(width)
-    return EnhancedPGAT(settings, inputs, queries, _decoder(settings), _head(settings))
+    reads = Reads(past_sky=True, future_sky=settings.use_future_sky)
+    return EnhancedPGAT(settings, inputs, queries, _decoder(settings), _head(settings), reads)
 
 
 def _decoder(settings: ModelSettings) -> nn.ModuleList:

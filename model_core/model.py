@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model_core.axes import TARGETS
 from model_core.data.windows import Window
 from model_core.nn.blocks import Run
-from model_core.nn.bundles import BodyStates, Explanation, Forecast
+from model_core.nn.bundles import BodyStates, Explanation, Forecast, Reads
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, LatentNodes
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
@@ -63,6 +63,7 @@ class CelestialEnhancedPGAT(nn.Module):
         node_width: int,
         label_len: int,
         run: Run,
+        reads: Reads,
     ) -> None:
         super().__init__()
         self.future_sky = future_sky
@@ -88,6 +89,7 @@ class CelestialEnhancedPGAT(nn.Module):
         self.node_width = node_width
         self.label_len = label_len
         self.run = run
+        self.reads = reads
 
     def forward(self, window: Window) -> Forecast:
         """Forecast of a batch; reads neither its targets nor its dates."""

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
 from model_core.checkpoints.files import load_model
 from model_core.checkpoints.manager import BEST
-from model_core.config.model import ModelSettings
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.diagnostics.findings import SCHEMA_VERSION, all_findings, subject_of
 from model_core.diagnostics.invariants import Invariant, check_invariants
+from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
 from model_core.training.precision import resolve_device
 
@@ -44,20 +44,25 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     loaded = load_model(model / BEST, device)
     # Attacks need gradients of the input only.
     loaded.model.requires_grad_(requires_grad=False)
+    reads = loaded.model.reads
+    masks, left_out = masks_that_touch(settings.attack_masks, reads)
+    asked = settings.model_copy(update={"attack_masks": masks})
     with staged_folder(findings) as folder:
-        invariants = check_invariants(
-            loaded.model, prepared, device, sees_future_sky=_sees_future_sky(loaded.settings)
-        )
-        subject = subject_of(loaded.model, prepared, device, settings)
-        rows = all_findings(subject, settings)
+        invariants = check_invariants(loaded.model, prepared, device, reads=reads)
+        subject = subject_of(loaded.model, prepared, device, asked)
+        rows = all_findings(subject, asked)
         write_json(
             folder / "findings.json",
             {
                 "schema_version": SCHEMA_VERSION,
                 "windows": len(subject.clean),
+                "test_windows": len(subject.windows),
+                "overlap": subject.overlap,
                 "confidence": settings.confidence,
                 "checkpoint": {name: loaded.info[name] for name in ("epoch", "validation_loss")},
+                "reads": asdict(reads),
                 "scenarios": rows,
+                "left_out": left_out,
                 "invariants": [asdict(invariant) for invariant in invariants],
             },
         )
@@ -69,6 +74,8 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
             seed=settings.seed,
             inputs={"dataset": dataset, "model": model},
         )
+    for reason in left_out:
+        log.info("left out: %s", reason)
     for row in rows:
         log.info(
             "%-24s error %s (random walk %s)%s",
@@ -87,11 +94,6 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
 def _times(degradation: dict[str, float | None]) -> str:
     ratio = degradation["ratio"]
     return "–" if ratio is None else f"× {ratio:.2f}"
-
-
-def _sees_future_sky(settings: ModelSettings) -> bool:
-    celestial = settings.kind == "celestial_enhanced_pgat"
-    return celestial and settings.use_celestial_graph and settings.use_future_sky
 
 
 def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:

@@ -54,10 +54,15 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     loaded = load_model(model / BEST, device)
     log.info("best checkpoint: epoch %s", loaded.info["epoch"])
     with staged_folder(evaluation) as folder:
-        validation = evaluate_model(
-            loaded.model, WindowSet(prepared, "validation", device), settings.batch_size
+        validation, predictions = (
+            evaluate_model(
+                loaded.model,
+                WindowSet(prepared, split, device),
+                settings.batch_size,
+                what=f"forecasting {split} windows",
+            )
+            for split in ("validation", "test")
         )
-        predictions = evaluate_model(loaded.model, WindowSet(prepared, "test", device), settings.batch_size)
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
         low, high, kind = forecast_intervals(predictions, validation)
         title = _TITLES[loaded.settings.kind]

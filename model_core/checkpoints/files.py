@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model_core.artifacts import code_version, read_json, sha256_of, versions, write_json
-from model_core.build import build_model
+from model_core.build import Model, build_model
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import ArtifactError, CheckpointError
@@ -41,7 +41,7 @@ CODE = "pgat"
 class LoadedModel:
     """A model as it was saved, in evaluation mode."""
 
-    model: nn.Module
+    model: Model
     settings: ModelSettings
     inputs: ModelInputs
     info: dict[str, Any]

@@ -48,8 +48,14 @@ class Lease:
         """
         owner = self._owner()
         if owner is not None and not self._died_here(owner):
-            log.info("%s belongs to %s; looking whether it is alive", self._store.uri, _name(owner))
-            deadline = time.monotonic() + 3 * self._period
+            wait = 3 * self._period
+            log.info(
+                "%s belongs to %s; watching for %.0f s whether it is alive",
+                self._store.uri,
+                _name(owner),
+                wait,
+            )
+            deadline = time.monotonic() + wait
             while time.monotonic() < deadline:
                 time.sleep(self._period / 2)
                 now = self._owner()

@@ -237,25 +237,29 @@ class EvaluationSettings(Section):
     ridge_penalty: float = Field(10.0, ge=0)
 
 
+Mask = Literal["all", "prices", "sky", "last_days"]
+"""Which part of the known days a disturbance may touch."""
+
+
 class DiagnosticsSettings(Section):
     """Adversarial scenarios; strengths as published."""
 
     seed: int = 2024
     batch_size: int = Field(64, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_windows: int | None = Field(100, ge=2)
+    """So many test windows, spread over the split; ``None`` scores all of them. Windows closer together than
+    the horizon share target days and tell little more."""
     max_batches: int | None = Field(None, ge=1)
-    """So many batches of test windows, spread over the split; ``None`` scores all of them."""
+    """The same in batches; the smaller of the two counts."""
     noise_std: float = Field(0.05, ge=0)
     scale_factor: float = Field(0.25, ge=0)
     dropout_ratio: float = Field(0.1, ge=0, le=1)
     attack_strengths: tuple[float, ...] = (0.01, 0.05, 0.1)
-    """Of noise and of attacks."""
-    attack_masks: tuple[Literal["all", "prices", "sky", "last_days"], ...] = (
-        "all",
-        "prices",
-        "sky",
-        "last_days",
-    )
+    """Of noise and of FGSM."""
+    pgd_strengths: tuple[float, ...] = (0.05,)
+    """Of PGD, which costs ``pgd_steps`` gradients for each mask and strength; FGSM shares a single one."""
+    attack_masks: tuple[Mask, ...] = ("all", "prices", "sky", "last_days")
     """What noise and attacks may touch."""
     pgd_steps: int = Field(10, ge=1)
     attacks: bool = True
@@ -263,6 +267,11 @@ class DiagnosticsSettings(Section):
     """Of degradation ratios and of what the model loses beyond the random walk."""
     smallest_effect: float = Field(0.01, ge=0)
     """A model is fragile only if its error grows by more than this share of the clean error beyond the walk's."""
+
+    def windows_of(self, available: int) -> int:
+        """How many of so many test windows are disturbed."""
+        batches = None if self.max_batches is None else self.max_batches * self.batch_size
+        return min(n for n in (available, self.max_windows, batches) if n is not None)
 
 
 class ReportSettings(Section):

@@ -6,6 +6,7 @@ the attacker may touch.
 """
 
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,9 @@ from model_core.config.run import DiagnosticsSettings
 from model_core.data.windows import Window
 from model_core.diagnostics.masks import MASK_TITLES, mask_of
 from model_core.evaluation.predict import Perturb
+
+FORECASTS_PER_GRADIENT = 3
+"""What a gradient costs, in forecasts: the forecast itself, and a backward pass of about twice its work."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,23 @@ class Attack:
 
 
 def attacks(settings: DiagnosticsSettings) -> tuple[Attack, ...]:
-    """FGSM and PGD at every strength on every mask."""
+    """FGSM and PGD, each at its strengths on every mask."""
+    methods = (
+        ("fgsm", 1, settings.attack_strengths),
+        ("pgd", settings.pgd_steps, settings.pgd_strengths),
+    )
     return tuple(
         Attack(method, mask, strength, steps)
-        for method, steps in (("fgsm", 1), ("pgd", settings.pgd_steps))
+        for method, steps, strengths in methods
         for mask in settings.attack_masks
-        for strength in settings.attack_strengths
+        for strength in strengths
     )
+
+
+def gradients_of(wanted: Sequence[Attack]) -> int:
+    """How many gradients ``wanted`` take for each window; all of FGSM shares one."""
+    shared = any(attack.method == "fgsm" for attack in wanted)
+    return int(shared) + sum(attack.steps for attack in wanted if attack.method == "pgd")
 
 
 class Attacker:
@@ -53,11 +67,15 @@ class Attacker:
     Args:
         model: with parameters that need no gradient, or each attack computes those gradients for nothing.
         seed: of PGD's random starts.
+        advance: told after each gradient what it cost, in forecasts.
     """
 
-    def __init__(self, model: nn.Module, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, seed: int, advance: Callable[[int], None] = lambda forecasts: None
+    ) -> None:
         self._model = model
         self._seed = seed
+        self._advance = advance
         self._last: tuple[Window, Tensor] | None = None
 
     def perturbation(self, attack: Attack) -> Perturb:
@@ -95,4 +113,5 @@ class Attacker:
             forecast = self._model(replace(window, past_waves=window.past_waves + change)).point
             loss = (forecast - window.target).square().mean()
         (gradient,) = torch.autograd.grad(loss, change)
+        self._advance(FORECASTS_PER_GRADIENT * len(window))
         return gradient.sign()

@@ -1,7 +1,9 @@
 """How much worse forecasts get when inputs are disturbed, beside what a random walk loses."""
 
+import logging
 import math
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +17,15 @@ from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE
 from model_core.data.windows import Window, WindowSet
-from model_core.diagnostics.attacks import Attacker, attacks
+from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attacker, attacks, gradients_of
 from model_core.diagnostics.growth import compare_growth
 from model_core.diagnostics.masks import PRICES
 from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
 from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
 from model_core.metrics.point import PUBLISHED, point_metrics
+from model_core.progress import ProgressMeter, duration
+
+log = logging.getLogger("pgat.diagnose")
 
 SCHEMA_VERSION = 2
 """Of ``findings.json``."""
@@ -76,6 +81,8 @@ class Subject:
     both: BesideWalk
     windows: WindowSet
     clean: Predictions
+    clean_seconds: float
+    """How long the forecasts of the clean windows took."""
 
     @property
     def overlap(self) -> int:
@@ -102,13 +109,20 @@ def subject_of(
     """Forecast the clean test windows once; every disturbance is compared with these."""
     windows = WindowSet(dataset, "test", device)
     both = BesideWalk(model, ShownWalk(dataset, device))
-    at_most = None if settings.max_batches is None else settings.max_batches * settings.batch_size
-    clean = evaluate_model(both, windows, settings.batch_size, at_most)
-    return Subject(model, both, windows, clean)
+    at_most = settings.windows_of(len(windows))
+    begun = time.monotonic()
+    clean = evaluate_model(both, windows, settings.batch_size, at_most, "forecasting clean windows")
+    return Subject(model, both, windows, clean, time.monotonic() - begun)
 
 
-def disturbances(model: nn.Module, settings: DiagnosticsSettings) -> Iterator[Disturbance]:
-    """Everything that the settings ask for: published scenarios, noise, data faults, attacks."""
+def disturbances(
+    model: nn.Module, settings: DiagnosticsSettings, advance: Callable[[int], None]
+) -> Iterator[Disturbance]:
+    """Everything that the settings ask for: published scenarios, noise, data faults, attacks.
+
+    Args:
+        advance: told of the gradients that attacks take, in forecasts that cost as much.
+    """
     for scenario in (*published_scenarios(settings), *data_scenarios(settings)):
         yield Disturbance(
             scenario.name,
@@ -119,7 +133,7 @@ def disturbances(model: nn.Module, settings: DiagnosticsSettings) -> Iterator[Di
         )
     if not settings.attacks:
         return
-    attacker = Attacker(model, settings.seed)
+    attacker = Attacker(model, settings.seed, advance)
     for attack in attacks(settings):
         yield Disturbance(
             attack.name,
@@ -132,10 +146,30 @@ def disturbances(model: nn.Module, settings: DiagnosticsSettings) -> Iterator[Di
 
 def all_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[str, Any]]:
     """One finding per disturbance. An attacker knows the model; the walk only sees what he did."""
-    wanted = tuple(disturbances(subject.model, settings))
-    disturbed = evaluate_each(
-        subject.both, subject.windows, settings.batch_size, [d.perturb for d in wanted], len(subject.clean)
+    windows = len(subject.clean)
+    scenarios = len(published_scenarios(settings)) + len(data_scenarios(settings))
+    attempts = attacks(settings) if settings.attacks else ()
+    forecasts, gradients = scenarios + len(attempts), gradients_of(attempts)
+    cost = windows * (forecasts + FORECASTS_PER_GRADIENT * gradients)
+    log.info(
+        "%d disturbances of %d of %d test windows: %d forecasts and %d gradients, about %s",
+        forecasts,
+        windows,
+        len(subject.windows),
+        forecasts * windows,
+        gradients * windows,
+        duration(cost * subject.clean_seconds / windows),
     )
+    with ProgressMeter("disturbing windows", cost, "forecasts") as meter:
+        wanted = tuple(disturbances(subject.model, settings, meter.update))
+        disturbed = evaluate_each(
+            subject.both,
+            subject.windows,
+            settings.batch_size,
+            [d.perturb for d in wanted],
+            windows,
+            meter.update,
+        )
     return [_finding(subject, settings, d, result) for d, result in zip(wanted, disturbed, strict=True)]
 
 

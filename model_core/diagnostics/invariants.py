@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import FIRST_SKY, Window, WindowSet
+from model_core.nn.bundles import Reads
 
 _WINDOWS = 8
 _TOLERANCE = 1e-4
@@ -26,12 +28,12 @@ class Invariant:
 
 @torch.no_grad()
 def check_invariants(
-    model: nn.Module, dataset: MarketDataset, device: torch.device, *, sees_future_sky: bool
+    model: nn.Module, dataset: MarketDataset, device: torch.device, *, reads: Reads
 ) -> tuple[Invariant, ...]:
     """Check a model on a few test windows spread over the split.
 
     Args:
-        sees_future_sky: whether the model is meant to read the known-future sky.
+        reads: what the model says it looks at; it has to look at that and at nothing else.
     """
     model.eval()
     windows = WindowSet(dataset, "test", device)
@@ -41,7 +43,8 @@ def check_invariants(
     checks: list[Callable[[], Invariant]] = [
         lambda: _finite(clean),
         lambda: _future_prices(dataset, chosen, device, window),
-        lambda: _future_sky(model, window, clean, sees_future_sky),
+        lambda: _sky(model, window, clean, "past", reads.past_sky),
+        lambda: _sky(model, window, clean, "future", reads.future_sky),
         lambda: _price_scaling(model, dataset, chosen, device, clean),
         lambda: _batch_mates(model, windows, chosen, clean),
     ]
@@ -75,13 +78,20 @@ def _future_prices(dataset: MarketDataset, chosen: Tensor, device: torch.device,
     )
 
 
-def _future_sky(model: nn.Module, window: Window, clean: Tensor, expected: bool) -> Invariant:
-    moved = float((model(replace(window, future_sky=-window.future_sky)).point - clean).abs().max())
-    reads = moved > 0
+def _sky(
+    model: nn.Module, window: Window, clean: Tensor, which: Literal["past", "future"], expected: bool
+) -> Invariant:
+    """The known-future sky reaches the forecast exactly if the model says that it reads it; the past one too."""
+    if which == "past":
+        prices, sky = window.past_waves.tensor_split([FIRST_SKY], dim=-1)
+        other = replace(window, past_waves=torch.cat([prices, -sky], dim=-1))
+    else:
+        other = replace(window, future_sky=-window.future_sky)
+    moved = float((model(other).point - clean).abs().max())
     return Invariant(
-        "known_future_sky",
-        reads == expected,
-        f"the forecast moves by up to {moved:.2g} ranges with another future sky; it is meant to "
+        f"known_{which}_sky",
+        (moved > 0) == expected,
+        f"the forecast moves by up to {moved:.2g} ranges with another {which} sky; it is meant to "
         + ("read it" if expected else "ignore it"),
     )
 

@@ -1,10 +1,14 @@
 """Which part of the known days a disturbance may touch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from model_core.axes import TARGETS
+from model_core.config.run import Mask
 from model_core.data.windows import FIRST_SKY
+from model_core.nn.bundles import Reads
 
 PRICES = len(TARGETS)
 """The first columns of ``past_waves`` are prices; the time step and the sky follow."""
@@ -15,6 +19,14 @@ MASK_TITLES = {
     "sky": "the sky",
     "last_days": f"the last {LAST_DAYS} days",
 }
+
+
+def masks_that_touch(masks: Sequence[Mask], reads: Reads) -> tuple[tuple[Mask, ...], list[str]]:
+    """Those of ``masks`` that cover something a model reads, and for each other one why it is left out."""
+    if reads.past_sky or "sky" not in masks:
+        return tuple(masks), []
+    reason = f"noise and attacks on {MASK_TITLES['sky']}, since this model does not read it"
+    return tuple(mask for mask in masks if mask != "sky"), [reason]
 
 
 def mask_of(name: str, waves: Tensor) -> Tensor:

@@ -1,27 +1,20 @@
 """What a model looked at: its learned graph and what the targets read from the bodies, over test windows."""
 
-from typing import Any, Protocol, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from model_core.data.windows import Window, WindowSet
+from model_core.build import Model
+from model_core.data.windows import WindowSet
 from model_core.evaluation.predict import spread_over
-from model_core.nn.bundles import Explanation
+from model_core.progress import ProgressMeter
 
 WINDOWS_AT_MOST = 128
 """Means over so many windows, evenly spread; every window of a split would double the time of evaluating."""
 
 
-class Explaining(Protocol):
-    """Every model that ``model_core.build`` makes."""
-
-    def explain(self, window: Window) -> Explanation:
-        """What the model looked at in these windows."""
-        ...
-
-
-def explain_model(model: nn.Module, windows: WindowSet, batch_size: int) -> dict[str, Any]:
+def explain_model(model: Model, windows: WindowSet, batch_size: int) -> dict[str, Any]:
     """Mean explanation of at most ``WINDOWS_AT_MOST`` windows, as ``explanation.json`` holds it.
 
     Returns:
@@ -30,7 +23,11 @@ def explain_model(model: nn.Module, windows: WindowSet, batch_size: int) -> dict
     """
     model.eval()
     chosen = spread_over(len(windows), WINDOWS_AT_MOST)
-    parts = [cast(Explaining, model).explain(windows.batch(part)) for part in chosen.split(batch_size)]
+    parts = []
+    with ProgressMeter("reading the learned graph", len(chosen), "windows") as meter:
+        for part in chosen.split(batch_size):
+            parts.append(model.explain(windows.batch(part)))
+            meter.update(len(part))
     weights = _mean([part.source_weights for part in parts])
     return {
         "bodies": list(parts[0].node_names),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Mixture
+from model_core.progress import ProgressMeter
 
 Perturb = Callable[[Window], Window]
 
@@ -48,10 +49,20 @@ def spread_over(count: int, at_most: int | None) -> Tensor:
 
 
 def evaluate_model(
-    model: nn.Module, windows: WindowSet, batch_size: int, at_most: int | None = None
+    model: nn.Module,
+    windows: WindowSet,
+    batch_size: int,
+    at_most: int | None = None,
+    what: str = "forecasting windows",
 ) -> Predictions:
-    """Forecast every window once, or ``at_most`` of them spread over the split."""
-    (predictions,) = evaluate_each(model, windows, batch_size, (unchanged,), at_most)
+    """Forecast every window once, or ``at_most`` of them spread over the split.
+
+    Args:
+        what: the work, as its progress is called.
+    """
+    count = len(spread_over(len(windows), at_most))
+    with ProgressMeter(what, count, "windows") as meter:
+        (predictions,) = evaluate_each(model, windows, batch_size, (unchanged,), at_most, meter.update)
     return predictions
 
 
@@ -62,6 +73,7 @@ def evaluate_each(
     batch_size: int,
     perturbs: Sequence[Perturb],
     at_most: int | None = None,
+    advance: Callable[[int], None] = lambda forecasts: None,
 ) -> list[Predictions]:
     """The predictions under each perturbation, all on the same windows.
 
@@ -69,13 +81,18 @@ def evaluate_each(
         perturbs: applied in turn to each batch before the model sees it; anchors, scales and targets in the
             result stay those of the clean window.
         at_most: so many windows, spread over the split; None scores every one.
+        advance: told how many forecasts were made since it was last called.
     """
     model.eval()
     chosen = spread_over(len(windows), at_most)
     forecasts, known = [], []
     for part in chosen.split(batch_size):
         clean = windows.batch(part)
-        forecasts.append([model(perturb(clean)) for perturb in perturbs])
+        made = []
+        for perturb in perturbs:
+            made.append(model(perturb(clean)))
+            advance(len(part))
+        forecasts.append(made)
         # Not the window itself: its history is a thousand times larger.
         known.append((clean.scale, clean.target, clean.anchor, clean.dates))
     scale, target, anchor, days = (torch.cat(parts).cpu() for parts in zip(*known, strict=True))

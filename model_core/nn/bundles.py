@@ -13,6 +13,16 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Reads:
+    """Which parts of a window a model looks at; prices and calendar it always reads."""
+
+    past_sky: bool
+    """The sky of the known days."""
+    future_sky: bool
+    """The sky of the horizon, which is known in advance."""
+
+
+@dataclass(frozen=True)
 class BodyStates:
     """What a celestial processor makes of the sky waves: a state per body, an edge per pair."""
 

@@ -13,6 +13,7 @@ from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.data.splits import independent_windows
 from model_core.evaluation.verdict import skill_words
+from model_core.progress import duration
 from model_core.report import figures, words
 from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
@@ -31,7 +32,7 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
         "number": words.number,
         "percent": words.percent,
         "skill": skill_words,
-        "duration": words.duration,
+        "duration": duration,
         "growth": words.growth,
         "excess": words.excess,
     }
@@ -89,6 +90,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
         "training": evidence.training,
         "training_svg": figures.training_figure(evidence.history, evidence.training["best_epoch"]),
         "findings": evidence.findings,
+        "disturbed_windows": words.disturbed_windows(evidence.findings, scores["pred_len"]),
         "robustness_svgs": _robustness(evidence.findings["scenarios"]),
         "pit_svg": figures.pit_figure(scores["calibration"]) if scores["calibration"]["model"] else None,
         "explanation": _explanation(evidence),
@@ -140,6 +142,7 @@ def _explanation(evidence: Evidence) -> Json | None:
     return {
         "adjacency_svg": figures.heat_figure(said["adjacency"], bodies, bodies, "adjacency"),
         "attention_svg": figures.heat_figure(said["target_to_body"], TARGETS, bodies, "attention"),
+        "node": "body" if said.get("bodies", BODIES)[0] in BODIES else "latent node",
         "sources": sorted(said.get("source_weights", {}).items(), key=lambda pair: -pair[1]),
     }
 

@@ -40,6 +40,8 @@ def verdict(evidence: Evidence) -> Verdict:
 
 
 def _celestial(evidence: Evidence) -> str:
+    if not any(evidence.findings.get("reads", {"past_sky": True}).values()):
+        return "This model reads no celestial waves."
     measured = evidence.scores.get("celestial")
     if measured is None:
         return "Whether the celestial waves add anything was not measured in this run."
@@ -65,6 +67,18 @@ def _robustness(scenarios: Sequence[Json]) -> str:
 
 def _reasons(scenarios: Sequence[Json]) -> str:
     return "; ".join(dict.fromkeys(s["fragile_reason"] for s in scenarios if s["fragile"] is None))
+
+
+def disturbed_windows(findings: Json, horizon: int) -> str:
+    """How many test windows stand behind each disturbance, and why not all of them."""
+    used, available = findings["windows"], findings.get("test_windows")
+    if available is None or used == available:
+        return f"Each row stands on {used} test windows."
+    if findings["overlap"] == 1:
+        reason = f"their {horizon} target days do not overlap, and the windows between them would add little"
+    else:
+        reason = "a sample of the span, to save time; its size is diagnostics.max_windows"
+    return f"Each row stands on {used} of {available} test windows, spread evenly over the span: {reason}."
 
 
 def _invariants(invariants: Sequence[Json]) -> str:
@@ -132,12 +146,3 @@ def number(value: float | None) -> str:
     if size >= 1e-4 or value == 0:
         return f"{value:.4g}"
     return f"{value:.2e}"
-
-
-def duration(seconds: float) -> str:
-    """95 → ``1 min 35 s``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 / 60:.0f} min"

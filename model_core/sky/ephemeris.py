@@ -26,6 +26,7 @@ from skyfield.vectorlib import VectorFunction
 
 from model_core.config.run import SkySettings
 from model_core.errors import SkyError
+from model_core.progress import ProgressMeter
 from model_core.sky.bodies import CHIRON, NODES, PLANETS
 from model_core.sky.cache import cached
 from model_core.sky.chiron import Chiron, load_table
@@ -100,10 +101,12 @@ def places(dates: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Pl
         SkyError: a date is missing or not supported.
     """
     days = _checked(dates)
-    parts = [
-        _places_at_once(days[start : start + _DATES_AT_ONCE], settings)
-        for start in range(0, max(len(days), 1), _DATES_AT_ONCE)
-    ]
+    parts = []
+    with ProgressMeter("computing the sky", len(days), "days") as meter:
+        for start in range(0, max(len(days), 1), _DATES_AT_ONCE):
+            some = days[start : start + _DATES_AT_ONCE]
+            parts.append(_places_at_once(some, settings))
+            meter.update(len(some))
     return {body: _joined([part[body] for part in parts]) for body in parts[0]}
 
 

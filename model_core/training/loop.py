@@ -18,11 +18,12 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
+from model_core.progress import ProgressMeter
 from model_core.training.distributed import ALONE, Team
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
-from model_core.training.runlog import RunLog, progress_bar
+from model_core.training.runlog import RunLog
 from model_core.training.schedule import anneal, learning_rate
 from model_core.training.seeds import epoch_order
 from model_core.training.state import Progress, TrainState
@@ -131,7 +132,7 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
     state.model.train()
     started = time.monotonic() - progress.seconds
     title = f"epoch {epoch + 1}/{settings.train_epochs}"
-    with progress_bar(len(steps), title, progress.step, course.team.leads) as bar:
+    with ProgressMeter(title, len(steps), "steps", done=progress.step, shown=course.team.leads) as meter:
         for step in range(progress.step, len(steps)):
             rate = learning_rate(settings, epoch, step / len(steps), (step + 1) / len(steps))
             for group in state.optimizer.param_groups:
@@ -148,8 +149,7 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
                 epoch + 1, before, before + math.ceil(len(steps[step]) / settings.batch_size)
             )
             course.checkpoints.after_step(state)
-            bar.update()
-            bar.set_postfix(loss=f"{result.losses['total']:.4f}", refresh=False)
+            meter.update(note=f"loss {result.losses['total']:.4f}")
 
 
 def validate_epoch(state: TrainState, windows: WindowSet, course: Course) -> dict[str, float]:
@@ -162,6 +162,7 @@ def validate_epoch(state: TrainState, windows: WindowSet, course: Course) -> dic
         course.precision,
         course.settings.batch_size,
         state.team,
+        what=f"validating epoch {state.progress.epoch + 1}",
         after_batch=partial(course.checkpoints.after_validation_batch, state),
     )
 

@@ -1,10 +1,8 @@
-"""What a run leaves for people: a row per epoch, a line per few steps, TensorBoard, a progress bar."""
+"""What a run leaves for people: a row per epoch, a line per few steps, TensorBoard."""
 
 import json
 import logging
 import math
-import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,14 +10,12 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from model_core.config.run import TrainingSettings
 from model_core.training.state import Progress
 from model_core.training.step import StepResult
 
 log = logging.getLogger("pgat.train")
-SIGN_OF_LIFE_SECONDS = 60.0
 
 
 class RunLog:
@@ -39,7 +35,6 @@ class RunLog:
         steps.write_text("".join(kept), encoding="utf-8")
         self._steps = steps.open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
-        self._spoke_at = time.monotonic()
         if progress.history:
             self._write_history(progress)
 
@@ -78,18 +73,6 @@ class RunLog:
             for name, value in {**result.losses, "gradient_norm": result.gradient_norm}.items():
                 self._board.add_scalar(f"step/{name}", value, overall)
             self._board.add_scalar("step/learning_rate", learning_rate, overall)
-        if not sys.stderr.isatty() and time.monotonic() - self._spoke_at > SIGN_OF_LIFE_SECONDS:
-            self._spoke_at = time.monotonic()
-            left = progress.seconds / progress.step * (steps - progress.step)
-            log.info(
-                "epoch %d, step %d of %d: loss %.5f, %.1f windows/s, %.0f s left in the epoch",
-                progress.epoch + 1,
-                progress.step,
-                steps,
-                result.losses["total"],
-                speed,
-                left,
-            )
 
     def epoch(
         self, progress: Progress, validation: dict[str, float], learning_rate: float, memory_mb: float
@@ -115,7 +98,6 @@ class RunLog:
         if self._board is not None:
             for name, value in row.items():
                 self._board.add_scalar(f"epoch/{name}", value, progress.epoch)
-        self._spoke_at = time.monotonic()
         log.info(
             "epoch %d: train %.5f, validation %.5f, learning rate %.2e, %.1f s",
             row["epoch"],
@@ -127,18 +109,6 @@ class RunLog:
 
     def _write_history(self, progress: Progress) -> None:
         pq.write_table(pa.Table.from_pylist(progress.history), self._history)
-
-
-def progress_bar(total: int, description: str, done: int, shown: bool) -> "tqdm[Any]":
-    """Steps done and time left, on a terminal only; elsewhere a line a minute is enough."""
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=description,
-        unit="step",
-        leave=False,
-        disable=not (shown and sys.stderr.isatty()),
-    )
 
 
 def _lines_until(path: Path, progress: Progress) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model_core.checkpoints.files import load_model
 from model_core.data.windows import WindowSet
 from model_core.losses import forecast_loss
+from model_core.progress import ProgressMeter
 from model_core.training.distributed import ALONE, Team
 from model_core.training.precision import Precision
 from model_core.training.schedule import anneal
@@ -34,24 +35,28 @@ def mean_losses(
     batch_size: int,
     team: Team = ALONE,
     after_batch: Callable[[], None] = _nothing,
+    what: str = "validating",
 ) -> dict[str, float]:
     """Mean over all windows of ``total`` and of each part of the loss, summed in float64.
 
-    Each process of the team takes its share of every batch, and nothing is padded or counted twice.
+    Each process of the team takes its share of every batch, and nothing is padded or counted twice. The work
+    is called ``what`` where its progress is shown.
     """
     model.eval()
     sums: dict[str, Tensor] = {}
-    for chunk in torch.arange(len(windows)).split(batch_size):
-        share = team.share(chunk)
-        # A process without a window computes one like the others, so that all know the loss's parts.
-        batch = windows.batch(share if len(share) else chunk[:1])
-        with precision.autocast():
-            forecast = model(batch)
-        parts = loss(forecast, batch.target)
-        for name, value in {"total": parts.total, **parts.parts}.items():
-            weighted = value.double() * len(share)
-            sums[name] = sums.get(name, torch.zeros_like(weighted)) + weighted
-        after_batch()
+    with ProgressMeter(what, len(windows), "windows", shown=team.leads) as meter:
+        for chunk in torch.arange(len(windows)).split(batch_size):
+            share = team.share(chunk)
+            # A process without a window computes one like the others, so that all know the loss's parts.
+            batch = windows.batch(share if len(share) else chunk[:1])
+            with precision.autocast():
+                forecast = model(batch)
+            parts = loss(forecast, batch.target)
+            for name, value in {"total": parts.total, **parts.parts}.items():
+                weighted = value.double() * len(share)
+                sums[name] = sums.get(name, torch.zeros_like(weighted)) + weighted
+            after_batch()
+            meter.update(len(chunk))
     means = team.total(torch.stack(list(sums.values()))) / len(windows)
     return dict(zip(sums, means.tolist(), strict=True))
 
@@ -66,7 +71,8 @@ def read_back(best: Path, windows: WindowSet, precision: Precision, batch_size: 
     epoch, known = loaded.info["epoch"], loaded.info["validation_loss"]
     anneal(loaded.model, epoch - 1)
     loss = partial(forecast_loss, settings=loaded.settings.mixture)
-    found = mean_losses(loaded.model, windows, loss, precision, batch_size)["total"]
+    what = "reading the best checkpoint back"
+    found = mean_losses(loaded.model, windows, loss, precision, batch_size, what=what)["total"]
     if not abs(found - known) <= READ_BACK_TOLERANCE * abs(known):
         log.warning(
             "the checkpoint of epoch %d had a validation loss of %g in training and has %g read back from %s",

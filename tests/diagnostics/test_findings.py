@@ -1,5 +1,6 @@
 """Degradation, attacks and invariants on models whose behaviour is known beforehand."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +14,21 @@ from model_core.artifacts import read_json
 from model_core.build import build_model
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.inputs import ModelInputs
-from model_core.data.windows import Window, WindowSet
+from model_core.data.windows import FIRST_SKY, Window, WindowSet
 from model_core.diagnostics import invariants
-from model_core.diagnostics.attacks import Attack, Attacker
+from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attack, Attacker
 from model_core.diagnostics.findings import ShownWalk, all_findings, subject_of
 from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import mask_of
 from model_core.errors import InvariantError
 from model_core.evaluation.predict import evaluate_model
-from model_core.nn.bundles import Forecast
+from model_core.nn.bundles import Forecast, Reads
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import DIAGNOSTICS, small_run
 from tests.training.prepared import MODEL
 
 CPU = torch.device("cpu")
+WHOLE_SKY = Reads(past_sky=True, future_sky=True)
 
 
 class Linear(nn.Module):
@@ -84,6 +86,66 @@ def test_the_degradation_ratio_is_disturbed_over_clean_error_on_the_same_windows
     assert set(row["per_target"]) == {"Open", "High", "Low", "Close"}
 
 
+class Counting(nn.Module):
+    """Forecasts as another model does, and counts windows: with a gradient and without."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.forecasts, self.gradients = inner, 0, 0
+
+    def forward(self, window: Window) -> Forecast:
+        if torch.is_grad_enabled():
+            self.gradients += len(window)
+        else:
+            self.forecasts += len(window)
+        return self.inner(window)
+
+
+def test_the_work_is_announced_before_it_starts_and_is_what_is_then_done(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Counting(Linear())
+    told: list[int] = []
+    monkeypatch.setattr("model_core.progress.ProgressMeter.update", lambda self, pieces: told.append(pieces))
+    changes = {"attacks": True, "attack_masks": ("all", "prices"), "max_windows": 40, "batch_size": 16}
+    with caplog.at_level(logging.INFO, logger="pgat.diagnose"):
+        rows = findings_of(model, **changes, pgd_steps=3, attack_strengths=(0.1, 0.2))
+    assert len(rows) == 5 + 4 + 4 + (4 + 2)
+    (line,) = caplog.messages
+    assert line.startswith(
+        "19 disturbances of 40 of 58 test windows: 760 forecasts and 280 gradients, about "
+    )
+    assert model.gradients == 280
+    assert model.forecasts == 40 + 760  # the clean ones come first
+    assert sum(told) == 40 + 760 + FORECASTS_PER_GRADIENT * 280
+
+
+@pytest.mark.parametrize(
+    ("settings", "windows"),
+    [
+        ({}, 100),
+        ({"max_windows": None}, 998),
+        ({"max_batches": 2, "batch_size": 16}, 32),
+        ({"max_batches": 2, "batch_size": 64, "max_windows": None}, 128),
+        ({"max_windows": 5000}, 998),
+    ],
+)
+def test_the_number_of_windows_is_the_smallest_limit(settings: dict[str, Any], windows: int) -> None:
+    assert DiagnosticsSettings(**settings).windows_of(998) == windows
+
+
+def test_windows_are_spread_over_the_whole_span_and_by_default_share_no_target_day() -> None:
+    dataset = noise_dataset()
+    horizon, available = dataset.window.pred_len, len(WindowSet(dataset, "test"))
+    settings = DiagnosticsSettings(device="cpu", max_windows=(available - 1) // horizon + 1)
+    subject = subject_of(Linear(), dataset, CPU, settings)
+    every = evaluate_model(Linear(), WindowSet(dataset, "test"), 64)
+    used = subject.clean.dates
+    assert (used[0, 0], used[-1, 0]) == (every.dates[0, 0], every.dates[-1, 0])
+    assert (used[:-1, -1] <= used[1:, 0]).all()
+    assert subject.overlap == 1
+
+
 def test_a_walk_is_not_more_fragile_than_itself_and_a_wild_model_is() -> None:
     assert not any(row["fragile"] for row in findings_of(ShownWalk(noise_dataset(), CPU)).values())
     assert findings_of(Linear(strength=1.0))["noise_all_0.1"]["fragile"] is False  # bad already when clean
@@ -138,8 +200,8 @@ def real_model() -> nn.Module:
     return model
 
 
-def failed(model: nn.Module, *, sees_future_sky: bool = True) -> set[str]:
-    found = check_invariants(model, noise_dataset(), CPU, sees_future_sky=sees_future_sky)
+def failed(model: nn.Module, reads: Reads = WHOLE_SKY) -> set[str]:
+    found = check_invariants(model, noise_dataset(), CPU, reads=reads)
     return {check.name for check in found if not check.passed}
 
 
@@ -150,9 +212,14 @@ def test_a_real_model_with_random_weights_keeps_every_invariant(real_model: nn.M
 class Broken(nn.Module):
     """A linear model that reads the sky, with one thing wrong."""
 
+    reads = WHOLE_SKY
+
     def __init__(self, fault: str) -> None:
         super().__init__()
         self.inner, self.fault = Linear(sky=0.01), fault
+        if fault == "known_past_sky":
+            with torch.no_grad():
+                self.inner.weights[:, FIRST_SKY:] = 0
 
     def forward(self, window: Window) -> Forecast:
         point = self.inner(window).point
@@ -160,7 +227,7 @@ class Broken(nn.Module):
             case "forecasts_finite":
                 point = point / 0.0
             case "known_future_sky":
-                point = torch.zeros_like(point)
+                point = self.inner(replace(window, future_sky=torch.zeros_like(window.future_sky))).point
             case "price_scaling":
                 point = point + window.anchor.float()[:, None, None]
             case "batch_independence":
@@ -172,7 +239,9 @@ def test_the_linear_model_itself_is_sound() -> None:
     assert failed(Broken("nothing")) == set()
 
 
-@pytest.mark.parametrize("fault", ["known_future_sky", "price_scaling", "batch_independence"])
+@pytest.mark.parametrize(
+    "fault", ["known_past_sky", "known_future_sky", "price_scaling", "batch_independence"]
+)
 def test_each_fault_breaks_its_own_invariant_and_no_other(fault: str) -> None:
     assert failed(Broken(fault)) == {fault}
 
@@ -182,7 +251,8 @@ def test_forecasts_that_are_not_finite_are_found() -> None:
 
 
 def test_a_model_that_should_not_read_the_sky_but_does_is_found() -> None:
-    assert failed(Broken("nothing"), sees_future_sky=False) == {"known_future_sky"}
+    blind = Reads(past_sky=False, future_sky=False)
+    assert failed(Broken("nothing"), blind) == {"known_past_sky", "known_future_sky"}
 
 
 def test_inputs_that_hold_a_later_price_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,3 +208,25 @@ def test_writing_a_report_does_not_import_torch() -> None:
 )
 def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
     assert words.number(value) == written
+
+
+@pytest.mark.parametrize(
+    ("findings", "said"),
+    [
+        ({"windows": 16}, "Each row stands on 16 test windows."),
+        ({"windows": 16, "test_windows": 16, "overlap": 3}, "Each row stands on 16 test windows."),
+        ({"windows": 100, "test_windows": 998, "overlap": 1}, "100 of 998 test windows, spread evenly .* not overlap"),
+        ({"windows": 16, "test_windows": 58, "overlap": 2}, "16 of 58 test windows, .* diagnostics.max_windows"),
+    ],
+)  # fmt: skip
+def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why(
+    findings: dict[str, Any], said: str
+) -> None:
+    assert re.search(said, words.disturbed_windows(findings, 10))
+
+
+def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
+    reads = {"past_sky": False, "future_sky": False}
+    blind = replace(evidence, findings=evidence.findings | {"reads": reads})
+    assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a run")
+    assert "was not measured in this run" in render_page(evidence, SETTINGS, "a run")

@@ -2,12 +2,7 @@
 
 import gc
 import mmap
-import os
-import pty
 import re
-import termios
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model_core.training.memory import MemoryLog
-from model_core.training.runlog import progress_bar
+from tests.test_progress import a_terminal
 from tests.training.tiny import SETTINGS, TinyModel, json_lines, train_tiny
 
 SIZES = {
@@ -83,38 +78,10 @@ def test_a_line_of_a_step_has_all_that_a_curve_needs(tmp_path: Path) -> None:
     assert [(line["epoch"], line["step"]) for line in lines[:5]] == [(1, 1), (1, 2), (1, 3), (1, 4), (2, 1)]
 
 
-@contextmanager
-def a_terminal() -> Iterator[list[str]]:
-    """A pseudo-terminal as the standard error stream; the list gets what was shown once it is closed."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 120))
-    shown: list[str] = []
-    with os.fdopen(theirs, "w") as stream, redirect_stderr(stream):
-        yield shown
-    # With the other side closed, reading ends in an error on Linux and in nothing elsewhere.
-    with suppress(OSError):
-        while chunk := os.read(ours, 65536):
-            shown.append(chunk.decode())
-    os.close(ours)
-
-
 def test_a_terminal_shows_a_bar_for_each_epoch(tmp_path: Path) -> None:
     with a_terminal() as shown:
         train_tiny(tmp_path)
     assert [f"epoch {epoch}/3:" in "".join(shown) for epoch in (1, 2, 3)] == [True, True, True]
-
-
-def test_the_bar_shows_the_time_left() -> None:
-    with a_terminal() as shown, progress_bar(4, "epoch 1/3", 1, shown=True) as bar:
-        bar.mininterval = 0
-        bar.update()
-    assert re.search(r"2/4 \[\d\d:\d\d<\d\d:\d\d, ", "".join(shown))
-
-
-def test_elsewhere_than_on_a_terminal_there_is_no_bar(capfd: pytest.CaptureFixture[str]) -> None:
-    with progress_bar(4, "epoch 1/3", 0, shown=True) as bar:
-        bar.update()
-    assert capfd.readouterr().err == ""
 
 
 def test_the_history_has_a_row_per_epoch_and_the_parts_of_the_loss(tmp_path: Path) -> None:
