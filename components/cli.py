@@ -22,6 +22,7 @@ from model_core.config.run import Settings
 from model_core.errors import StoreError
 from model_core.progress import ProgressMeter
 from model_core.store.locate import local_path, open_store
+from model_core.store.names import contained
 
 
 def command(step: str, story: str | None) -> ArgumentParser:
@@ -75,7 +76,7 @@ class Files:
         """The folder at ``uri``, fetched if need be.
 
         Raises:
-            StoreError: nothing is there, or the store cannot be reached.
+            StoreError: nothing is there, a key would lead out of the folder, or the store cannot be reached.
         """
         if (path := local_path(uri)) is not None:
             return path
@@ -86,7 +87,7 @@ class Files:
             raise StoreError(f"{uri} holds no objects; give the output folder of a finished step")
         with ProgressMeter(f"fetching {uri}", len(keys), "files") as meter:
             for key in keys:
-                store.download(key, folder / key)
+                store.download(key, contained(folder, key))
                 meter.update()
         return folder
 

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
+from model_core.store.names import contained
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -202,6 +203,7 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
 
     Raises:
         ArtifactError: no such folder, no manifest, another step's output, or a damaged file.
+        StoreError: the manifest names a file outside the folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -212,7 +214,7 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
         )
     manifest = read_manifest(folder / MANIFEST, producer=producer)
     for name, record in manifest.files.items():
-        path = folder / name
+        path = contained(folder, name)
         if not path.is_file():
             raise ArtifactError(f"{folder} lacks {name}; run the {producer} step again")
         if path.stat().st_size != record.size or sha256_of(path) != record.sha256:

@@ -21,6 +21,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError, TrainingError
 from model_core.store.base import Store
 from model_core.store.locate import open_store
+from model_core.store.names import contained
 
 log = logging.getLogger("pgat.train")
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
@@ -163,7 +164,7 @@ def _fetch(store: Store, model: Path) -> None:
     with staged_folder(model) as folder:
         store.download(f"model/{MANIFEST}", folder / MANIFEST)
         for name in read_manifest(folder / MANIFEST, producer=PRODUCER).files:
-            store.download(f"model/{name}", folder / name)
+            store.download(f"model/{name}", contained(folder, name))
         open_artifact(folder, producer=PRODUCER)
 
 

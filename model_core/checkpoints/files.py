@@ -19,22 +19,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model_core.artifacts import code_version, read_json, sha256_of, versions, write_json
+from model_core.artifacts import FileRecord, code_version, read_json, sha256_of, versions, write_json
 from model_core.build import Model, build_model
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
-from model_core.errors import ArtifactError, CheckpointError
+from model_core.errors import ArtifactError, CheckpointError, StoreError
+from model_core.store.names import contained
 
 WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "training.pt", "checkpoint.json"
 
 
 CODE = "pgat"
 """Name of this project's own code among the versions."""
+
+
+class Seal(BaseModel):
+    """What ``checkpoint.json`` says; a mirror's records say it too."""
+
+    files: dict[str, FileRecord]
 
 
 @dataclass(frozen=True)
@@ -110,12 +117,12 @@ def verify_checkpoint(folder: Path) -> None:
         CheckpointError: it is not.
     """
     try:
-        seal: Any = read_json(folder / SEAL)["files"]
-    except (ArtifactError, KeyError) as error:
+        seal = Seal.model_validate(read_json(folder / SEAL))
+        files = {contained(folder, name): record for name, record in seal.files.items()}
+    except (ArtifactError, StoreError, ValidationError) as error:
         raise CheckpointError(f"{folder} is no complete checkpoint; choose another one") from error
-    for name, record in seal.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != record["size"] or sha256_of(path) != record["sha256"]:
+    for path, record in files.items():
+        if not path.is_file() or path.stat().st_size != record.size or sha256_of(path) != record.sha256:
             raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
 
 
@@ -125,14 +132,22 @@ def position(folder: Path) -> tuple[int, int] | None:
         verify_checkpoint(folder)
     except CheckpointError:
         return None
-    info = saved_info(folder)
-    return info["epoch"], info["step"]
+    try:
+        info = saved_info(folder)
+        return int(info["epoch"]), int(info["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return None
 
 
 def saved_info(folder: Path) -> dict[str, Any]:
-    """What was known when a verified checkpoint was saved."""
-    saved: Any = read_json(folder / SETTINGS)
-    info: dict[str, Any] = saved["info"]
+    """What was known when a verified checkpoint was saved.
+
+    Raises:
+        CheckpointError: its settings file is another kind of file.
+    """
+    info = read_json(folder / SETTINGS).get("info")
+    if not isinstance(info, dict):
+        raise CheckpointError(f"{folder / SETTINGS} holds no settings of a checkpoint; choose another one")
     return info
 
 
@@ -155,11 +170,12 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     try:
         settings = ModelSettings.model_validate(saved["model"])
         inputs = ModelInputs.model_validate(saved["inputs"])
-    except ValidationError as error:
+        info = saved_info(folder)
+    except (KeyError, ValidationError) as error:
         raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
     model = build_model(settings, inputs)
     load_weights(folder, model)
-    return LoadedModel(model.to(device).eval(), settings, inputs, saved["info"])
+    return LoadedModel(model.to(device).eval(), settings, inputs, info)
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

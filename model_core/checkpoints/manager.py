@@ -182,7 +182,8 @@ class CheckpointManager:
         return None
 
     def _check_identity(self, folder: Path) -> None:
-        theirs: dict[str, Any] = saved_info(folder).get("run", {})
+        found = saved_info(folder).get("run")
+        theirs = found if isinstance(found, dict) else {}
         for name, ours in self.identity.items():
             if theirs.get(name) != ours:
                 raise CheckpointError(
@@ -191,7 +192,7 @@ class CheckpointManager:
                 )
 
     def _kept(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*"), reverse=True)
+        return sorted((p for p in self.folder.glob("epoch-*") if p.is_dir()), reverse=True)
 
     def _save(self, name: str, state: Saveable, whole: bool = True) -> None:
         progress = state.progress

@@ -26,12 +26,12 @@ from typing import Any, Self
 from model_core.artifacts import sha256_of
 from model_core.checkpoints.files import SEAL, position
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
-from model_core.errors import CheckpointError, StoreError
+from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, files_of, newest_position, records_of
+from model_core.errors import StoreError
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 
 log = logging.getLogger("pgat.checkpoints")
-BLOBS, RECORDS = "blobs/", "checkpoints/"
 _LONGEST_PAUSE_SECONDS = 60.0
 
 
@@ -187,58 +187,19 @@ class Mirror:
 
     def _prune(self) -> None:
         """Remove the oldest records, then the blobs that no record names."""
-        records = sorted(self._store.keys(RECORDS))
+        records = records_of(self._store)
         for old in records[: -self._keep]:
             self._store.delete(old)
-        named = {
-            file["sha256"]
-            for key in records[-self._keep :]
-            for file in json.loads(self._store.read(key))["files"].values()
-        }
+        named: set[str] = set()
+        for key in records[-self._keep :]:
+            try:
+                named |= {file.sha256 for file in files_of(self._store, key).values()}
+            except ValueError as error:
+                log.warning("%s in %s is no record of a checkpoint (%s)", key, self._store.uri, error)
         for key in list(self._store.keys(BLOBS)):
             if key.removeprefix(BLOBS) not in named:
                 self._store.delete(key)
         self._uploaded &= named
-
-
-def newest_position(store: Store) -> tuple[int, int] | None:
-    """Epoch and step of the newest record in the store.
-
-    Raises:
-        StoreError: the store cannot be reached.
-    """
-    keys = sorted(store.keys(RECORDS))
-    if not keys:
-        return None
-    epoch, step = keys[-1].removeprefix(RECORDS).removesuffix(".json").split("-")
-    return int(epoch), int(step)
-
-
-def fetch_newest(store: Store, folder: Path) -> bool:
-    """Replace what stands in ``folder`` by the newest checkpoint of the store that is whole.
-
-    Returns:
-        False if the store holds none.
-
-    Raises:
-        StoreError: the store cannot be reached.
-        CheckpointError: it holds checkpoints, but none of them is whole.
-    """
-    keys = sorted(store.keys(RECORDS), reverse=True)
-    for key in keys:
-        try:
-            _fetch(store, key, folder)
-        except (StoreError, ValueError, KeyError) as error:
-            log.warning("%s in %s is damaged (%s); trying the one before", key, store.uri, error)
-        else:
-            log.info("fetched %s from %s", key, store.uri)
-            return True
-    if keys:
-        raise CheckpointError(
-            f"none of the {len(keys)} checkpoints in {store.uri} can be read; "
-            "mend the store, or choose another --checkpoint-uri to start anew"
-        )
-    return False
 
 
 def open_mirror(
@@ -261,22 +222,6 @@ def open_mirror(
         lease.release()
         raise
     return Mirror(store, lease, keep, patience_seconds)
-
-
-def _fetch(store: Store, key: str, folder: Path) -> None:
-    files = json.loads(store.read(key))["files"]
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
-        for name, record in files.items():
-            file = Path(scratch) / name
-            if not file.resolve().is_relative_to(Path(scratch).resolve()):
-                raise ValueError(f"{name} leads out of the folder")
-            store.download(BLOBS + record["sha256"], file)
-            if sha256_of(file) != record["sha256"]:
-                raise ValueError(f"{name} was changed after it was written")
-        for path in sorted(Path(scratch).iterdir()):
-            target = folder / path.name
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-            path.rename(target)
 
 
 def _files(path: Path) -> list[Path]:

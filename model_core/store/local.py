@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_core.errors import StoreError
+from model_core.store.names import contained
 
 
 class LocalStore:
@@ -41,7 +42,9 @@ class LocalStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Relative paths with forward slashes."""
         with self._mapped("cannot list"):
-            found = sorted(p.relative_to(self.root).as_posix() for p in self.root.rglob("*") if p.is_file())
+            # A link may lead anywhere: it is no object of this store.
+            files = [p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink()]
+        found = sorted(path.relative_to(self.root).as_posix() for path in files)
         yield from (key for key in found if key.startswith(prefix))
 
     def exists(self, key: str) -> bool:
@@ -55,10 +58,7 @@ class LocalStore:
             self._path(key).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        path = self.root / key
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise StoreError(f"the key {key!r} leads out of {self.uri}; use a key without '..'")
-        return path
+        return contained(self.root, key)
 
     @contextmanager
     def _staged(self, key: str) -> Iterator[Path]:

@@ -66,10 +66,11 @@ class S3Store:
             self.client.fget_object(self.bucket, self.prefix + key, str(file))
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """LIST, page by page."""
+        """LIST, page by page; the empty objects that some tools make to show a folder are left out."""
         with self._mapped("cannot list"):
             for found in self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True):
-                yield found.object_name.removeprefix(self.prefix)
+                if not found.object_name.endswith("/"):
+                    yield found.object_name.removeprefix(self.prefix)
 
     def exists(self, key: str) -> bool:
         """HEAD the object."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from model_core.checkpoints.lease import OWNER, Lease
-from model_core.checkpoints.mirror import BLOBS, RECORDS, Mirror, fetch_newest, newest_position, open_mirror
+from model_core.checkpoints.mirror import Mirror, open_mirror
+from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, newest_position
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.local import LocalStore
 from tests.training.processes import attempt

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from model_core.checkpoints.mirror import newest_position, open_mirror
+from model_core.checkpoints.mirror import open_mirror
+from model_core.checkpoints.records import newest_position
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.locate import open_store
 from tests.checkpoints.test_mirror import wait_until

@@ -174,7 +174,8 @@ def _train(
     number: signal.Signals,
     uri: str | None,
 ) -> None:
-    from model_core.checkpoints.mirror import newest_position, open_mirror
+    from model_core.checkpoints.mirror import open_mirror
+    from model_core.checkpoints.records import newest_position
     from model_core.store.locate import open_store
 
     def arrived() -> bool:

@@ -1,0 +1,53 @@
+"""Names that come from elsewhere: keys of a store, files in a manifest, runs. None of them is trusted."""
+
+import re
+from pathlib import Path
+
+from model_core.errors import StoreError, UserError, printable, quoted
+
+_RUN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+RUN_NAME_RULE = "up to 63 small letters, digits, dots and dashes, a letter or digit first"
+
+
+def contained(root: Path, name: object) -> Path:
+    """The path of the object or file ``name`` below ``root``: it never leads anywhere else.
+
+    Args:
+        name: segments with slashes between them, as in keys and manifests.
+
+    Raises:
+        StoreError: ``name`` is no such text (it is absolute, or has an empty segment, ``.``, ``..``, a backslash
+            or a control character), or a link below ``root`` leads out of it.
+    """
+    if not isinstance(name, str) or not _is_plain(name):
+        raise StoreError(
+            f"the name {quoted(name)} may lead out of {root}, so nothing is read or written there"
+        )
+    path = root / name
+    try:
+        inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a circle of links
+        inside = False
+    if not inside:
+        raise StoreError(f"{quoted(name)} is a link that leads out of {root}; replace it by what it leads to")
+    return path
+
+
+def is_run_name(name: object) -> bool:
+    """Whether ``name`` can name a run: a folder, a key, a link and a word in a table all at once."""
+    return isinstance(name, str) and _RUN_NAME.fullmatch(name) is not None
+
+
+def refuse_bad_run_name(name: str, flag: str) -> None:
+    """Check the name that a user gave with ``flag``.
+
+    Raises:
+        UserError: it cannot name a run.
+    """
+    if not is_run_name(name):
+        raise UserError(f"{quoted(name)} cannot name a run; use {RUN_NAME_RULE} ({flag})")
+
+
+def _is_plain(name: str) -> bool:
+    segments = name.split("/")
+    return "\\" not in name and printable(name) == name and not {"", ".", ".."} & set(segments)

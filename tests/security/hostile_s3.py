@@ -1,0 +1,98 @@
+"""An S3 server that answers whatever a test tells it to, over real HTTP on the loopback interface."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+import pytest
+
+BUCKET = "bucket"
+
+
+class HostileS3(ThreadingHTTPServer):
+    """Holds ``objects`` by key; with ``redirect`` every request is sent there instead."""
+
+    daemon_threads = True
+
+    def __init__(self, objects: dict[str, bytes] | None = None, redirect: str | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects, self.redirect = objects or {}, redirect
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        """Path and headers of each request."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: HostileS3
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, dict(self.headers)))
+        if self.server.redirect is not None:
+            self._answer(307, b"", {"Location": self.server.redirect + self.path})
+            return
+        parts = urlsplit(self.path)
+        query = parse_qs(parts.query)
+        key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
+        if "list-type" in query:
+            self._list(query.get("prefix", [""])[0])
+        elif key in self.server.objects:
+            self._answer(200, self.server.objects[key], {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"})
+        else:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>")
+
+    do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+        self.server.objects[key] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b"")
+
+    def _list(self, prefix: str) -> None:
+        found = "".join(
+            f"<Contents><Key>{escape(quote(key))}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+            f"<ETag>&quot;0&quot;</ETag><Size>{len(content)}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+            for key, content in sorted(self.server.objects.items())
+            if key.startswith(prefix)
+        )
+        self._answer(
+            200,
+            f"<ListBucketResult><Name>{BUCKET}</Name><Prefix>{escape(prefix)}</Prefix><EncodingType>url"
+            f"</EncodingType><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode(),
+        )
+
+    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"')
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Tests need no log."""
+
+
+@contextmanager
+def serving(server: HostileS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
+    """The server runs, and the environment names it as the store with its keys."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-store")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
