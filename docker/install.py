@@ -1,7 +1,15 @@
 """Fill the environment of an image from a lock, inside its build: install, leave out, compile, date.
 
-    install.py LOCK [--index URL]    everything LOCK names, by hash, into /opt/pgat
+    install.py LOCK [--torch]        everything LOCK names, by hash, into /opt/pgat
     install.py --compile FOLDER      byte code for sources that were copied
+
+Where to look for packages, if not at pip's usual index, stands in a secret of the build, a line each:
+
+    PIP_INDEX_URL=https://…          the index
+    PIP_FIND_LINKS=https://…         a page of further wheels
+    TORCH_INDEX=https://…            the index for torch
+
+It reaches pip as variables: a command line can be read by others.
 
 Runs on the builder's Python with the standard library only.
 """
@@ -20,6 +28,7 @@ ENVIRONMENT = Path("/opt/pgat")
 LOCK_OF_IMAGE = ENVIRONMENT / "share" / "requirements.lock"
 WHEELS = Path("/wheels")
 CERTIFICATES = Path("/run/secrets/ca")
+INDEX = Path("/run/secrets/index")
 PIP = Path("/build/pip/bin/pip")
 PIP_CACHE = Path("/var/cache/pip")
 
@@ -66,14 +75,14 @@ def main() -> None:
     """Do what the command line says."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("lock", type=Path, nargs="?", help="requirements with hashes")
-    parser.add_argument("--index", default="", help="where to find them, instead of pip's usual index")
+    parser.add_argument("--torch", action="store_true", help="look at torch's own index")
     parser.add_argument("--compile", type=Path, help="folder of Python sources")
     given = parser.parse_args()
     if given.compile:
         compile_sources(given.compile)
         set_dates(given.compile)
         return
-    install(given.lock, given.index)
+    install(given.lock, torch=given.torch)
     site = next(ENVIRONMENT.glob("lib/python3*/site-packages"))
     leave_out(site)
     compile_sources(site)
@@ -82,19 +91,25 @@ def main() -> None:
     set_dates(ENVIRONMENT)
 
 
-def install(lock: Path, index: str) -> None:
+def install(lock: Path, *, torch: bool = False) -> None:
     """Install just what stands in ``lock``: the lock is complete, so no requirement is followed."""
-    environment = dict(os.environ)
+    environment = os.environ | places(torch=torch)
     if CERTIFICATES.exists() and CERTIFICATES.stat().st_size:
         environment["PIP_CERT"] = str(CERTIFICATES)
     command = [str(PIP), "--python", str(ENVIRONMENT / "bin" / "python3"), "install"]
     command += ["--quiet", "--disable-pip-version-check", "--cache-dir", str(PIP_CACHE), "--no-compile"]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", str(lock)]
     command += ["--find-links", str(WHEELS)]
-    if index:
-        command += ["--index-url", index]
     if subprocess.run(command, env=environment).returncode:
         sys.exit(f"cannot install {lock.name}; docker/README.md tells about proxies, certificates and wheels")
+
+
+def places(*, torch: bool) -> dict[str, str]:
+    """pip's variables that say where to look for packages, or for torch."""
+    text = INDEX.read_text(encoding="utf-8") if INDEX.exists() else ""
+    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    index_of_torch = said.pop("TORCH_INDEX", "")
+    return said | {"PIP_INDEX_URL": index_of_torch} if torch and index_of_torch else said
 
 
 def leave_out(site: Path) -> None:

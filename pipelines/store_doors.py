@@ -38,6 +38,7 @@ _FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _FORM = "Action=CreateAccessKey&UserName=pgat-door&Version=2010-05-08"
 """What the key management that shares S3's port is asked for by POST."""
 Address = tuple[str, int]
+EVERYWHERE = "0.0.0.0"
 
 
 def tcp_doors(server: int) -> list[Address]:
@@ -68,7 +69,7 @@ def open_doors(server: int, address: str, s3_port: int, bucket: str) -> list[str
 
     Args:
         server: process number of the server.
-        address: where it was told to listen.
+        address: where it was told to listen; what listens elsewhere counts as open.
         s3_port: its only port that may speak without TLS.
         bucket: one that exists.
     """
@@ -76,7 +77,7 @@ def open_doors(server: int, address: str, s3_port: int, bucket: str) -> list[str
     found = (
         [f"nothing of the server listens on port {s3_port}"] if s3_port not in {p for _, p in doors} else []
     )
-    found += [f"port {port} listens on {ip}" for ip, port in doors if ip != address]
+    found += [f"port {port} listens on {ip}" for ip, port in doors if address not in (ip, EVERYWHERE)]
     found += _open_s3(f"http://127.0.0.1:{s3_port}", bucket)
     with tempfile.TemporaryDirectory() as folder:
         write_certificate(Path(folder))

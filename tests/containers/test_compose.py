@@ -1,16 +1,9 @@
 """The compose file names what exists, hardens every service, and runs the pipeline from the store to the report."""
 
 import os
-import platform
 import re
 import socket
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.resources import files
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +12,17 @@ import urllib3
 import yaml
 
 from model_core.store.locate import open_store
-from tests.containers.conftest import Engine
+from tests.containers.compose import ComposeError, Project, load
+from tests.containers.conftest import HARDENED, Engine
 
 ROOT = Path(__file__).parent.parent.parent
+FILE = ROOT / "docker/compose.yaml"
 STEPS = ("prepare-data", "train", "evaluate", "diagnose", "report")
 KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
 
 def services() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "docker/compose.yaml").read_text(encoding="utf-8"))["services"]
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
 
 
 def test_the_compose_file_has_the_store_and_the_five_steps() -> None:
@@ -77,105 +72,55 @@ def test_no_key_stands_in_the_compose_file() -> None:
             assert service["environment"][key].startswith(f"${{{key}:?")
 
 
-@pytest.fixture(scope="session")
-def compose_program() -> str:
-    """Docker Compose as the lock pins it, called where it lies: the command of its package loses the exit code."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        pytest.skip("requirements/dev.lock has Docker Compose for Linux on x86-64 only")
-    return str(files("compose") / "docker-compose")
+def test_the_file_asks_for_the_keys_and_for_nothing_else() -> None:
+    for name in KEYS:
+        with pytest.raises(ComposeError, match=f"{name} is missing a value: choose a"):
+            load(FILE, dict.fromkeys(KEYS - {name}, "any"))
+    assert set(load(FILE, dict.fromkeys(KEYS, "any"))["services"]) == {"store", *STEPS}
 
 
-def test_compose_reads_the_file_and_asks_for_the_keys(compose_program: str) -> None:
-    command = [compose_program, "--file", str(ROOT / "docker/compose.yaml"), "config", "--quiet"]
-    without = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    given = without | dict.fromkeys(KEYS, "any")
-    assert subprocess.run(command, env=given, capture_output=True, text=True, check=False).returncode == 0
-    refused = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
-    assert refused.returncode != 0
-    assert "for the store" in refused.stderr
-
-
-Compose = Callable[..., subprocess.CompletedProcess[str]]
+def test_the_stores_health_check_needs_the_keys_and_no_door_that_is_open_without() -> None:
+    """It asks on the S3 port, as everybody must."""
+    store = services()["store"]
+    assert store["healthcheck"]["test"] == [
+        *("CMD", "python3", "-m", "pipelines.store_image", "--healthy"),
+        *store["command"],
+    ]
 
 
 @pytest.fixture
-def compose(
-    compose_program: str, engine: Engine, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Compose]:
-    """``compose(*arguments, **variables)`` in a project of its own, which is gone afterwards, with the tests' settings.
+def compose(engine: Engine, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Project]]:
+    """``compose(**variables)``: the file as a project, which is gone afterwards, with the tests' settings.
 
     The store answers on the port in ``STORE_PORT``, with the keys of the environment.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    project = f"pgat-test-{port}"
-    for name in KEYS:
-        monkeypatch.setenv(name, f"{project}-{name.lower()}")
+    name = f"pgat-test-{port}"
+    for key in KEYS:
+        monkeypatch.setenv(key, f"{name}-{key.lower()}")
     monkeypatch.setenv("STORE_PORT", port)
-    command = [compose_program, "--file", str(ROOT / "docker/compose.yaml"), "--project-name", project]
-    with api_of(engine, f"{project}-store-1") as variables:
+    projects: list[Project] = []
 
-        def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-            settings = {"CONFIGS": str(runs), "CONFIG": "tiny.yaml", "TAG": "local", **variables, **changed}
-            return subprocess.run(
-                [*command, *arguments],
-                env=os.environ | settings,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=300,
-            )
+    def project(**variables: str) -> Project:
+        settings = {"CONFIGS": str(runs), "CONFIG": "tiny.yaml", "TAG": "local", **variables}
+        projects.append(Project(engine, FILE, name, settings))
+        return projects[-1]
 
-        try:
-            yield run
-        finally:
-            gone = run("down", "--volumes", "--timeout", "1")
-        assert gone.returncode == 0, gone.stderr
-
-
-@contextmanager
-def api_of(engine: Engine, store: str) -> Iterator[Mapping[str, str]]:
-    """The variables that lead compose to the engine.
-
-    Podman is asked to serve docker's interface. It leaves the times of health checks to systemd; here they
-    are run each second, so that the test needs none.
-    """
-    if Path(engine.program).name != "podman":
-        yield {}
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"unix://{folder}/podman.sock"
-        service = subprocess.Popen(
-            [engine.program, "system", "service", "--time", "0", address],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        over = threading.Event()
-
-        def check_health() -> None:
-            while not over.wait(1):
-                engine("healthcheck", "run", store)
-
-        checks = threading.Thread(target=check_health)
-        checks.start()
-        try:
-            yield {"DOCKER_HOST": address}
-        finally:
-            over.set()
-            checks.join()
-            service.terminate()
-            service.wait()
+    yield project
+    for each in projects:
+        each.down()
 
 
 @pytest.mark.containers
 @pytest.mark.slow
-def test_compose_runs_the_pipeline_from_an_empty_store_to_the_report(
-    compose: Compose, monkeypatch: pytest.MonkeyPatch
+def test_the_file_runs_the_pipeline_from_an_empty_store_to_the_report(
+    compose: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = compose("run", "--rm", "report")
-    assert done.returncode == 0, done.stdout + done.stderr + compose("logs").stdout
+    project = compose()
+    done = project.run("report")
+    assert done.returncode == 0, done.stdout + done.stderr + project.logs("store")
     endpoint = f"http://127.0.0.1:{os.environ['STORE_PORT']}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     assert b"<html" in open_store("s3://market/run").read("report.html")
@@ -186,10 +131,54 @@ def test_compose_runs_the_pipeline_from_an_empty_store_to_the_report(
 
 @pytest.mark.containers
 @pytest.mark.slow
-def test_compose_names_the_step_that_failed_and_has_its_sentence(compose: Compose) -> None:
-    done = compose("run", "--rm", "report", SOURCE="sample://none")
+def test_a_step_that_fails_ends_the_project_with_its_name_and_has_its_sentence(
+    compose: Callable[..., Project],
+) -> None:
+    project = compose(SOURCE="sample://none")
+    done = project.run("report")
     assert done.returncode != 0
     assert re.search(r"prepare-data.*exit 2", done.stderr), done.stderr
-    said = compose("logs", "--no-log-prefix", "prepare-data").stdout
+    said = project.logs("prepare-data")
     assert said.startswith("error: "), said
     assert "Traceback" not in said
+
+
+@pytest.mark.containers
+@pytest.mark.slow
+def test_no_port_of_the_stores_container_lets_in_its_neighbors(
+    compose: Callable[..., Project], engine: Engine
+) -> None:
+    """What a container beside it in the same network once read without keys: filer, master and volume server."""
+    project = compose()
+    project.start("store")
+    code = """
+import http.client, socket, ssl, urllib.request as u
+shut = ssl.create_default_context(); shut.check_hostname = False; shut.verify_mode = ssl.CERT_NONE
+for port in (9333, 9340, 8888, 23646, 19333, 19340, 18888, 33646, 18333):
+    socket.create_connection(("store", port), 5).close()
+    for url in (f"http://store:{port}/", f"https://store:{port}/", f"http://store:{port}/dir/assign"):
+        try:
+            print(port, url, u.urlopen(url, context=shut if url[4] == "s" else None).status)
+        except (OSError, http.client.BadStatusLine) as error:
+            if getattr(error, "code", 400) != 400:
+                print(port, url, error)
+"""
+    done = engine(
+        "run", "--rm", f"--network={project.name}", "--entrypoint=python3", "pgat-store:local", "-c", code
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.containers
+@pytest.mark.slow
+def test_the_stores_container_ends_on_sigterm_and_needs_keys(
+    compose: Callable[..., Project], engine: Engine
+) -> None:
+    project = compose()
+    project.start("store")
+    name = f"{project.name}-store-1"
+    assert engine("stop", "--time=60", name).returncode == 0
+    assert engine("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip() == "143"
+    without = engine("run", "--rm", *HARDENED, "--tmpfs=/tmp", "pgat-store:local", "market")
+    assert without.returncode == 2
+    assert without.stderr == "error: the store needs keys; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n"

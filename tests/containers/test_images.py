@@ -33,7 +33,8 @@ def test_an_image_is_small_labelled_and_runs_one_program_as_a_numeric_user(engin
     assert image["Size"] < BUDGET_MB[name] * 1e6
     assert re.fullmatch(r"[1-9]\d*:\d+", settings["User"])
     of_a_step = ["python3", "-m", f"components.{name.replace('-', '_')}"]
-    assert settings["Entrypoint"] == (of_a_step if name in STEPS else ["weed"])
+    of_the_store = ["python3", "-m", "pipelines.store_image"]
+    assert settings["Entrypoint"] == (of_a_step if name in STEPS else of_the_store)
     assert settings["Labels"]["org.opencontainers.image.title"] == f"pgat-{name}"
     base = settings["Labels"]["org.opencontainers.image.base.name"]
     assert base == BASE or re.search(r"@sha256:[0-9a-f]{64}$", base)
@@ -64,6 +65,17 @@ def test_an_image_holds_what_its_lock_and_its_bill_say_and_nothing_else(engine: 
         if each["purl"].startswith("pkg:pypi/")
     } == installed
     assert any(purl.startswith("pkg:deb/debian/python3@") for purl in purls)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_no_program_in_an_image_becomes_another_user(engine: Engine, name: str) -> None:
+    """Root looks, who may enter every folder."""
+    code = (
+        "import os; print([f'{d}/{n}' for d, _, names in os.walk('/') if not d.startswith(('/proc', '/sys')) "
+        "for n in names if os.lstat(f'{d}/{n}').st_mode & 0o6000])"
+    )
+    found = engine("run", "--rm", "--user=0", "--entrypoint=python3", f"pgat-{name}:local", "-c", code)
+    assert (found.stdout, found.returncode) == ("[]\n", 0)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -103,7 +115,9 @@ def test_no_layer_holds_a_secret_or_sources_of_anything_else(engine: Engine, tmp
                 assert not holds_the_canary(archive.extractfile(member)), member.name
     ours = {tuple(name.split("/")[2:]) for name in names if name.startswith("opt/pgat/")}
     assert {path[0] for path in ours} == {"app", "bin", "lib", "share", "pyvenv.cfg"}
-    assert {path[1] for path in ours if path[0] == "app"} == {"model_core", "components", "LICENSE"}
+    assert {path[1] for path in ours if path[0] == "app"} == {
+        *("model_core", "components", "pipelines", "LICENSE")
+    }
     assert {path[1] for path in ours if path[0] == "share"} >= {
         "requirements.lock",
         "sbom.cdx.json",

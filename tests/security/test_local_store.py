@@ -155,14 +155,15 @@ def test_a_server_with_an_open_door_is_stopped_and_the_door_named(
     assert not psutil.pid_exists(started[0].pid)
 
 
-def test_settings_of_weed_in_the_environment_open_nothing(
+def test_the_server_learns_its_keys_and_nothing_else_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``weed`` takes a variable for more than its file."""
-    for name in ("WEED_GRPC_CA", "WEED_HTTPS_FILER_CA", "WEED_HTTPS_MASTER_CERT", "WEED_HTTPS_MASTER_KEY"):
+    """``weed`` takes a variable for more than its file: these would take the certificates away."""
+    for name in ("WEED_GRPC_CA", "WEED_HTTPS_FILER_CA", "WEED_HTTPS_MASTER_CERT", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "")
-    with running_server(tmp_path / "store", "market") as (server, _):
-        server.answers()
+    with running_server(tmp_path / "store", "market") as (_, process):
+        known = set(psutil.Process(process.pid).environ())
+    assert known == {"PATH", "HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"}
 
 
 def test_sigterm_ends_it_with_all_its_children_ports_and_sockets(tmp_path: Path) -> None:
