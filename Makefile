@@ -110,7 +110,8 @@ $(READY): requirements/dev.lock pyproject.toml
 	@test -x $(PY) || { echo "making $(VENV)"; "$$PYTHON" -m venv $(VENV); } \
 	  || { rm -rf $(VENV); echo "this Python makes no environments; apt-get install python3-venv" >&2; exit 2; }
 	@echo "installing $$TORCH"
-	@$(PY) -m pip install --quiet --disable-pip-version-check $${TORCH_INDEX:+--index-url "$$TORCH_INDEX"} "$$TORCH"
+	@if [ -n "$$TORCH_INDEX" ]; then export PIP_INDEX_URL="$$TORCH_INDEX"; fi; \
+	  $(PY) -m pip install --quiet --disable-pip-version-check "$$TORCH"
 	@echo "installing requirements/dev.lock"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

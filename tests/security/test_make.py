@@ -99,6 +99,21 @@ def test_no_variable_of_the_set_up_is_executed(checkout: Path, variable: str, pa
     assert not executed(checkout)
 
 
+def test_the_index_of_torch_reaches_pip_as_a_variable_and_stands_in_no_argument(checkout: Path) -> None:
+    """It may hold a password, and arguments can be read by every user of the machine."""
+    (checkout / ".venv/.ready").unlink()
+    program = checkout / ".venv/bin/python"
+    program.write_text('#!/bin/sh\necho "${PIP_INDEX_URL-usual} $*"\n', encoding="utf-8")
+    index = "https://user:hush@torch.example/whl"
+    said = [
+        line
+        for line in make(checkout, "setup", TORCH_INDEX=index).stdout.splitlines()
+        if "pip install" in line
+    ]
+    assert [index in line.split(" -m pip ")[1] for line in said] == [False, False, False]
+    assert [line.split()[0] for line in said] == [index, "usual", "usual"]
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_arguments_are_split_into_words_and_never_executed(checkout: Path, payload: str) -> None:
     make(checkout, "run", f"ARGS={payload}")
