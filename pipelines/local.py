@@ -30,6 +30,7 @@ from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES, read_source
 from model_core.errors import PipelineError, SourceError, UserError
 from model_core.store.locate import local_path
+from model_core.store.names import refuse_bad_run_name
 from pipelines.containers import Containers, step_containers
 from pipelines.process import Progress, step_processes
 from pipelines.resources import STEPS
@@ -98,7 +99,7 @@ def run_locally(run: LocalRun) -> Path:
         PipelineError: a step failed.
     """
     version = source_version(run.source, run.settings)
-    _refuse_bad_name(run.name)
+    refuse_bad_run_name(run.name, "--name")
     fresh = not run.folder.exists()
     logs = _writable(run.folder / "logs")
     progress = Progress(sys.stdout, logs, len(STEPS))
@@ -232,13 +233,6 @@ class _CacheListener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if hit := _CACHE_HIT.search(record.getMessage()):
             self._progress.from_cache(hit[1].replace("-", "_"))
-
-
-def _refuse_bad_name(name: str) -> None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,62}", name):
-        raise UserError(
-            f"{name!r} cannot name a run; use up to 63 small letters, digits, dots and dashes (--name)"
-        )
 
 
 def _writable(folder: Path) -> Path:

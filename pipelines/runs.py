@@ -1,14 +1,36 @@
 """What runs left behind, for whoever reviews them: list, show, compare, open."""
 
+import logging
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
+
 from model_core.artifacts import read_json
-from model_core.errors import UserError
+from model_core.errors import ArtifactError, UserError, printable, quoted
+from model_core.store.names import is_run_name
 
 RECORD = "run.json"
+log = logging.getLogger("pgat.runs")
+
+
+class RunRecord(BaseModel):
+    """What ``run.json`` says, whoever wrote it."""
+
+    name: str
+    source: str
+    started_at: str
+    status: str
+    code_version: str
+    settings: dict[str, Any]
+    failed_step: str | None = None
+    reason: str = ""
+    step_seconds: dict[str, float] = Field(default_factory=dict)
+    reused: list[str] = Field(default_factory=list)
+    artifacts: dict[str, str] = Field(default_factory=dict)
 
 
 def score_table(scores: Mapping[str, Any]) -> str:
@@ -33,10 +55,32 @@ def score_table(scores: Mapping[str, Any]) -> str:
     return "\n".join([*lines, str(scores["verdict"]["text"])])
 
 
-def records(runs: Path) -> list[dict[str, Any]]:
-    """Every run's record, newest first."""
-    found = [dict(read_json(path)) for path in runs.glob(f"*/{RECORD}")]
-    return sorted(found, key=lambda record: str(record["started_at"]), reverse=True)
+def records(runs: Path) -> list[RunRecord]:
+    """Every run's record, newest first; what only looks like one is named in a warning and left out."""
+    found = []
+    for path in sorted(runs.glob(f"*/{RECORD}")):
+        try:
+            found.append(read_record(path))
+        except ArtifactError as error:
+            log.warning("%s", error)
+    return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+
+def read_record(path: Path) -> RunRecord:
+    """One run's record.
+
+    Raises:
+        ArtifactError: it is missing, damaged, or another kind of file.
+    """
+    try:
+        record = RunRecord.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(
+            f"{path} is no record of a run ({error.error_count()} fields differ); delete it or run that again"
+        ) from error
+    if record.name != path.parent.name or not is_run_name(record.name):
+        raise ArtifactError(f"{path} names another run than its folder does; delete it or run that again")
+    return record
 
 
 def list_runs(runs: Path) -> str:
@@ -46,73 +90,102 @@ def list_runs(runs: Path) -> str:
         return f"no runs in {runs}; `make run` makes one"
     lines = [f"{'name':32}  {'started':25}  {'status':9}  {'MAE log':>9}  source"]
     for record in found:
-        scores = _scores(record)
-        mae = f"{_mae(scores, 'model'):9.6f}" if scores else " " * 9
-        lines.append(
-            f"{record['name']:32}  {record['started_at']:25}  {record['status']:9}  {mae}  {record['source']}"
-        )
+        started, status, source = map(printable, (record.started_at, record.status, record.source))
+        lines.append(f"{record.name:32}  {started:25}  {status:9}  {_listed_mae(record)}  {source}")
     return "\n".join(lines)
 
 
 def show_run(runs: Path, name: str) -> str:
     """Scores, verdict, time per step and where everything is."""
     record = _find(runs, name)
-    lines = [f"{record['name']}: {record['status']}, started {record['started_at']}, {record['source']}"]
-    if record["status"] != "succeeded":
-        lines.append(f"{record['failed_step']}: {record['reason']}")
-    for step, seconds in record.get("step_seconds", {}).items():
+    lines = [f"{record.name}: {record.status}, started {record.started_at}, {record.source}"]
+    if record.status != "succeeded":
+        lines.append(f"{record.failed_step}: {record.reason}")
+    for step, seconds in record.step_seconds.items():
         lines.append(f"  {step:14} {seconds:7.1f} s")
-    lines += [f"  {step:14}  reused" for step in record.get("reused", [])]
-    if scores := _scores(record):
-        lines.append(score_table(scores))
-    lines += [f"  {kind:10} {path}" for kind, path in record.get("artifacts", {}).items()]
-    return "\n".join(lines)
+    lines += [f"  {step:14}  reused" for step in record.reused]
+    if (scores := _scores(record)) is not None:
+        with _of_shape(record):
+            lines += score_table(scores).splitlines()
+    lines += [f"  {kind:10} {path}" for kind, path in record.artifacts.items()]
+    return "\n".join(map(printable, lines))
 
 
 def compare_runs(runs: Path, first: str, second: str) -> str:
     """The settings in which two runs differ, and their scores side by side."""
     one, two = _find(runs, first), _find(runs, second)
     lines = [f"{'':40}  {first:>24}  {second:>24}"]
-    left, right = _flat(one["settings"]), _flat(two["settings"])
+    left, right = _flat(one.settings), _flat(two.settings)
     for key in sorted(left.keys() | right.keys()):
         if left.get(key) != right.get(key):
             lines.append(f"{key:40}  {left.get(key)!s:>24}  {right.get(key)!s:>24}")
     if len(lines) == 1:
         lines.append("the settings are the same")
     for field in ("source", "code_version"):
-        if one[field] != two[field]:
-            lines.append(f"{field:40}  {one[field]!s:>24}  {two[field]!s:>24}")
+        ours, theirs = getattr(one, field), getattr(two, field)
+        if ours != theirs:
+            lines.append(f"{field:40}  {ours:>24}  {theirs:>24}")
     a, b = _scores(one), _scores(two)
-    if a and b:
-        if (a["first_date"], a["last_date"], a["windows"]) != (b["first_date"], b["last_date"], b["windows"]):
-            lines.append("the test windows differ, so the errors below are not comparable")
-        for name in a["forecasts"].keys() & b["forecasts"].keys():
-            lines.append(f"MAE log, {name:31}  {_mae(a, name):24.6f}  {_mae(b, name):24.6f}")
-    return "\n".join(lines)
+    with _of_shape(one, two):
+        lines += _compared_scores(a, b) if a is not None and b is not None else []
+    return "\n".join(map(printable, lines))
+
+
+def _compared_scores(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if (a["first_date"], a["last_date"], a["windows"]) != (b["first_date"], b["last_date"], b["windows"]):
+        lines.append("the test windows differ, so the errors below are not comparable")
+    for name in a["forecasts"].keys() & b["forecasts"].keys():
+        lines.append(f"MAE log, {name:31}  {_mae(a, name):24.6f}  {_mae(b, name):24.6f}")
+    return lines
 
 
 def open_run(runs: Path, name: str) -> str:
     """Show the report in the web browser; returns its path."""
-    page = runs / _find(runs, name)["name"] / "report.html"
+    page = runs / _find(runs, name).name / "report.html"
     if not page.exists():
         raise UserError(f"the run {name} left no report; see python -m pipelines runs show {name}")
     webbrowser.open(page.resolve().as_uri())
     return str(page)
 
 
-def _find(runs: Path, name: str) -> dict[str, Any]:
+def _find(runs: Path, name: str) -> RunRecord:
     path = runs / name / RECORD
-    if not path.exists():
-        known = ", ".join(str(record["name"]) for record in records(runs)[:5]) or "none yet"
-        raise UserError(f"there is no run {name} in {runs}; the newest are: {known}")
-    return dict(read_json(path))
+    if not is_run_name(name) or not path.exists():
+        known = ", ".join(record.name for record in records(runs)[:5]) or "none yet"
+        raise UserError(f"there is no run {quoted(name)} in {runs}; the newest are: {known}")
+    return read_record(path)
 
 
-def _scores(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    if record["status"] != "succeeded":
+def _scores(record: RunRecord) -> dict[str, Any] | None:
+    """
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    if record.status != "succeeded" or "evaluation" not in record.artifacts:
         return None
-    path = Path(record["artifacts"]["evaluation"]) / "scores.json"
+    path = Path(record.artifacts["evaluation"]) / "scores.json"
     return dict(read_json(path)) if path.exists() else None
+
+
+@contextmanager
+def _of_shape(*records: RunRecord) -> Iterator[None]:
+    """Within it a part that scores lack is an error of theirs."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        names = " or ".join(record.name for record in records)
+        raise ArtifactError(f"the scores of {names} are of another kind; run it again") from error
+
+
+def _listed_mae(record: RunRecord) -> str:
+    try:
+        with _of_shape(record):
+            scores = _scores(record)
+            return f"{_mae(scores, 'model'):9.6f}" if scores is not None else " " * 9
+    except ArtifactError as error:
+        log.warning("%s", error)
+        return f"{'damaged':>9}"
 
 
 def _mae(scores: Mapping[str, Any], forecast: str) -> float:

@@ -25,6 +25,7 @@ from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES
 from model_core.errors import PipelineError, StoreError, UserError
+from model_core.store.names import refuse_bad_run_name
 from pipelines.compile import compile_pipeline
 from pipelines.resources import STEPS, Cluster
 from pipelines.training import PIPELINE_NAME, settings_parameters
@@ -73,8 +74,10 @@ class Submission:
         """Refuse what can only fail once the pods run.
 
         Raises:
-            UserError: a URI that pods cannot read, or a store without the secret that opens it.
+            UserError: a bad name, a URI that pods cannot read, or a store without the secret that opens it.
         """
+        if self.name:
+            refuse_bad_run_name(self.name, "--name")
         if self.cluster.tag.endswith("-dirty") and len(self.cluster.images) < len(STEPS):
             raise UserError(
                 "this checkout has changes that no image holds; commit them, or name the images' --tag"

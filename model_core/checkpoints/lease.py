@@ -12,14 +12,26 @@ import socket
 import threading
 import time
 import uuid
-from typing import Any
 
-from model_core.errors import CheckpointError, StoreError
+from pydantic import BaseModel, ConfigDict, Field
+
+from model_core.documents import parse_json
+from model_core.errors import CheckpointError, StoreError, shortened
 from model_core.store.base import Store
 
 log = logging.getLogger("pgat.checkpoints")
 OWNER = "owner.json"
 PERIOD_SECONDS = 10.0
+
+
+class Owner(BaseModel):
+    """What a sign of life says."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+    run: str
+    host: str
+    process: int = Field(gt=0, lt=2**31)
+    beat: int
 
 
 class Lease:
@@ -46,8 +58,9 @@ class Lease:
             CheckpointError: another run is alive at this place.
             StoreError: the store cannot be reached.
         """
-        owner = self._owner()
-        if owner is not None and not self._died_here(owner):
+        sign = self._sign()
+        owner = self._named_in(sign)
+        if sign is not None and (owner is None or not self._died_here(owner)):
             wait = 3 * self._period
             log.info(
                 "%s belongs to %s; watching for %.0f s whether it is alive",
@@ -58,12 +71,12 @@ class Lease:
             deadline = time.monotonic() + wait
             while time.monotonic() < deadline:
                 time.sleep(self._period / 2)
-                now = self._owner()
+                now = self._sign()
                 if now is None:
                     break
-                if now != owner:
+                if now != sign:
                     raise CheckpointError(
-                        f"another run ({_name(now)}) is writing checkpoints to {self._store.uri}; "
+                        f"another run ({_name(self._named_in(now))}) is writing checkpoints to {self._store.uri}; "
                         "wait for its end or choose another --checkpoint-uri"
                     )
         self._write()
@@ -75,8 +88,8 @@ class Lease:
         Raises:
             StoreError: the store cannot be reached.
         """
-        owner = self._owner()
-        if owner is not None and owner["run"] != self._me["run"]:
+        owner = self._named_in(self._sign())
+        if owner is not None and owner.run != self._me["run"]:
             self.lost_to = _name(owner)
         return self.lost_to is None
 
@@ -103,21 +116,28 @@ class Lease:
         self._beat += 1
         self._store.write(OWNER, json.dumps(self._me | {"beat": self._beat}).encode())
 
-    def _owner(self) -> dict[str, Any] | None:
-        if not self._store.exists(OWNER):
+    def _sign(self) -> bytes | None:
+        """The newest sign of life of whoever owns the place."""
+        return self._store.read(OWNER) if self._store.exists(OWNER) else None
+
+    def _named_in(self, sign: bytes | None) -> Owner | None:
+        """Who left a sign; nobody if it is damaged, which is no reason to refuse whoever comes."""
+        if sign is None:
             return None
         try:
-            owner: dict[str, Any] = json.loads(self._store.read(OWNER))
-        except json.JSONDecodeError as error:
-            raise CheckpointError(f"{OWNER} in {self._store.uri} is no JSON; delete it") from error
-        return owner
+            return Owner.model_validate(parse_json(sign))
+        except ValueError:
+            log.warning(
+                "%s in %s names no owner: it is damaged, or another kind of file", OWNER, self._store.uri
+            )
+            return None
 
-    def _died_here(self, owner: dict[str, Any]) -> bool:
+    def _died_here(self, owner: Owner) -> bool:
         """Whether the owner was a process of this machine that is gone: no need to wait."""
-        if owner["host"] != self._me["host"]:
+        if owner.host != self._me["host"]:
             return False
         try:
-            os.kill(owner["process"], 0)
+            os.kill(owner.process, 0)
         except ProcessLookupError:
             return True
         except PermissionError:
@@ -125,5 +145,5 @@ class Lease:
         return False
 
 
-def _name(owner: dict[str, Any]) -> str:
-    return f"process {owner['process']} on {owner['host']}"
+def _name(owner: Owner | None) -> str:
+    return "somebody" if owner is None else f"process {owner.process} on {shortened(owner.host)}"

@@ -2,16 +2,49 @@
 
 import html
 import json
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from model_core.artifacts import sha256_of
+from model_core.documents import parse_json
+from model_core.errors import StoreError, printable, shortened
 from model_core.evaluation.verdict import skill_words
 from model_core.report import words
 from model_core.report.evidence import Evidence
+from model_core.report.page import CONTENT_POLICY
+from model_core.store.base import Store
 from model_core.store.locate import open_store
+from model_core.store.names import is_run_name, published_name
 
 Json = dict[str, Any]
+log = logging.getLogger("pgat.report")
+Words = Annotated[str, AfterValidator(shortened)]
+
+
+class Skill(BaseModel):
+    """A skill with the ends of its interval; ``None`` where there is none."""
+
+    model_config = ConfigDict(frozen=True)
+    skill: float | None
+    low: float | None
+    high: float | None
+
+
+class PublishedRun(BaseModel):
+    """What the index shows of a run's ``manifest.json``, whoever wrote it."""
+
+    model_config = ConfigDict(frozen=True)
+    schema_version: Literal[1]
+    producer: Literal["report"]
+    run_name: str
+    created_at: Words
+    source: Words
+    outcome: Words
+    skill: Skill
 
 
 def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> str:
@@ -29,13 +62,51 @@ def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: E
     # The manifest comes last: a run with a manifest is complete.
     text = json.dumps(run_manifest(run_name, report=report, summary=summary, evidence=evidence), indent=2)
     store.write(f"{run_name}/manifest.json", text.encode())
-    runs = [
-        json.loads(store.read(key))
-        for key in store.keys()  # noqa: SIM118  a store is no dict
-        if key.count("/") == 1 and key.endswith("/manifest.json")
-    ]
-    store.write("index.html", index_page(runs).encode())
+    store.write("index.html", index_page(published_runs(store)).encode())
     return f"{uri.rstrip('/')}/{run_name}/report.html"
+
+
+def published_runs(store: Store) -> list[PublishedRun]:
+    """Every run in the store; what only looks like one is named in a warning and left out.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    found = []
+    for key in store.keys():  # noqa: SIM118  a store is no dict
+        if key.count("/") == 1 and key.endswith("/manifest.json"):
+            try:
+                found.append(_published_run(store, key))
+            except ValueError as error:
+                log.warning(
+                    "%s in %s is not listed: %s; delete it or publish that run again",
+                    printable(key),
+                    store.uri,
+                    error,
+                )
+    return found
+
+
+def _published_run(store: Store, key: str) -> PublishedRun:
+    """
+    Raises:
+        ValueError: the object is no published run's manifest.
+        StoreError: the store cannot be reached.
+    """
+    name = key.partition("/")[0]
+    try:
+        run = PublishedRun.model_validate(parse_json(store.read(key)))
+    except ValidationError as error:
+        raise ValueError(
+            f"it is no manifest of a published run ({error.error_count()} fields differ)"
+        ) from error
+    except StoreError as error:
+        # If the store does not answer at all, this is an error, too.
+        store.exists(key)
+        raise ValueError(f"it cannot be read ({error})") from error
+    if run.run_name != name or not is_run_name(name):
+        raise ValueError("its name and its place differ, or no run may be called so")
+    return run
 
 
 def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> Json:
@@ -49,7 +120,7 @@ def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Eviden
         "created_at": evidence.manifests["diagnose"].created_at,
         "git_commit": evidence.manifests["train"].git_commit,
         "code_version": evidence.manifests["train"].code_version,
-        "source": evidence.dataset.quality["source"]["uri"],
+        "source": published_name(evidence.dataset.quality["source"]["uri"]),
         "outcome": scores["verdict"]["outcome"],
         "text": scores["verdict"]["text"],
         "best_baseline": scores["best_baseline"],
@@ -63,17 +134,18 @@ def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Eviden
     }
 
 
-def index_page(runs: list[Json]) -> str:
+def index_page(runs: list[PublishedRun]) -> str:
     """A plain list of published runs, newest first."""
     rows = "".join(
         "<tr>"
-        f'<td><a href="{html.escape(run["run_name"], quote=True)}/report.html">{html.escape(run["run_name"])}</a></td>'
-        f"<td>{html.escape(run['created_at'])}</td><td>{html.escape(run['source'])}</td>"
-        f"<td>{html.escape(run['outcome'])}</td><td>{html.escape(skill_words(run['skill']))}</td></tr>\n"
-        for run in sorted(runs, key=lambda run: (run["created_at"], run["run_name"]), reverse=True)
+        f'<td><a href="{quote(f"./{run.run_name}/report.html")}">{html.escape(run.run_name)}</a></td>'
+        f"<td>{html.escape(run.created_at)}</td><td>{html.escape(published_name(run.source))}</td>"
+        f"<td>{html.escape(run.outcome)}</td><td>{html.escape(skill_words(run.skill.model_dump()))}</td></tr>\n"
+        for run in sorted(runs, key=lambda run: (run.created_at, run.run_name), reverse=True)
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><title>Runs</title>\n'
         "<style>body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem}"

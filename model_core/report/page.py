@@ -18,8 +18,13 @@ from model_core.report import figures, words
 from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
 from model_core.sky.bodies import BODIES
+from model_core.store.names import published_name
 
 Json = dict[str, Any]
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""Of every page: styles and pictures are in it; nothing is fetched, and no script runs."""
 _HEADLINE = ("last_close", "structured_walk")
 
 
@@ -70,6 +75,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
     titles = {name: f["title"] for name, f in scores["forecasts"].items()}
     best = [r for r in scores["skill"] if r["baseline"] == scores["best_baseline"]]
     return {
+        "content_policy": CONTENT_POLICY,
         "title": settings.title,
         "run_name": run_name,
         "targets": TARGETS,
@@ -153,7 +159,7 @@ def _data_card(evidence: Evidence) -> Json:
     spans = {name: _span(evidence, name) for name in ("train", "validation", "test")}
     kinds = Counter((wave.kind, wave.quantity, wave.unit, wave.known_in_advance) for wave in dataset.specs)
     return {
-        "source": quality["source"],
+        "source": published_name(quality["source"]["uri"]),
         "facts": quality,
         "rows": len(dataset.dates),
         "first_date": str(dataset.dates[0]),
@@ -189,4 +195,6 @@ def _settings(evidence: Evidence) -> str:
     merged: Json = {}
     for manifest in evidence.manifests.values():
         merged |= manifest.settings
+    if "source" in merged:
+        merged["source"] = published_name(str(merged["source"]))
     return yaml.safe_dump(merged, sort_keys=False, allow_unicode=True)

@@ -1,7 +1,8 @@
 """Names that come from elsewhere: keys of a store, files in a manifest, runs. None of them is trusted."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from model_core.errors import StoreError, UserError, printable, quoted
 
@@ -46,6 +47,14 @@ def refuse_bad_run_name(name: str, flag: str) -> None:
     """
     if not is_run_name(name):
         raise UserError(f"{quoted(name)} cannot name a run; use {RUN_NAME_RULE} ({flag})")
+
+
+def published_name(uri: str) -> str:
+    """What a published page may say of where a table came from: of a path on somebody's machine its last part."""
+    if "://" not in uri:
+        return PurePosixPath(uri.replace("\\", "/")).name
+    parts = urlsplit(uri)
+    return PurePosixPath(unquote(parts.path)).name if parts.scheme == "file" else uri
 
 
 def _is_plain(name: str) -> bool:

@@ -89,10 +89,10 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(case: Case, dataset: P
         summary=tmp_path / "summary.md",
         settings=settings.report,
         publish_uri=None,
-        run_name=case.name,
+        run_name="one-of-all",
     )
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert case.name in page
+    assert "one-of-all" in page
     the_scores_are_those_of_its_head(read_json(evaluation / "scores.json"), settings, page)
     the_graph_has_the_nodes_of_its_kind(read_json(evaluation / "explanation.json"), settings)
     the_findings_fit_what_it_reads(read_json(findings / "findings.json"), settings, page)

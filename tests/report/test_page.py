@@ -31,7 +31,7 @@ def evidence() -> Evidence:
 
 @pytest.fixture(scope="module")
 def page(evidence: Evidence) -> str:
-    return render_page(evidence, SETTINGS, "a run")
+    return render_page(evidence, SETTINGS, "a-run")
 
 
 class Checker(HTMLParser):
@@ -90,7 +90,7 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 
 def test_the_same_evidence_gives_the_same_bytes(evidence: Evidence, page: str) -> None:
-    assert render_page(evidence, SETTINGS, "a run") == page
+    assert render_page(evidence, SETTINGS, "a-run") == page
 
 
 def test_every_part_is_there(page: str) -> None:
@@ -151,7 +151,7 @@ def test_a_failed_invariant_is_named(evidence: Evidence) -> None:
 
 
 def test_the_summary_ranks_the_model_beside_every_baseline(evidence: Evidence) -> None:
-    summary = render_summary(evidence, "a run")
+    summary = render_summary(evidence, "a-run")
     for forecast in evidence.scores["forecasts"].values():
         assert forecast["title"] in summary
     assert evidence.scores["verdict"]["text"] in summary
@@ -228,5 +228,5 @@ def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why
 def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
     reads = {"past_sky": False, "future_sky": False}
     blind = replace(evidence, findings=evidence.findings | {"reads": reads})
-    assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a run")
-    assert "was not measured in this run" in render_page(evidence, SETTINGS, "a run")
+    assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a-run")
+    assert "was not measured in this run" in render_page(evidence, SETTINGS, "a-run")

@@ -1,0 +1,138 @@
+"""One stray or damaged object in a store or a folder is named, and stops nobody."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model_core.checkpoints.files import SEAL, position
+from model_core.checkpoints.lease import OWNER, Lease
+from model_core.checkpoints.mirror import Mirror
+from model_core.checkpoints.records import RECORDS, fetch_newest, newest_position
+from model_core.errors import CheckpointError
+from model_core.report.index import published_runs
+from model_core.store.local import LocalStore
+from pipelines.runs import list_runs
+
+DAMAGED = [b"", b"{", b"[]", b"null", b"5", b'"x"', b"{}", b"\xff\xfe", b'{"files": []}', b"[" * 100_000]
+RUN = {
+    "schema_version": 1, "producer": "report", "run_name": "good", "created_at": "2026-01-01T00:00:00+00:00",
+    "source": "sample://nasdaq", "outcome": "no_difference", "skill": {"skill": 0.1, "low": None, "high": None},
+}  # fmt: skip
+RECORD = {
+    "schema_version": 1, "name": "good", "source": "sample://nasdaq", "started_at": "2026-01-01T00:00:00+00:00",
+    "code_version": "x", "settings": {}, "status": "failed", "failed_step": "train", "reason": "no memory",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, json.dumps(RUN | {"producer": "train"}).encode()])
+def test_an_index_lists_the_good_runs_and_names_what_is_none(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path)
+    store.write("good/manifest.json", json.dumps(RUN).encode())
+    store.write("stray/manifest.json", content)
+    assert [run.run_name for run in published_runs(store)] == ["good"]
+    assert "stray/manifest.json" in caplog.text
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_list_of_runs_has_the_good_ones_and_names_what_is_none(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in (("good", json.dumps(RECORD).encode()), ("stray", content)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_bytes(text)
+    assert [line.split()[0] for line in list_runs(tmp_path).splitlines()] == ["name", "good"]
+    assert "stray/run.json" in caplog.text
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_scores_are_named_and_the_run_is_listed(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "good").mkdir()
+    record = RECORD | {"status": "succeeded", "artifacts": {"evaluation": str(tmp_path / "good")}}
+    (tmp_path / "good" / "run.json").write_text(json.dumps(record))
+    (tmp_path / "good" / "scores.json").write_bytes(content)
+    assert "damaged" in list_runs(tmp_path).splitlines()[1]
+    assert "scores" in caplog.text
+
+
+OWNERS = [{"run": 1}] + [
+    {"run": "x", "host": "y", "process": number, "beat": 1} for number in (-1, "1", 2**70)
+]
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, *(json.dumps(owner).encode() for owner in OWNERS)])
+def test_a_damaged_owner_that_stands_still_is_replaced(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path)
+    store.write(OWNER, content)
+    lease = Lease(store, 0.02)
+    lease.claim()
+    try:
+        assert lease.held()
+        store.write(OWNER, content)
+        assert lease.held(), "what is damaged names no other owner"
+    finally:
+        lease.release()
+    assert f"{OWNER} in {tmp_path} names no owner" in caplog.text
+
+
+def saved(store: LocalStore, folder: Path) -> None:
+    """Mirror one small checkpoint of epoch 1."""
+    (folder / "last").mkdir(parents=True)
+    (folder / "last" / "weights").write_text("1")
+    lease = Lease(store, 10.0)
+    lease.claim()
+    with Mirror(store, lease, keep=2, patience_seconds=30.0, pause_seconds=0.01) as mirror:
+        mirror.submit(folder, ["last"], 1, 0)
+    assert mirror.close(0)["newest_is_complete"], "a stray object stops no mirror"
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("name", ["notes.txt", "latest", "x-y.json", "000000-00000009.json"])
+def test_strays_among_the_records_stop_neither_mirroring_nor_resuming(
+    name: str, content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path / "store")
+    store.write(RECORDS + name, content)
+    saved(store, tmp_path / "run")
+    assert newest_position(store) == (1, 0)
+    (tmp_path / "new").mkdir()
+    assert fetch_newest(store, tmp_path / "new")
+    assert (tmp_path / "new" / "last" / "weights").read_text() == "1"
+    assert name in caplog.text
+    assert store.exists(RECORDS + name), "it is somebody's, so it is left alone"
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_newest_record_gives_way_to_the_one_before(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path / "store")
+    saved(store, tmp_path / "run")
+    store.write(f"{RECORDS}000002-00000000.json", content)
+    (tmp_path / "new").mkdir()
+    assert fetch_newest(store, tmp_path / "new")
+    assert "000002-00000000.json" in caplog.text
+
+
+@pytest.mark.parametrize("content", DAMAGED[:-1])
+def test_a_damaged_checkpoint_is_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / SEAL).write_bytes(content)
+    assert position(tmp_path) is None
+
+
+def test_a_living_owner_that_was_damaged_for_a_moment_is_not_robbed(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    first = Lease(store, 0.05)
+    first.claim()
+    store.write(OWNER, b"{")
+    try:
+        with pytest.raises(CheckpointError, match="another run"):
+            Lease(store, 0.5).claim()
+    finally:
+        first.release()
