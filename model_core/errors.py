@@ -7,6 +7,7 @@
     │   ├── SkyError            a date or place the ephemeris does not cover
     │   ├── ArtifactError       a step's folder is missing, damaged, or made by another step
     │   ├── StoreError          an object store or folder that cannot be read or written
+    │   │   └── OversizedError  an object larger than its reader allows
     │   └── CheckpointError     a checkpoint that is missing, damaged or does not fit the model
     └── RunError                the work itself failed; commands exit with code 1
         ├── TrainingError       a loss that stays non-finite, memory that is not enough
@@ -112,6 +113,10 @@ class ArtifactError(UserError):
 
 class StoreError(UserError):
     """An object store (or the folder that stands in for one) cannot be read or written."""
+
+
+class OversizedError(StoreError):
+    """An object is larger than its reader allows."""
 
 
 class CheckpointError(UserError):

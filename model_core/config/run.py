@@ -4,14 +4,14 @@ The defaults here are the standard run; ``configs/celestial_enhanced_pgat.yaml``
 each of them, and a test proves that the two agree.
 """
 
-import codecs
 import datetime as dt
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from model_core.config.base import Section
 from model_core.config.model import ModelSettings
+from model_core.config.table import FormatSettings, LimitSettings
 
 
 class WindowSettings(Section):
@@ -97,51 +97,6 @@ class SyntheticSettings(Section):
     volatility_per_day: float = Field(0.01, gt=0)
 
 
-class FormatSettings(Section):
-    """How the file of a market table is written.
-
-    ``None`` recognizes it from the file itself; a file that fits two readings is refused with the setting
-    that decides. Only CSV needs them, but for ``epoch_unit``.
-    """
-
-    delimiter: str | None = Field(None, min_length=1)
-    """Between two cells; ``\\t`` or ``tab`` is a tab."""
-    decimal: Literal[".", ","] | None = None
-    """Between the whole and the fraction of a number."""
-    thousands: Literal[",", ".", " ", "'"] | None = None
-    """Between groups of three digits."""
-    header: Annotated[int, Field(ge=1)] | Literal["none"] | None = None
-    """The line with the column names, counted from 1 after the skipped ones; ``none``: there is none, and the
-    columns are called ``column 1``, ``column 2``, …"""
-    skip: int = Field(0, ge=0)
-    """Lines before the table."""
-    epoch_unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
-    """Of dates written as one number since 1970-01-01 UTC; ``excel``: the day numbers of a spreadsheet."""
-    encoding: str | None = None
-    """As Python calls it, e.g. ``latin-1`` or ``utf-16``."""
-
-    @field_validator("delimiter")
-    @classmethod
-    def _named_tab(cls, value: str | None) -> str | None:
-        return "\t" if value in ("\\t", "tab") else value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str | None) -> str | None:
-        try:
-            return None if value is None else codecs.lookup(value).name
-        except LookupError as error:
-            raise ValueError(
-                f"{value!r} is not an encoding; write one like utf-8, latin-1 or utf-16"
-            ) from error
-
-    @model_validator(mode="after")
-    def _two_marks(self) -> Self:
-        if self.decimal is not None and self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
-        return self
-
-
 class DataSettings(Section):
     """From a market table to a prepared dataset."""
 
@@ -149,6 +104,7 @@ class DataSettings(Section):
     columns: dict[str, str] = {}
     """Our name → the table's name, for tables whose columns are called otherwise, e.g. ``{Close: settle}``."""
     format: FormatSettings = FormatSettings()
+    limits: LimitSettings = LimitSettings()
     date_format: str | None = None
     """How dates are written, in strftime codes; ``None`` recognizes it from all rows."""
     sort: bool = False

@@ -7,23 +7,25 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 
+from model_core.config.table import LimitSettings
+from model_core.data.problems import too_large
 from model_core.errors import SourceError
 
 PARQUET = b"PAR1"
 
 
-def _zstandard(content: bytes) -> bytes:
-    with pa.input_stream(io.BytesIO(content), compression="zstd") as stream:
-        return bytes(stream.read())
+def _zstandard(content: bytes) -> Any:
+    return pa.input_stream(io.BytesIO(content), compression="zstd")
 
 
-_COMPRESSIONS: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
-    "gzip": (b"\x1f\x8b", gzip.decompress),
-    "bzip2": (b"BZh", bz2.decompress),
-    "xz": (b"\xfd7zXZ\x00", lzma.decompress),
+_COMPRESSIONS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
+    "gzip": (b"\x1f\x8b", lambda content: gzip.GzipFile(fileobj=io.BytesIO(content))),
+    "bzip2": (b"BZh", lambda content: bz2.BZ2File(io.BytesIO(content))),
+    "xz": (b"\xfd7zXZ\x00", lambda content: lzma.LZMAFile(io.BytesIO(content))),  # noqa: SIM115  the caller closes it
     "zstd": (b"\x28\xb5\x2f\xfd", _zstandard),
 }
 _NO_TABLE = {
@@ -38,24 +40,31 @@ _NO_TABLE = {
     b"{": "JSON; write the table as CSV or Parquet",
     b"[{": "JSON; write the table as CSV or Parquet",
 }
+_TEN = 10
+"""Times the limit that a message names where the whole size is unknown: counting it would be the work to avoid."""
 _TOLD_BYTES = 16
 """More than the longest mark above, after blanks at the start."""
 
 
-def opened(uri: str, content: bytes) -> tuple[bytes, str]:
+def opened(uri: str, content: bytes, limits: LimitSettings) -> tuple[bytes, str]:
     """The table's bytes without their compression, and the compression's name ("" if there is none).
 
     Raises:
-        SourceError: the file is empty, a damaged archive, or of a kind that holds no table; it says which.
+        SourceError: the file is empty, a damaged archive, unpacks to more than the limit, or is of a kind that
+            holds no table; it says which.
     """
-    for name, (magic, decompress) in _COMPRESSIONS.items():
+    for name, (magic, unpacking) in _COMPRESSIONS.items():
         if content.startswith(magic):
             try:
-                inner = decompress(content)
+                with unpacking(content) as stream:
+                    inner = bytes(stream.read(limits.bytes + 1))
             except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
                 raise SourceError(
                     f"{uri} is a damaged {name} file ({error}); compress or download it again"
                 ) from error
+            if len(inner) > limits.bytes:
+                what = f"unpacks to more than {limits.bytes:,} bytes"
+                raise too_large(uri, what, "bytes", _TEN * limits.bytes)
             _refuse_no_table(uri, inner, f"holds, compressed with {name}, ")
             return inner, name
     _refuse_no_table(uri, content, "is ")

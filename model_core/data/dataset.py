@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from model_core.config.run import WindowSettings
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
 from model_core.data.walk import StructuredWalk
+from model_core.parquet import read_frame
 from model_core.sky.waves import Wave, waves_of
 
 Layout = Literal["ephemeris", "prepared"]
@@ -136,6 +136,6 @@ def _write_waves(
 
 
 def _read_waves(path: Path, specs: tuple[Wave, ...]) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    table = read_frame(path)
     dates = table["date"].to_numpy().astype("datetime64[D]")
     return dates, np.ascontiguousarray(table[[wave.name for wave in specs]].to_numpy(dtype=np.float64))

@@ -1,27 +1,31 @@
 """A Parquet file as a plain frame: one header level, no index, and every column under a name of its own."""
 
-import io
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from model_core.config.table import LimitSettings
+from model_core.data.problems import too_large
 from model_core.errors import SourceError
+from model_core.parquet import LimitError, Limits, read_table
 
 INDEX = "index"
 """What an index without a name is called."""
 
 
-def read_parquet(uri: str, content: bytes) -> pd.DataFrame:
+def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFrame:
     """The table of a Parquet file; what it holds as its index comes first, as columns.
 
     Raises:
-        SourceError: the file is damaged.
+        SourceError: the file is damaged, or larger than the limits allow.
     """
+    allowed = Limits(rows=limits.rows, columns=limits.columns, bytes=limits.bytes)
     try:
-        frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
+        frame: pd.DataFrame = read_table(content, allowed).to_pandas()
+    except LimitError as error:
+        raise too_large(uri, f"holds {error.found:,} {error.limit}", error.limit, error.found) from error
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{uri} is a damaged Parquet file ({str(error)[:200]}); write it again") from error
     frame.columns = pd.Index(distinct(flat_names(list(frame.columns))))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_core.config.run import FormatSettings
+from model_core.config.table import FormatSettings
 from model_core.data.oddities import note
 from model_core.data.problems import Problem, shown_value
 

@@ -41,6 +41,14 @@ def refusal(uri: str, problems: Sequence[Problem], dates: NDArray[np.datetime64]
     )
 
 
+def too_large(uri: str, what: str, limit: str, needed: int) -> SourceError:
+    """The error for a table that exceeds the setting ``limit``, which would have to be ``needed``."""
+    return SourceError(
+        f"{uri} {what}, more than data.limits.{limit} allows; give a smaller table, or allow this one with "
+        f"--set data.limits.{limit}={needed}"
+    )
+
+
 def shown_value(value: object) -> str:
     """A value as a message shows it, in quotes and not without end."""
     written = repr(value)

@@ -6,6 +6,7 @@ A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic
 
 import hashlib
 import importlib.util
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from model_core.config.run import DataSettings
+from model_core.config.table import LimitSettings
 from model_core.data.containers import PARQUET, opened
 from model_core.data.frames import read_parquet
+from model_core.data.problems import too_large
 from model_core.data.synthetic import synthetic_table
 from model_core.data.text_tables import read_text_table
-from model_core.errors import SourceError
+from model_core.errors import OversizedError, SourceError
 from model_core.store.locate import read_uri
 
 SAMPLES = ("nasdaq", "sp500", "synthetic")
@@ -46,27 +49,40 @@ def read_source(uri: str, settings: DataSettings) -> SourceTable:
     if uri.startswith(_SAMPLE_SCHEME):
         frame = _sample(uri.removeprefix(_SAMPLE_SCHEME), settings)
         return SourceTable(uri, frame, hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest())
-    content = _content(uri)
+    content = _content(uri, settings.limits)
     sha256 = hashlib.sha256(content).hexdigest()
-    table, compression = opened(uri, content)
+    table, compression = opened(uri, content, settings.limits)
     if table.startswith(PARQUET):
-        frame, reading = read_parquet(uri, table), {"file": "Parquet"}
+        frame, reading = read_parquet(uri, table, settings.limits), {"file": "Parquet"}
     else:
-        frame, reading = read_text_table(uri, table, settings.format)
+        frame, reading = read_text_table(uri, table, settings)
         reading = {"file": "CSV", **reading}
     if compression:
         reading["compression"] = compression
     return SourceTable(uri, frame, sha256, reading)
 
 
-def _content(uri: str) -> bytes:
-    if "://" in uri:
-        return read_uri(uri)
-    path = Path(uri).expanduser()
-    if path.is_dir():
-        raise SourceError(f"{uri} is a folder; give the CSV or Parquet file in it")
+def _content(uri: str, limits: LimitSettings) -> bytes:
     try:
-        return path.read_bytes()
+        content = read_uri(uri, limits.bytes) if "://" in uri else _file(uri, limits.bytes + 1)
+    except OversizedError as error:
+        raise too_large(uri, f"is larger than {limits.bytes:,} bytes", "bytes", 10 * limits.bytes) from error
+    if len(content) > limits.bytes:
+        raise too_large(uri, f"is larger than {limits.bytes:,} bytes", "bytes", 10 * limits.bytes)
+    return content
+
+
+def _file(uri: str, max_bytes: int) -> bytes:
+    """The first ``max_bytes`` of a file."""
+    try:
+        path = Path(uri).expanduser()
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise SourceError(f"{uri} is a folder; give the CSV or Parquet file in it")
+        if not stat.S_ISREG(mode):
+            raise SourceError(f"{uri} is a device or a pipe; write the table to a file and give that")
+        with path.open("rb") as file:
+            return file.read(max_bytes)
     except FileNotFoundError as error:
         raise SourceError(
             f"{uri} does not exist; give a CSV or Parquet file, s3://…, or one of "
@@ -76,6 +92,8 @@ def _content(uri: str) -> bytes:
         raise SourceError(
             f"{uri} cannot be read ({error.strerror}); check the path and its permissions"
         ) from error
+    except (RuntimeError, ValueError) as error:  # an unknown user's home; a null character
+        raise SourceError(f"{uri} names no file ({error}); check the path") from error
 
 
 def _sample(name: str, settings: DataSettings) -> pd.DataFrame:

@@ -10,8 +10,10 @@ from itertools import islice
 
 import pandas as pd
 
-from model_core.config.run import FormatSettings
+from model_core.config.run import DataSettings
+from model_core.config.table import FormatSettings
 from model_core.data.frames import column_name, distinct, flat_names
+from model_core.data.problems import too_large
 from model_core.errors import SourceError
 
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "vertical bar", ",": "comma"}
@@ -41,17 +43,17 @@ class Layout:
     """For people."""
 
 
-def read_text_table(
-    uri: str, content: bytes, settings: FormatSettings
-) -> tuple[pd.DataFrame, dict[str, str]]:
+def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[pd.DataFrame, dict[str, str]]:
     """Everything in a CSV file as text, and how the file was understood.
 
     Raises:
-        SourceError: the bytes are no text, or the text is no table; it names the setting that helps.
+        SourceError: the bytes are no text, the text is no table, or a table beyond ``data.limits``; it names the
+            setting that helps.
     """
-    text, encoding = _decoded(uri, content, settings.encoding)
+    text, encoding = _decoded(uri, content, settings.format.encoding)
+    _refuse_large(uri, text, settings)
     try:
-        layout = _layout(uri, text, settings)
+        layout = _layout(uri, text, settings.format)
         frame = pd.read_csv(
             io.StringIO(text),
             header=None,
@@ -74,6 +76,19 @@ def read_text_table(
     frame = frame.iloc[: int(written.nonzero()[0][-1]) + 1] if written.any() else frame.iloc[:0]
     shown = _DELIMITERS.get(layout.delimiter, repr(layout.delimiter))
     return frame, {"encoding": encoding, "delimiter": shown, "header": layout.header}
+
+
+def _refuse_large(uri: str, text: str, settings: DataSettings) -> None:
+    """Count lines, and the cells of the first ones, before they are taken apart."""
+    limits, form = settings.limits, settings.format
+    lines = max(text.count("\n"), text.count("\r"))
+    if lines > limits.rows + form.skip + _HEAD_LINES:
+        raise too_large(uri, f"holds {lines:,} lines", "rows", lines)
+    delimiters = [*_DELIMITERS, *filter(None, [form.delimiter])]
+    first = islice(io.StringIO(text), form.skip + _HEAD_LINES)
+    cells = 1 + max((line.count(delimiter) for line in first for delimiter in delimiters), default=0)
+    if cells > limits.columns:
+        raise too_large(uri, f"has a line of {cells:,} cells", "columns", cells)
 
 
 def _decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:

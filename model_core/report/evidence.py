@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from model_core.artifacts import Manifest, open_artifact, read_json
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.errors import ArtifactError
+from model_core.parquet import read_frame
 
 Json = dict[str, Any]
 
@@ -50,10 +50,10 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         dataset=MarketDataset.open(dataset),
         manifests=manifests,
         training=read_json(model / "results.json"),
-        history=pq.read_table(model / "history.parquet").to_pandas(),
+        history=read_frame(model / "history.parquet"),
         explanation=read_json(holder / "explanation.json") if holder else None,
         scores=_read_scores(evaluation / "scores.json"),
-        predictions=pq.read_table(evaluation / "predictions.parquet").to_pandas(),
+        predictions=read_frame(evaluation / "predictions.parquet"),
         findings=_read_findings(findings / "findings.json"),
     )
 

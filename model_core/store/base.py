@@ -4,6 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from model_core.errors import OversizedError
+
+READ_BYTES = 2**26
+"""What is read into memory unless more is asked for: manifests, records and leases are far smaller."""
+
 
 class Store(Protocol):
     """A place for objects that outlive a step. Keys look like ``runs/a/report.html``.
@@ -15,8 +20,8 @@ class Store(Protocol):
     uri: str
     """Where keys start, for messages and links."""
 
-    def read(self, key: str) -> bytes:
-        """The object's content; ``StoreError`` if there is none."""
+    def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
+        """The object's content; ``StoreError`` if there is none, ``OversizedError`` beyond ``max_bytes``."""
         ...
 
     def write(self, key: str, content: bytes) -> None:
@@ -42,3 +47,10 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Remove an object; no error if there is none."""
         ...
+
+
+def oversized(key: str, uri: str, max_bytes: int) -> OversizedError:
+    """The error for an object that does not fit."""
+    return OversizedError(
+        f"cannot read {key} in {uri}: it is larger than {max_bytes:,} bytes; check that it is the right object"
+    )

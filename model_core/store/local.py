@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_core.errors import StoreError
+from model_core.store.base import READ_BYTES, oversized
 from model_core.store.names import contained
 
 
@@ -18,10 +19,13 @@ class LocalStore:
         self.root = Path(root)
         self.uri = str(self.root)
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
         """Content of the file ``key``."""
-        with self._mapped(f"cannot read {key}"):
-            return self._path(key).read_bytes()
+        with self._mapped(f"cannot read {key}"), self._path(key).open("rb") as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise oversized(key, self.uri, max_bytes)
+        return content
 
     def write(self, key: str, content: bytes) -> None:
         """Write beside the final place, then rename."""

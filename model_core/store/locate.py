@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from model_core.errors import StoreError
-from model_core.store.base import Store
+from model_core.store.base import READ_BYTES, Store
 from model_core.store.local import LocalStore
 
 
@@ -37,13 +37,13 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def read_uri(uri: str) -> bytes:
+def read_uri(uri: str, max_bytes: int = READ_BYTES) -> bytes:
     """Content of the one object at ``uri``.
 
     Raises:
-        StoreError: it is not there, or the store cannot be reached.
+        StoreError: it is not there or larger than ``max_bytes``, or the store cannot be reached.
     """
     folder, _, name = uri.rstrip("/").rpartition("/")
     if not name or folder.endswith(":/"):
         raise StoreError(f"{uri} names no object; write s3://bucket/path/to/table.csv")
-    return open_store(folder).read(name)
+    return open_store(folder).read(name, max_bytes)

@@ -20,6 +20,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from model_core.errors import StoreError
+from model_core.store.base import READ_BYTES, oversized
 
 _AWS = "https://s3.amazonaws.com"
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
@@ -37,15 +38,19 @@ class S3Store:
         self.client = client
         self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
 
-    def read(self, key: str) -> bytes:
-        """GET the object."""
+    def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
+        """GET the object, and no more of it than fits."""
         with self._mapped(f"cannot read {key}"):
             response = self.client.get_object(self.bucket, self.prefix + key)
             try:
-                return response.read()
+                # The length that a server states is not asked: it may state another one than it sends.
+                content = bytes(response.read(max_bytes + 1))
             finally:
                 response.close()
                 response.release_conn()
+        if len(content) > max_bytes:
+            raise oversized(key, self.uri, max_bytes)
+        return content
 
     def write(self, key: str, content: bytes) -> None:
         """PUT the object, in parts if it is large."""

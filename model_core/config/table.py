@@ -1,0 +1,62 @@
+"""Settings of the file that holds a market table: how it is written, and how large it may be."""
+
+import codecs
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model_core.config.base import Section
+
+
+class FormatSettings(Section):
+    """How the file of a market table is written.
+
+    ``None`` recognizes it from the file itself; a file that fits two readings is refused with the setting
+    that decides. Only CSV needs them, but for ``epoch_unit``.
+    """
+
+    delimiter: str | None = Field(None, min_length=1)
+    """Between two cells; ``\\t`` or ``tab`` is a tab."""
+    decimal: Literal[".", ","] | None = None
+    """Between the whole and the fraction of a number."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """Between groups of three digits."""
+    header: Annotated[int, Field(ge=1)] | Literal["none"] | None = None
+    """The line with the column names, counted from 1 after the skipped ones; ``none``: there is none, and the
+    columns are called ``column 1``, ``column 2``, …"""
+    skip: int = Field(0, ge=0)
+    """Lines before the table."""
+    epoch_unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
+    """Of dates written as one number since 1970-01-01 UTC; ``excel``: the day numbers of a spreadsheet."""
+    encoding: str | None = None
+    """As Python calls it, e.g. ``latin-1`` or ``utf-16``."""
+
+    @field_validator("delimiter")
+    @classmethod
+    def _named_tab(cls, value: str | None) -> str | None:
+        return "\t" if value in ("\\t", "tab") else value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else codecs.lookup(value).name
+        except LookupError as error:
+            raise ValueError(
+                f"{value!r} is not an encoding; write one like utf-8, latin-1 or utf-16"
+            ) from error
+
+    @model_validator(mode="after")
+    def _two_marks(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}; they must differ")
+        return self
+
+
+class LimitSettings(Section):
+    """How large a market table may be. What a file says of its size is looked at before it is read whole."""
+
+    rows: int = Field(1_000_000, ge=1)
+    columns: int = Field(10_000, ge=1)
+    bytes: int = Field(250_000_000, ge=1)
+    """Of the file, of what it unpacks to, and of its values when they are read."""

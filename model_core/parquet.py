@@ -1,0 +1,132 @@
+"""Parquet files within limits: what a file says of its size is compared before its values are read.
+
+A few kilobytes may stand for hundreds of millions of rows, for a text repeated a million times, or for lists
+without end. Rows, columns and bytes come from the file's metadata; a text is read as a dictionary first, where
+each of its values stands once, and unfolded only if the result fits.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from model_core.errors import ArtifactError, shortened
+
+_NUMBER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a table may hold."""
+
+    rows: int
+    columns: int
+    bytes: int
+    """Of its values when they are read."""
+
+
+STEP_LIMITS = Limits(rows=50_000_000, columns=10_000, bytes=2**31)
+"""For what a step of this project wrote: far above any of them, far below what fills a machine."""
+
+
+class LimitError(ValueError):
+    """A table is larger than a limit; the message says in what, the attributes say in which."""
+
+    def __init__(self, limit: str, found: int, allowed: int) -> None:
+        super().__init__(f"{found:,} {limit}, more than {allowed:,}")
+        self.limit = limit
+        self.found = found
+
+
+def read_table(source: Path | bytes, limits: Limits = STEP_LIMITS) -> pa.Table:
+    """The table of a Parquet file, given by its path or content.
+
+    Raises:
+        LimitError: the table exceeds a limit.
+        pyarrow.ArrowException, OSError, ValueError: the file is damaged, or a column holds lists.
+    """
+    file = pq.ParquetFile(_opened(source))
+    _check_stated(file.metadata, limits)
+    texts = [
+        column.path
+        for column in map(file.schema.column, range(len(file.schema)))
+        if column.physical_type == "BYTE_ARRAY"
+    ]
+    table: pa.Table = pq.ParquetFile(_opened(source), read_dictionary=texts).read()
+    _check("bytes", _unfolded_bytes(table), limits)
+    for position, field in enumerate(file.schema_arrow):
+        column = table.column(position)
+        if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(field.type):
+            plain = [chunk.dictionary_decode() for chunk in column.chunks]
+            table = table.set_column(
+                position, field.name, pa.chunked_array(plain, type=column.type.value_type)
+            )
+    return table
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a Parquet table that a step wrote.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or larger than any step's.
+    """
+    try:
+        frame: pd.DataFrame = read_table(path).to_pandas()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read as Parquet ({shortened(str(error))}); run the step that makes it again"
+        ) from error
+    return frame
+
+
+def _opened(source: Path | bytes) -> str | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else str(source)
+
+
+def _check(limit: str, found: int, limits: Limits) -> None:
+    allowed = {"rows": limits.rows, "columns": limits.columns, "bytes": limits.bytes}[limit]
+    if found > allowed:
+        raise LimitError(limit, found, allowed)
+
+
+def _check_stated(stated: pq.FileMetaData, limits: Limits) -> None:
+    _check("rows", stated.num_rows, limits)
+    _check("columns", stated.num_columns, limits)
+    columns = [stated.schema.column(i) for i in range(stated.num_columns)]
+    lists = [column.path.split(".")[0] for column in columns if column.max_repetition_level]
+    if lists:
+        raise ValueError(f"its column {lists[0]} holds lists, whose length nothing bounds")
+    widths = (column.length if column.length > 0 else _NUMBER_BYTES for column in columns)
+    _check("bytes", stated.num_rows * sum(widths), limits)
+    groups = (stated.row_group(i) for i in range(stated.num_row_groups))
+    _check("bytes", sum(group.total_byte_size for group in groups), limits)
+
+
+def _unfolded_bytes(table: pa.Table) -> int:
+    """Bytes that the table takes with every text written out."""
+    total = 0
+    for column in table.columns:
+        for chunk in column.chunks:
+            total += chunk.nbytes
+            if pa.types.is_dictionary(chunk.type) and _has_length(chunk.type.value_type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                total += pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0
+    return total
+
+
+def _has_length(kind: pa.DataType) -> bool:
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+        )
+    )
