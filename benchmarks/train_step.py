@@ -6,13 +6,15 @@
     python benchmarks/train_step.py --model peer:build              any other model on the same inputs
     python benchmarks/train_step.py --set training.compile=true     with torch.compile
 
-Prints one JSON line per case. Each case runs in a fresh process, so that peaks do not mix; ``peak_mb`` is
-what the process needed beyond its imports, or the peak of the CUDA allocator. Inputs are random numbers of
-the right shape and unit: time depends on neither. ``module:callable`` is called with
-(ModelSettings, ModelInputs) and returns a module that maps a Window to a Forecast or to [B, P, 4]; its module
-is looked for on PYTHONPATH. Wrong input ends with one sentence and exit code 2.
+Prints one JSON line per case. Each case runs in a fresh process, so that peaks do not mix; ``peak_mb`` is what the
+process needed beyond its imports, or the peak of the CUDA allocator. Inputs are random numbers of the right shape and
+unit: time depends on neither. ``module:callable`` is called with (ModelSettings, ModelInputs) and returns a module that
+maps a Window to a Forecast or to [B, P, 4]; its module is looked for on PYTHONPATH. Wrong input exits with code 2.
 """
 
+import components  # noqa: F401 - before torch, whose threads then wait as those of the steps do
+
+# isort: split
 import argparse
 import importlib
 import json

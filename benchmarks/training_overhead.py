@@ -7,6 +7,10 @@ looks smaller than it is): on a busy machine the difference of two whole runs wo
 ``peak_memory`` trains a few steps in a process of its own.
 """
 
+# Before torch, whose threads then wait as those of the steps do.
+import components  # noqa: F401
+
+# isort: split
 import argparse
 import json
 import multiprocessing

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+# Before anything imports torch, whose threads then wait as those of the steps do.
+import components  # noqa: F401
+
 # The shapes in the signatures are checked in tests only. The hook has to be in place before the first import.
 jaxtyping_hook = install_import_hook(
     ["model_core.nn", "model_core.build", "model_core.model", "model_core.base_model", "model_core.losses"],

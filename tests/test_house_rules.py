@@ -28,9 +28,10 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
 
 
 def test_init_files_are_empty() -> None:
-    """Nothing happens on import, and the import line is the map."""
+    """Nothing happens on import, and the import line is the map; one has to come before torch's."""
+    allowed = ["components/__init__.py"]
     full = [p.relative_to(ROOT).as_posix() for p in sources(*PACKAGES, "tests") if p.name == "__init__.py"]
-    assert [name for name in full if (ROOT / name).read_text(encoding="utf-8").strip()] == []
+    assert [name for name in full if (ROOT / name).read_text(encoding="utf-8").strip()] == allowed
 
 
 def test_every_file_can_be_read_in_one_sitting() -> None:
@@ -117,13 +118,16 @@ def test_no_broad_except_swallows_an_error() -> None:
 def test_nothing_happens_on_import(package: str) -> None:
     """At module level stand definitions and constants; calls that print, log in, or touch files do not."""
     doers = {"print", "basicConfig", "mkdir", "write_text", "manual_seed", "set_num_threads", "open", "seed"}
+    doers |= {"setdefault", "bound_spinning"}
+    # OpenMP reads its environment when torch is imported, so an earlier import has to set it.
+    allowed = {("components/__init__.py", "bound_spinning")}
     guilty = []
     for name, tree in parsed((package,)):
         for node in tree.body:
             if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign):
                 for call in (inner for inner in ast.walk(node) if isinstance(inner, ast.Call)):
                     called = ast.unparse(call.func).rpartition(".")[2]
-                    if called in doers:
+                    if called in doers and (name, called) not in allowed:
                         guilty.append(f"{name}:{call.lineno} {called}")
     assert guilty == []
 

@@ -18,6 +18,7 @@ from model_core.diagnostics.invariants import Invariant, check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
 from model_core.training.precision import resolve_device
+from model_core.training.threads import use_threads
 
 log = logging.getLogger("pgat.diagnose")
 
@@ -41,6 +42,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     prepared = MarketDataset.open(dataset)
     open_artifact(model, producer="train")
     device = resolve_device(settings.device)
+    use_threads()
     loaded = load_model(model / BEST, device)
     # Attacks need gradients of the input only.
     loaded.model.requires_grad_(requires_grad=False)

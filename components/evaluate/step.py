@@ -23,6 +23,7 @@ from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores, skill_row
 from model_core.training.precision import resolve_device
+from model_core.training.threads import use_threads
 
 log = logging.getLogger("pgat.evaluate")
 
@@ -51,6 +52,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     prepared = MarketDataset.open(dataset)
     open_artifact(model, producer="train")
     device = resolve_device(settings.device)
+    use_threads()
     loaded = load_model(model / BEST, device)
     log.info("best checkpoint: epoch %s", loaded.info["epoch"])
     with staged_folder(evaluation) as folder:

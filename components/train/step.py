@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from components.train.termination import leaving_on_termination
@@ -29,6 +28,7 @@ from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.seeds import seed_everything
+from model_core.training.threads import use_threads
 from model_core.training.validation import read_back
 
 log = logging.getLogger("pgat.train")
@@ -81,8 +81,7 @@ def run(
     """
     plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri)
     precision = resolve_precision(training_settings)
-    if training_settings.threads is not None:
-        torch.set_num_threads(training_settings.threads)
+    use_threads(training_settings.threads)
     # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
     with (
         team_of_environment(precision.device.type) as team,

@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from components.train.termination import leaving_on_termination
 from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
 from model_core.errors import TrainingError
 from model_core.training.distributed import MEETING_FOLDER
+from model_core.training.threads import default_threads
 
 # By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where a new
 # team finds the addresses of the dead one.
@@ -42,7 +45,10 @@ def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
         ]
         command += [f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
         command += ["-m", "components.train.worker", str(file)]
-        code = _run_to_its_end(command, os.environ | NEW_STORE_PER_TEAM | {MEETING_FOLDER: scratch})
+        count = torch.cuda.device_count() if processes == "gpu" else int(processes)
+        # Without it torchrun gives each process one thread.
+        threads = {"OMP_NUM_THREADS": str(default_threads(count))}
+        code = _run_to_its_end(command, os.environ | threads | NEW_STORE_PER_TEAM | {MEETING_FOLDER: scratch})
         if code == 0:
             return
         if failure.exists():

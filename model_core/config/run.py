@@ -178,7 +178,7 @@ class TrainingSettings(Section):
     step_log_interval: int = Field(10, ge=1)
     tensorboard: bool = True
     threads: int | None = Field(None, ge=1)
-    """CPU threads; ``None`` leaves torch's own choice."""
+    """CPU threads of a process; ``None``: one a core, within the container's CPU limit."""
     launcher: LauncherSettings = LauncherSettings()
 
 
