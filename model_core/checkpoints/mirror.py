@@ -28,6 +28,7 @@ from model_core.checkpoints.files import SEAL, position
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, files_of, newest_position, records_of
 from model_core.errors import StoreError
+from model_core.progress import duration
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 
@@ -107,6 +108,9 @@ class Mirror:
         with self._news:
             self._deadline = time.monotonic() + patience_seconds
             self._news.notify_all()
+            if self._waiting is not None or self._busy:
+                wait = duration(patience_seconds)
+                log.info("waiting at most %s for the newest checkpoint to reach %s", wait, self._store.uri)
         self._thread.join(patience_seconds)
         done = not self._thread.is_alive() and self._waiting is None and not self._busy
         if not done:

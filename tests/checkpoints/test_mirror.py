@@ -125,6 +125,7 @@ def test_a_store_that_refuses_is_tried_again_and_reported(
 def test_a_store_that_stays_down_never_kills_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     store = Unreliable(tmp_path / "store")
     store.failures = 10**9
     mirror = mirror_of(store)
@@ -132,6 +133,7 @@ def test_a_store_that_stays_down_never_kills_training(
     summary = mirror.close(0.1)
     assert result.stopped_because == "all epochs done"
     assert summary["newest_is_complete"] is False
+    assert "waiting at most 0 s for the newest checkpoint to reach" in caplog.text
     assert "is in the local folder only" in caplog.text
 
 
