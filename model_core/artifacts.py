@@ -7,6 +7,7 @@ A folder is written beside its final place and renamed at the end, so it is ther
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -283,8 +284,21 @@ def versions() -> dict[str, str]:
 def _versions() -> dict[str, str]:
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     installed = {name.lower() for name in _installed()}
-    found.update({name: metadata.version(name) for name in _PACKAGES if name in installed})
+    found.update({name: build_version(name) for name in _PACKAGES if name in installed})
     return found
+
+
+def build_version(package: str) -> str:
+    """Version of an installed package with the label of its build, if it has one: ``2.13.0+cu130``.
+
+    The metadata of torch's default wheel say ``2.13.0`` for whatever CUDA it was built with; which build it is
+    says only its ``version.py``. It is read as text, since importing torch takes seconds.
+    """
+    found = metadata.distribution(package)
+    module = Path(str(found.locate_file(package.replace("-", "_")))) / "version.py"
+    text = module.read_text(encoding="utf-8") if module.is_file() else ""
+    labelled = re.search(rf"^__version__ = '({re.escape(found.version)}\+[\w.]+)'$", text, re.MULTILINE)
+    return labelled[1] if labelled else found.version
 
 
 @cache

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model_core.artifacts import staged_folder
+from model_core.artifacts import build_version, staged_folder
 from model_core.errors import ArtifactError
 
 
@@ -30,3 +30,28 @@ def test_a_place_below_a_file_is_refused_and_leaves_nothing(tmp_path: Path) -> N
     ):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "module", "known"),
+    [
+        ("2.13.0", "2.13.0+cu130", "2.13.0+cu130"),
+        ("2.13.0+cpu", "2.13.0+cpu", "2.13.0+cpu"),
+        ("2.13.0", "2.13.0", "2.13.0"),
+        ("2.13.0", None, "2.13.0"),
+    ],
+)
+def test_the_version_of_torch_names_its_build_where_only_its_module_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, module: str | None, known: str
+) -> None:
+    (tmp_path / f"torch-{metadata}.dist-info").mkdir()
+    (tmp_path / f"torch-{metadata}.dist-info" / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: torch\nVersion: {metadata}\n"
+    )
+    if module is not None:
+        (tmp_path / "torch").mkdir()
+        (tmp_path / "torch" / "version.py").write_text(
+            f"debug = False\n__version__ = '{module}'\ncuda = None\n"
+        )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert build_version("torch") == known

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -83,6 +84,26 @@ def _wave(body: str | None, quantity: str, day: Tensor) -> Tensor:
         case "sign_cos":
             return (12 * longitude).cos()
     return (longitude / 3).cos()
+
+
+@contextmanager
+def float64_by_default() -> Iterator[None]:
+    """Within it new tensors, random ones and weights included, are float64.
+
+    Numbers that rest on no processor: in float32 even ``torch.randn`` differs in the last digit between
+    instruction sets.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def in_float64(value: Any) -> Any:
+    """``value`` with every floating tensor in it as float64."""
+    return map_tensors(lambda t: t.double() if t.is_floating_point() else t, value)
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:

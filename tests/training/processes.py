@@ -134,9 +134,7 @@ def _as_member(
 
 def _train_as_member(team: Team, folder: Path, settings: TrainingSettings, rows: int, calls: int) -> None:
     torch.manual_seed(settings.seed)
-    # In float64 the order of a sum shows in the 16th digit: what is left is a difference of the mathematics.
-    model = MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0).double()
-    train_tiny(folder, settings, model, team, rows)
+    train_tiny(folder, settings, MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0), team, rows)
 
 
 def in_a_process(

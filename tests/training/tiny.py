@@ -22,6 +22,7 @@ from model_core.sky.waves import waves_of
 from model_core.training.distributed import ALONE, Team
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
+from tests.nn.kit import in_float64
 
 WINDOW = WindowSettings(seq_len=16, label_len=8, pred_len=3)
 SETTINGS = TrainingSettings(
@@ -49,9 +50,20 @@ class TinyModel(nn.Module):
         self.out = nn.Linear(8, 4 * WINDOW.pred_len)
 
     def forward(self, window: Window) -> Forecast:
-        prices = window.past_waves[..., :4].flatten(1).to(self.out.weight.dtype)
-        hidden = self.dropout(torch.tanh(self.hidden(prices)))
+        hidden = self.dropout(torch.tanh(self.hidden(window.past_waves[..., :4].flatten(1))))
         return Forecast(point=self.out(hidden).unflatten(1, (WINDOW.pred_len, 4)))
+
+
+class InFloat64(nn.Module):
+    """A model whose weights, and the windows it is given, are float64: for comparisons that no rounding blurs."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model.double()
+
+    def forward(self, window: Window) -> Forecast:
+        """The model's forecast in float64."""
+        return self.model(in_float64(window))  # type: ignore[no-any-return]
 
 
 def tiny_dataset(rows: int = 100) -> MarketDataset:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.config.model import GraphSettings
+from model_core.nn.wide import wide
 
 
 class GraphRegularisation(nn.Module):
@@ -23,7 +24,7 @@ class GraphRegularisation(nn.Module):
 
     def forward(self, adjacency: Float[Tensor, "B S N N"]) -> dict[str, Float[Tensor, ""]]:
         """Both penalties, already weighted, fp32."""
-        rows = adjacency.float()
+        rows = wide(adjacency)
         nodes = rows.shape[-1]
         entropy = torch.special.entr(rows).sum(-1).mean() / math.log(nodes)
         change = rows.diff(dim=1).square().mean() * nodes

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model_core.config.model import BODIES, StochasticLearnerSettings
 from model_core.nn.bundles import Proposal
+from model_core.nn.wide import wide
 
 MAX_LOG_STD = 5.0
 """Bound of log σ/σ₀, reached smoothly, so that no edge's noise or KL overflows."""
@@ -60,5 +61,5 @@ class StochasticGraphLearner(nn.Module):
 
 def gaussian_kl(mean: Float[Tensor, "*B"], log_std: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
     """KL(N(mean, std²) ‖ N(0, 1)) in nats, fp32: 0 exactly where the two are the same."""
-    mean, log_std = mean.float(), log_std.float()
+    mean, log_std = wide(mean), wide(log_std)
     return 0.5 * (mean.square() + torch.expm1(2 * log_std)) - log_std

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from model_core.nn.wide import wide
+
 MIN_RANGE = 1e-3
 """Smallest base range, in window ranges: a base candle without a range has no inverse softplus."""
 MIN_MARGIN = 1e-4
@@ -24,7 +26,7 @@ def candle_coordinates(candle: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
     A candle that is no candle (High below Low, Open outside) is moved to the nearest one that is.
     """
-    opened, high, low, close = candle.float().unbind(-1)
+    opened, high, low, close = wide(candle).unbind(-1)
     span = (high - low).clamp_min(MIN_RANGE)
     raw_range = span + torch.log(-torch.expm1(-span))
     positions = torch.stack([(opened - low) / span, (close - low) / span], dim=-1)
@@ -34,7 +36,7 @@ def candle_coordinates(candle: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
 def candle_from(coordinates: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """(softplus⁻¹ range, logit of Open, logit of Close, Close) → Open, High, Low, Close."""
-    raw_range, open_logit, close_logit, close = coordinates.float().unbind(-1)
+    raw_range, open_logit, close_logit, close = wide(coordinates).unbind(-1)
     span = F.softplus(raw_range)
     low = close - torch.sigmoid(close_logit) * span
     opened = low + torch.sigmoid(open_logit) * span
@@ -45,4 +47,4 @@ def candle_from(coordinates: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
 def corrected_candle(base: Float[Tensor, "*B T"], correction: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """The base candle moved by a correction of its coordinates; 0 gives the base back."""
-    return candle_from(candle_coordinates(base) + correction.float())
+    return candle_from(candle_coordinates(base) + wide(correction))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from model_core.data.inputs import ModelInputs
 from model_core.metrics.probabilistic import EWMA_DECAY
 from model_core.nn.bundles import Baseline
+from model_core.nn.wide import wide
 
 CLOSE = 3
 
@@ -31,7 +32,7 @@ class StructuredWalkBaseline(nn.Module):
 
 def ewma_volatility(close: Float[Tensor, "B S"]) -> Float[Tensor, " B"]:
     """Square root of the exponentially weighted mean of squared one-day moves, newest weighing most."""
-    moves = close.float().diff(dim=1)
+    moves = wide(close).diff(dim=1)
     age = torch.arange(moves.shape[1] - 1, -1, -1, device=moves.device, dtype=moves.dtype)
     weights = EWMA_DECAY**age
     variance = (moves.square() * weights).sum(1) / weights.sum()

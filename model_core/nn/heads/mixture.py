@@ -19,6 +19,7 @@ from model_core.axes import TARGETS
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Baseline, Forecast, Mixture
 from model_core.nn.heads.candle import corrected_candle
+from model_core.nn.wide import wide
 
 FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
 """Variance of Open, High, Low, Close about the Close before, in units of one day's Close variance.
@@ -51,12 +52,12 @@ class MixtureDensityDecoder(nn.Module):
         days = torch.arange(decoded.shape[1], device=decoded.device, dtype=torch.float32)
         variance = days[:, None] + first_day_share(decoded.device)
         log_scale = (
-            baseline.volatility.float().log()[:, None, None, None]
+            wide(baseline.volatility).log()[:, None, None, None]
             + 0.5 * variance.log()[:, None, :]
             + self.log_spread[:, None]
             + bounded(stretch)
         )
-        logits = self.weights(pooled).float().expand(-1, decoded.shape[1], -1)
+        logits = wide(self.weights(pooled)).expand(-1, decoded.shape[1], -1)
         return mixture_forecast(
             logits, corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction), log_scale
         )
@@ -75,7 +76,7 @@ def components(
     numbers: Float[Tensor, "B P _numbers"],
 ) -> tuple[Float[Tensor, "B P M T"], Float[Tensor, "B P M T"]]:
     """Candle corrections and raw log stretches of all components, fp32."""
-    correction, stretch = numbers.float().unflatten(-1, (2, -1, len(TARGETS))).unbind(2)
+    correction, stretch = wide(numbers).unflatten(-1, (2, -1, len(TARGETS))).unbind(2)
     return correction, stretch
 
 

@@ -24,6 +24,7 @@ from model_core.nn.heads.mixture import (
     starting_log_spread,
     zero_linear,
 )
+from model_core.nn.wide import wide
 
 CLOSE = TARGETS.index("Close")
 
@@ -51,10 +52,10 @@ class SequentialMixtureDensityDecoder(nn.Module):
         daily, drift = correction.split([CLOSE, 1], dim=-1)
         correction = torch.cat([daily, drift.cumsum(1)], dim=-1)
 
-        log_day = baseline.volatility.float().log()[:, None, None] + self.log_spread
+        log_day = wide(baseline.volatility).log()[:, None, None] + self.log_spread
         variance = torch.exp(2 * (log_day.unsqueeze(-1) + bounded(stretch)))
         close = variance[..., CLOSE:]
         before = close.cumsum(1) - close
         log_scale = 0.5 * (before + first_day_share(decoded.device) * variance).log()
         candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
-        return mixture_forecast(self.weights(states).float(), candles, log_scale)
+        return mixture_forecast(wide(self.weights(states)), candles, log_scale)

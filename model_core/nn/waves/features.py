@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from model_core.nn.wide import wide
+
 SHORTEST_PERIOD, LONGEST_PERIOD = 4.0, 256.0
 """Trading days; the Nyquist period is 2, a year has about 252."""
 
@@ -25,7 +27,7 @@ class FourierPhases(nn.Module):
         self.register_buffer("rates", 2 * math.pi / periods, persistent=False)
 
     def forward(self, waves: Float[Tensor, "B S W"]) -> Float[Tensor, "B W Q"]:
-        waves = waves.float()
+        waves = wide(waves)
         age = torch.arange(waves.shape[1] - 1, -1, -1, device=waves.device, dtype=waves.dtype)
         angle = age[:, None] * self.rates
         centred = (waves - waves.mean(1, keepdim=True)).transpose(1, 2)
@@ -41,8 +43,8 @@ def delayed_influence(
 
     Only pairs of days inside the window count; nothing wraps round from its end to its start.
     """
-    cause = waves.float().diff(dim=1)
-    effect = targets.float().diff(dim=1)
+    cause = wide(waves).diff(dim=1)
+    effect = wide(targets).diff(dim=1)
     with torch.autocast(waves.device.type, enabled=False):
         found = [_correlation(cause[:, :-lag], effect[:, lag:]) for lag in lags]
     return torch.stack(found, dim=-1)
