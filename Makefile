@@ -30,8 +30,9 @@ override VENV := .venv
 override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
 override STEPS := prepare-data train evaluate diagnose report
+override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
-.PHONY: help setup run test test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit
+.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -77,6 +78,10 @@ lint: $(READY)  ## check without the tests
 	@echo "ruff check"; $(PY) -m ruff check .
 	@echo "mypy"; $(PY) -m mypy
 	@echo "lint-imports"; "$(VENV)/bin/lint-imports"
+
+test-numerical: $(READY)  ## the numerical tests once more, with the sums of another processor
+	@$(WORDS); export ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OMP_NUM_THREADS=1; \
+	  exec $(PY) -m pytest -m "not slow" --numprocesses "$$WORKERS" $(NUMERICAL) "$$@"
 
 test-fast: $(READY)  ## the tests without the slow ones
 	@$(WORDS); exec $(PY) -m pytest -m "not slow and not e2e and not s3 and not browser" "$$@"

@@ -7,16 +7,13 @@ A folder is written beside its final place and renamed at the end, so it is ther
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,23 +21,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
 from model_core.store.names import contained
+from model_core.versions import versions
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
 _JSON_BYTES = 2**26
 """Largest JSON file that is read: what grows with the table or the run stands in Parquet."""
-_PACKAGES = (
-    "torch",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pydantic",
-    "skyfield",
-    "skyfield-data",
-    "jplephem",
-    "arch",
-    "kfp",
-)
 
 
 class FileRecord(BaseModel):
@@ -273,34 +259,3 @@ def git_commit() -> str | None:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def versions() -> dict[str, str]:
-    """Python and the packages that results depend on, as installed."""
-    return dict(_versions())
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    installed = {name.lower() for name in _installed()}
-    found.update({name: build_version(name) for name in _PACKAGES if name in installed})
-    return found
-
-
-def build_version(package: str) -> str:
-    """Version of an installed package with the label of its build, if it has one: ``2.13.0+cu130``.
-
-    The metadata of torch's default wheel say ``2.13.0`` for whatever CUDA it was built with; which build it is
-    says only its ``version.py``. It is read as text, since importing torch takes seconds.
-    """
-    found = metadata.distribution(package)
-    module = Path(str(found.locate_file(package.replace("-", "_")))) / "version.py"
-    text = module.read_text(encoding="utf-8") if module.is_file() else ""
-    labelled = re.search(rf"^__version__ = '({re.escape(found.version)}\+[\w.]+)'$", text, re.MULTILINE)
-    return labelled[1] if labelled else found.version
-
-
-@cache
-def _installed() -> tuple[str, ...]:
-    return tuple(d.metadata["Name"] for d in metadata.distributions())

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from model_core.artifacts import build_version, staged_folder
+from model_core.artifacts import staged_folder
 from model_core.errors import ArtifactError
+from model_core.versions import build_version
 
 
 def test_an_error_while_a_folder_is_written_leaves_nothing_not_even_its_parents(tmp_path: Path) -> None:

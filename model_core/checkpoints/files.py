@@ -24,12 +24,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model_core.artifacts import FileRecord, code_version, read_json, sha256_of, versions, write_json
+from model_core.artifacts import FileRecord, code_version, read_json, sha256_of, write_json
 from model_core.build import Model, build_model
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import ArtifactError, CheckpointError, StoreError
 from model_core.store.names import contained
+from model_core.versions import versions
 
 WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "training.pt", "checkpoint.json"
 

@@ -1,0 +1,51 @@
+"""Which versions of Python and of the packages that results depend on are installed. Imports none of them."""
+
+import re
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "skyfield",
+    "skyfield-data",
+    "jplephem",
+    "arch",
+    "kfp",
+)
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that results depend on, as installed."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    installed = {name.lower() for name in _installed()}
+    found.update({name: build_version(name) for name in _PACKAGES if name in installed})
+    return found
+
+
+def build_version(package: str) -> str:
+    """Version of an installed package with the label of its build, if it has one: ``2.13.0+cu130``.
+
+    The metadata of torch's default wheel say ``2.13.0`` for whatever CUDA it was built with; which build it is
+    says only its ``version.py``. It is read as text, since importing torch takes seconds.
+    """
+    found = metadata.distribution(package)
+    module = Path(str(found.locate_file(package.replace("-", "_")))) / "version.py"
+    text = module.read_text(encoding="utf-8") if module.is_file() else ""
+    labelled = re.search(rf"^__version__ = '({re.escape(found.version)}\+[\w.]+)'$", text, re.MULTILINE)
+    return labelled[1] if labelled else found.version
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    return tuple(d.metadata["Name"] for d in metadata.distributions())
