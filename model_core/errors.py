@@ -20,7 +20,7 @@ arise, with ``raise … from error``, so that a command prints one sentence and 
 
 import reprlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 TEXT_CHARACTERS = 3_000
@@ -101,6 +101,13 @@ class SettingsError(UserError):
 
 class SourceError(UserError):
     """A market table cannot be read, or the quality gate refuses it."""
+
+    def __init__(
+        self, text: str = "", details: Sequence[str] = (), reading: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(text, details)
+        self.reading = dict(reading or {})
+        """How the table was understood until it was refused, for people."""
 
 
 class SkyError(UserError):

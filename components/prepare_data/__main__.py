@@ -31,16 +31,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
     from components.prepare_data import step
-    from model_core.data.card import data_card
+    from model_core.data.card import data_card, reading_card
     from model_core.data.dataset import MarketDataset
-    from model_core.errors import SettingsError
+    from model_core.errors import SettingsError, SourceError
 
     if given.like and (given.config or given.set):
         raise SettingsError("--like takes its settings from the manifest; leave out --config and --set")
     if not given.dataset:
         if given.like or not given.inspect:
             raise SettingsError("there is no place for the dataset; give --dataset with an output folder")
-        card, headline = step.inspect(source=given.source, settings=settings.data)
+        try:
+            card, headline = step.inspect(source=given.source, settings=settings.data)
+        except SourceError as error:
+            if error.reading:
+                print(reading_card(error.reading), end="\n\n", flush=True)
+            raise
         print(card, end="\n\n")
         return headline
     folder = files.output(given.dataset)

@@ -146,10 +146,10 @@ def _yaml_value(override: str, text: str) -> Any:
 def _text_value(text: str) -> str | None:
     """What a person typed for a setting that holds text: ``%d-%m-%Y``, ``,`` and ``=`` need no quotes."""
     typed = text.strip() or text
-    if typed in ("", "~") or typed.lower() == "null":
+    if typed in ("", "null"):
         return None
-    quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "\"'"
-    return typed[1:-1] if quoted else typed
+    in_quotes = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "\"'"
+    return typed[1:-1] if in_quotes else typed
 
 
 def _takes_text(parts: Sequence[str]) -> bool:

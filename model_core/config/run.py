@@ -67,6 +67,14 @@ class DateSplit(Section):
     test_start: dt.date
     test_end: dt.date | None = None
 
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        ends = [self.validation_start, self.test_start, *([self.test_end] if self.test_end else [])]
+        if ends != sorted(set(ends)):
+            said = ", ".join(map(str, ends))
+            raise ValueError(f"validation_start, test_start and test_end must ascend; they are {said}")
+        return self
+
 
 class RollingSplit(Section):
     """One fold of a rolling-origin walk-forward: ``fold`` of ``folds`` equal test spans at the end."""
@@ -115,7 +123,8 @@ class DataSettings(Section):
     """Whether bars are stamped when they open, on the evening before their date; ``None`` refuses a table whose
     weekdays look like it."""
     holidays: tuple[dt.date, ...] = ()
-    """Weekdays without trading after the last row, for the dates of a forecast beyond the table."""
+    """Days without trading after the last row, for the dates of a forecast beyond the table, which otherwise
+    follow the week of the table's last year; rows of the table are never left out."""
     price_anchor: float = Field(100.0, gt=0)
     """First Close when a ``prepared`` table holds log returns and prices must be cumulated."""
     scale_rows: int = Field(20, ge=1)

@@ -1,7 +1,7 @@
 """The data card: what a person wants to know of a prepared dataset, as plain text for a terminal."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from model_core.data.dataset import MarketDataset
@@ -15,12 +15,22 @@ def data_card(dataset: MarketDataset) -> str:
     """Rows, dates, quality, splits, the wave table by quantity, and what leaves the train range."""
     parts = [
         ("Table", _table(dataset)),
+        ("As read", _columns(dataset.quality.get("reading", {}).items()) or ["not recorded"]),
         ("Quality", _quality(dataset.quality)),
         ("Splits", _splits(dataset)),
         (f"Waves: {len(dataset.specs)} in layout {dataset.layout}", _waves(dataset)),
         ("Constant over the train rows", [", ".join(dataset.quality["constant_waves"]) or "none"]),
         ("Leave the train range in the test rows", _outside(dataset.quality["out_of_train_range"])),
     ]
+    return _page(parts)
+
+
+def reading_card(reading: Mapping[str, str]) -> str:
+    """How a table that was refused had been understood."""
+    return _page([("As read", _columns(reading.items()))])
+
+
+def _page(parts: Iterable[tuple[str, list[str]]]) -> str:
     return "\n\n".join("\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in parts)
 
 

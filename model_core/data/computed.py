@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
-from model_core.data.calendar import next_trading_dates
+from model_core.data.calendar import next_trading_dates, trading_week
 from model_core.data.sources import SourceTable
 from model_core.data.splits import make_splits
 from model_core.data.table import check_table
@@ -24,7 +24,8 @@ def computed_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     # Before the sky is computed, so that a table that is too short is refused at once.
     splits = make_splits(table.dates, settings.window, settings.splits, settings.scale_rows)
     horizon = settings.window.pred_len
-    future_dates = next_trading_dates(table.dates[-1], horizon, settings.holidays)
+    week = trading_week(table.dates)
+    future_dates = next_trading_dates(table.dates[-1], horizon, settings.holidays, week)
     dates = np.concatenate([table.dates, future_dates])
     sky = sky_waves(dates, settings.sky).to_numpy(dtype=np.float64)
     log_prices = np.concatenate([np.log(table.prices), np.full((horizon, len(TARGETS)), np.nan)])

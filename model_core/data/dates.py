@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.config.run import DataSettings
+from model_core.data.calendar import days_of_week
 from model_core.data.date_text import read_text
 from model_core.data.epochs import epoch_days, epoch_numbers
 from model_core.data.oddities import note
@@ -111,8 +112,7 @@ def _wrong_week(
     judged = timed[~np.isnat(days)]
     if settings.opens_on_eve is False or not len(known):
         return []
-    weekdays = (known.astype("datetime64[D]").astype(np.int64) + 3) % 7
-    share = np.bincount(weekdays, minlength=7) / len(known)
+    share = np.bincount(days_of_week(known), minlength=7) / len(known)
     if settings.opens_on_eve:
         if share[5] > _DAYS and share[0] + share[6] < _HARDLY:
             text = (

@@ -14,6 +14,8 @@ _EXCEL_ZERO = -25_569.0
 _SHORTEST_STEP, _LONGEST_STEP = 0.5, 40.0
 """Days from row to row, as a median, of a table that may be meant."""
 _SHARE = 0.95
+_LEAST, _LEAST_SECONDS = 10_000, 1e8
+"""A spreadsheet's 1927, and 1973 in seconds: smaller numbers are not taken for dates, or for seconds, unasked."""
 _COMPACT = (19_000_101, 21_001_231)
 """20181231 is a date as written."""
 
@@ -30,9 +32,14 @@ def epoch_numbers(column: pd.Series, text: pd.Series, wanted: str | None) -> NDA
     values = numbers[written][known]
     if wanted is None and ((values >= _COMPACT[0]) & (values <= _COMPACT[1])).mean() >= _SHARE:
         return None
-    if wanted is None and np.median(np.abs(values)) < 10_000:
+    if wanted is None and (np.median(np.abs(values)) < _LEAST or _eight_digits(text, written)):
         return None
     return numbers
+
+
+def _eight_digits(text: pd.Series, written: NDArray[np.bool_]) -> bool:
+    """31122018 is a date as written, too."""
+    return bool(text[written].str.fullmatch(r"\d{8}").mean() >= _SHARE)
 
 
 def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Series, str, list[Problem]]:
@@ -62,6 +69,8 @@ def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Ser
 def _plausible(known: NDArray[np.float64], unit: str) -> bool:
     days = known / _PER_DAY[unit] + (_EXCEL_ZERO if unit == "excel" else 0.0)
     if days.min() < _FIRST or days.max() > _LAST:
+        return False
+    if unit == "s" and np.median(np.abs(known)) < _LEAST_SECONDS:
         return False
     step = float(np.median(np.abs(np.diff(days)))) if len(days) > 1 else 1.0
     return _SHORTEST_STEP <= step <= _LONGEST_STEP

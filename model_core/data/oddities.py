@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_core.data.calendar import WEEKDAYS, days_of_week, trading_week
 from model_core.data.problems import row_name
 
 STALE_SHARE = 0.05
@@ -15,6 +16,7 @@ JUMP = 0.4
 """|Δ log Close|: beyond any index's worst day (−0.23 in 1987), and below a 2:1 split (0.69)."""
 GAP_DAYS = 7
 _EXAMPLES = 5
+_ONE_DAY_LATE = (False, True, True, True, True, True, False)
 
 
 def oddities(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list[dict[str, Any]]:
@@ -39,7 +41,7 @@ def oddities(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list
             np.flatnonzero(np.diff(dates).astype(int) > GAP_DAYS) + 1,
             dates,
         ),
-        _at("weekend", "rows are dated on a Saturday or Sunday", np.flatnonzero(~np.is_busday(dates)), dates),
+        _at("weekend", "rows are dated on a Saturday or Sunday", _weekend(dates), dates),
         _at("zero_range", "High equals Low all day", np.flatnonzero(highs == lows), dates),
     ]
     return [oddity for oddity in found if oddity["count"]]
@@ -52,6 +54,18 @@ def note(code: str, count: int, message: str, examples: Iterable[str] = ()) -> d
 
 def _at(code: str, message: str, rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> dict[str, Any]:
     return note(code, len(rows), message, [row_name(row, dates) for row in rows[:_EXAMPLES].tolist()])
+
+
+def _weekend(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    """Rows on a Saturday or Sunday that are no part of the market's own week, such as Sunday to Thursday.
+
+    No market trades from Tuesday to Saturday: such a table is one day late.
+    """
+    week = trading_week(dates)
+    if week == _ONE_DAY_LATE:
+        week = WEEKDAYS
+    day = days_of_week(dates)
+    return np.flatnonzero((day >= 5) & ~np.array(week)[day])
 
 
 def _stale_opens(

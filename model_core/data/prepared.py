@@ -16,9 +16,10 @@ from model_core.data.log_prices import PriceColumns, broken_candles, cumulated, 
 from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
 from model_core.data.problems import Problem, at_rows, refusal, row_name
+from model_core.data.rows_read import rows_as_read
 from model_core.data.sources import SourceTable
 from model_core.data.splits import Splits, make_splits
-from model_core.data.table import find_columns, order_of, read_rows, too_few_rows
+from model_core.data.table import DATE, find_columns, order_of, read_rows, too_few_rows
 from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave, waves_of
 
@@ -43,14 +44,16 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     waves = numbers.values
     order, unordered, sorting = order_of(days, settings)
     problems += [*days.problems, *numbers.problems, *unordered, *too_few_rows(len(waves), settings)]
+    shown = rows_as_read(found.frame, columns, DATE, days.days, waves[:, _PRICES])
+    reading = {**found.reading, **days.reading, **numbers.reading, **shown}
     if problems:
-        raise refusal(found.uri, problems, days.days)
+        raise refusal(found.uri, problems, days.days, reading)
     dates, waves = days.days[order], waves[order]
     splits = make_splits(dates, settings.window, settings.splits, settings.scale_rows)
 
     prices = recognised(waves[:, _PRICES])
     if isinstance(prices, Problem):
-        raise refusal(found.uri, [prices], dates)
+        raise refusal(found.uri, [prices], dates, reading)
     waves[:, _PRICES] = _log_prices(found, dates, waves[:, _PRICES], prices, splits, settings)
     notes = [
         *days.notes,
@@ -70,7 +73,7 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
         splits=splits,
         prices=prices.to_json(),
         warnings=tuple(notes),
-        reading={**found.reading, **days.reading, **numbers.reading},
+        reading=reading,
     )
 
 

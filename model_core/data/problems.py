@@ -1,12 +1,12 @@
 """What is wrong with a table: every problem has a row, and one sentence names them all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.errors import SourceError
+from model_core.errors import SourceError, shortened
 
 _IN_FULL = 10
 """Problems told one by one; of the rest each kind is told once, with the rows where it occurs."""
@@ -27,7 +27,12 @@ class Problem:
     """Counted from 0; ``None`` if the whole table is meant."""
 
 
-def refusal(uri: str, problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) -> SourceError:
+def refusal(
+    uri: str,
+    problems: Sequence[Problem],
+    dates: NDArray[np.datetime64] | None,
+    reading: Mapping[str, str] | None = None,
+) -> SourceError:
     """The one error that lists every problem, those of the whole table first and then row by row."""
     ordered = sorted(problems, key=lambda problem: -1 if problem.row is None else problem.row)
     shown = [_told(problem, dates) for problem in ordered[:_IN_FULL]]
@@ -36,8 +41,9 @@ def refusal(uri: str, problems: Sequence[Problem], dates: NDArray[np.datetime64]
         shown.append(f"and {len(rest)} more: " + ", ".join(_by_kind(rest, dates)))
     count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
     return SourceError(
-        f"{uri} is refused for {count}: {'; '.join(shown)}; mend the table (docs/data.md says what is expected)",
+        f"{uri} is refused for {count}: {'; '.join(shown)}; docs/data.md says what is expected",
         details=[_told(problem, dates) for problem in ordered] if rest else (),
+        reading=reading,
     )
 
 
@@ -51,8 +57,7 @@ def too_large(uri: str, what: str, limit: str, needed: int) -> SourceError:
 
 def shown_value(value: object) -> str:
     """A value as a message shows it, in quotes and not without end."""
-    written = repr(value)
-    return written if len(written) <= _LONGEST else f"{written[: _LONGEST - 2]}…{written[-1]}"
+    return shortened(repr(value), _LONGEST)
 
 
 def row_name(row: int, dates: NDArray[np.datetime64] | None) -> str:
@@ -86,7 +91,8 @@ def runs(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
     told = []
     for stretch in stretches[:_STRETCHES]:
         first, last = int(stretch[0]), int(stretch[-1])
-        span = "" if dates is None else f" ({dates[first]} … {dates[last]})"
+        unknown = dates is None or np.isnat(dates[first]) or np.isnat(dates[last])
+        span = "" if unknown or dates is None else f" ({dates[first]} … {dates[last]})"
         told.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
     if len(stretches) > _STRETCHES:
         told.append(f"{sum(map(len, stretches[_STRETCHES:]))} rows more")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
+from model_core.data.calendar import trading_week, week_name
 from model_core.data.oddities import note
 from model_core.data.sources import SourceTable
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
@@ -29,7 +30,7 @@ def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> 
     test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
     return {
         "source": {"uri": found.uri, "sha256": found.sha256},
-        "reading": dict(table.reading),
+        "reading": {"week": week_name(trading_week(table.dates)), **table.reading},
         "layout": table.layout,
         "sky": settings.sky.model_dump(mode="json", exclude={"cache"})
         if table.layout == "ephemeris"

@@ -18,8 +18,9 @@ from model_core.data.frames import INDEX, column_name
 from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
 from model_core.data.problems import Problem, at_rows, refusal, row_name, runs
+from model_core.data.rows_read import rows_as_read
 from model_core.data.sources import SourceTable
-from model_core.errors import SettingsError, SourceError
+from model_core.errors import SettingsError, SourceError, shortened
 
 DATE = "Date"
 _DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "open_time", "open time")
@@ -60,11 +61,12 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
     problems += [*days.problems, *numbers.problems, *_bad_prices(prices), *_bad_candles(prices)]
     order, unordered, sorting = order_of(days, settings)
     problems += [*unordered, *too_few_rows(len(source.frame), settings)]
+    shown = rows_as_read(source.frame, columns, DATE, days.days, prices)
+    reading = {**source.reading, **days.reading, **numbers.reading, **shown}
     if problems:
-        raise refusal(source.uri, problems, days.days)
+        raise refusal(source.uri, problems, days.days, reading)
     dates, prices = days.days[order], prices[order]
     notes = [*days.notes, *numbers.notes, *sorting, *_noise_notes(rounded, days.days)]
-    reading = {**source.reading, **days.reading, **numbers.reading}
     return PriceTable(dates, prices, (*notes, *oddities(dates, prices)), reading)
 
 
@@ -143,7 +145,7 @@ def _plain_name(column: str) -> str:
 
 
 def _missing(names: Sequence[str], columns: Sequence[str]) -> str:
-    listed = ", ".join(column[:_LONGEST_NAME] for column in columns[:_LISTED]) or "none"
+    listed = ", ".join(shortened(column, _LONGEST_NAME) for column in columns[:_LISTED]) or "none"
     more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
     lacking = " and ".join(names[:_LISTED]) + (
         f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

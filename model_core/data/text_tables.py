@@ -97,7 +97,7 @@ def _decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:
     for name in tried:
         assert name is not None
         try:
-            text = content.decode(name).removeprefix("\ufeff")
+            text = content.decode(name).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         except (UnicodeDecodeError, UnicodeError):
             continue
         if "\0" not in text:
@@ -120,7 +120,7 @@ def _marked(content: bytes) -> str | None:
 
 
 def _layout(uri: str, text: str, settings: FormatSettings) -> Layout:
-    lines = [line.rstrip("\r\n") for line in islice(io.StringIO(text), settings.skip + _HEAD_LINES)]
+    lines = [line.rstrip("\n") for line in islice(io.StringIO(text), settings.skip + _HEAD_LINES)]
     start = settings.skip
     delimiter = settings.delimiter
     while start < len(lines) and (

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from model_core.axes import TARGETS
-from model_core.data.calendar import CALENDAR_FEATURES, calendar_features
+from model_core.data.calendar import CALENDAR_FEATURES, calendar_features, trading_week
 from model_core.data.dataset import MarketDataset
 from model_core.data.walk import CLOSE, range_scale
 from model_core.errors import ArtifactError
@@ -101,7 +101,7 @@ class WindowSet:
         self._horizon = torch.arange(1, horizon + 1, device=device)
         self._span = torch.arange(horizon + 1, device=device)
         table = torch.as_tensor(scaled, dtype=torch.float32, device=device)
-        calendar = torch.as_tensor(calendar_features(dates), device=device)
+        calendar = torch.as_tensor(calendar_features(dates, trading_week(dataset.dates)), device=device)
         assert calendar.shape[1] == len(CALENDAR_FEATURES)
         self._past_waves = _views(table, steps)
         self._past_calendar = _views(calendar, steps)

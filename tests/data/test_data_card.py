@@ -2,9 +2,11 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from components.prepare_data import __main__ as prepare_data
@@ -52,6 +54,43 @@ def test_inspect_prints_the_card_and_writes_nothing(
         assert said in card, said
     assert json.loads(headline)["rows"] == 300
     assert [path.name for path in tmp_path.iterdir()] == ["market.csv"]
+
+
+def test_inspect_shows_how_the_table_was_understood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = table().round(2)
+    frame["Date"] = pd.to_datetime(frame["Date"]).dt.strftime("%d.%m.%Y")
+    path = tmp_path / "market.csv"
+    path.write_text(frame.to_csv(index=False, sep=";", decimal=","), encoding="utf-8")
+    run("--source", str(path), "--inspect", *FLAGS)
+    card = capsys.readouterr().out
+    for name, value in {
+        "file": "CSV",
+        "encoding": "utf-8",
+        "delimiter": "semicolon",
+        "header": "line 1",
+        "dates": "%d.%m.%Y",
+        "convention": "as written",
+        "decimal": ",",
+        "week": "Mon–Fri",
+        "row 1": "'04.01.2010' → Mon 2010-01-04  Open ",
+        "row 300": "'25.02.2011' → Fri 2011-02-25  Open ",
+    }.items():
+        assert re.search(rf"^  {name} +{re.escape(value)}", card, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("layout", ["ephemeris", "prepared"])
+def test_inspect_shows_of_a_refused_table_what_was_understood(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved(table().rename(columns={"Close": "settle"}), tmp_path)
+    with pytest.raises(SystemExit):
+        run("--source", source, "--inspect", "--set", f"data.layout={layout}", *FLAGS)
+    said = capsys.readouterr()
+    assert "delimiter   comma" in said.out
+    assert "row 300     '2011-02-25' → Fri 2011-02-25" in said.out
+    assert "lacks" in said.err
 
 
 def test_the_card_says_how_a_published_tables_prices_were_recognised(tmp_path: Path) -> None:

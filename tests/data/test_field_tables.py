@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from model_core.config.load import load_settings
+from model_core.data.prepare import prepare
 from model_core.data.sources import read_source
 from model_core.data.table import PriceTable, check_table
 from model_core.errors import UserError
@@ -40,7 +41,7 @@ def refused(name: str, *sets: str) -> str:
 def advice(message: str) -> list[str]:
     """The settings that a message gives, as a shell would pass them on."""
     words = [shlex.split(found)[1] for found in re.findall(r"--set (?:'[^']*'|\S+)", message)]
-    return [word.rstrip(";,)") for word in words]
+    return [re.sub(r"(?<!=)[;,)]+$", "", word) for word in words]
 
 
 def is_control(table: PriceTable, rows: int = 500) -> bool:
@@ -112,6 +113,23 @@ READ = {
     "d37_fund.csv": (("2018-01-02", 6.02), ("2019-12-02", 5.28)),
     "e3_peg.csv": (("2018-01-02", 1.0), ("2019-12-02", 1.0)),
 }
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("d34_crypto.csv", ["2023-05-16", "2023-05-17", "2023-05-18", "2023-05-19", "2023-05-20"]),
+        ("d34_sun_thu.csv", ["2019-12-02", "2019-12-03", "2019-12-04", "2019-12-05", "2019-12-08"]),
+        ("d00_control.csv", ["2019-12-03", "2019-12-04", "2019-12-05", "2019-12-06", "2019-12-09"]),
+    ],
+)
+def test_the_days_to_come_follow_the_tables_own_week_and_its_weekends_are_nothing_odd(
+    name: str, after: list[str]
+) -> None:
+    settings = load_settings(None, ["data.window={seq_len: 16, label_len: 8, pred_len: 5}"]).data
+    dataset = prepare(str(FIELD / name), settings)
+    assert dataset.future_dates.astype(str).tolist() == after
+    assert dataset.quality["warning_counts"] == {}
 
 
 @pytest.mark.parametrize("name", READ)

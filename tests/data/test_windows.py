@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from model_core.data.calendar import CALENDAR_FEATURES, calendar_features, next_trading_dates
+from model_core.data.calendar import (
+    CALENDAR_FEATURES,
+    WEEKDAYS,
+    calendar_features,
+    next_trading_dates,
+    trading_week,
+    week_name,
+)
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import FIRST_SKY, Window, WindowSet
 from tests.data.market import WINDOW, noise_dataset
@@ -151,6 +158,58 @@ def test_calendar_features_stay_below_their_cardinality() -> None:
 def test_the_last_weekday_of_a_month_is_its_end(date: str, month_end: int, quarter_end: int) -> None:
     features = calendar_features(np.array([date], dtype="datetime64[D]"))[0]
     assert (features[4], features[5]) == (month_end, quarter_end)
+
+
+EVERY_DAY = np.arange(np.datetime64("2022-01-01"), np.datetime64("2023-05-16"))
+
+
+def only(*days_of_week: int) -> np.ndarray:
+    return EVERY_DAY[np.isin((EVERY_DAY.astype(int) + 3) % 7, days_of_week)]
+
+
+@pytest.mark.parametrize(
+    ("dates", "name"),
+    [
+        (EVERY_DAY, "every day"),
+        (only(0, 1, 2, 3, 4), "Mon–Fri"),
+        (only(6, 0, 1, 2, 3), "Sun–Thu"),
+        (only(5, 6, 0, 1, 2), "Sat–Wed"),
+        (only(6, 0, 1, 2, 3, 4), "Sun–Fri"),
+        (only(4), "Fri"),
+        (only(0, 2), "Mon, Wed"),
+    ],
+)
+def test_a_market_trades_in_its_own_week_also_after_the_table(dates: np.ndarray, name: str) -> None:
+    week = trading_week(dates)
+    assert week_name(week) == name
+    following = next_trading_dates(dates[-1], 20, week=week)
+    assert week_name(trading_week(np.concatenate([dates, following]))) == name
+    assert (np.diff(following).astype(int) <= 7).all()
+
+
+def test_special_sessions_and_holidays_make_no_other_week() -> None:
+    weekdays = only(0, 1, 2, 3, 4)
+    saturdays = only(5)[::10]
+    rest = np.delete(weekdays, slice(0, None, 9))
+    assert trading_week(np.sort(np.concatenate([rest, saturdays]))) == WEEKDAYS
+
+
+def test_the_week_of_the_last_year_counts() -> None:
+    """The United Arab Emirates went from Sunday–Thursday to Monday–Friday in 2022."""
+    earlier = only(6, 0, 1, 2, 3) - np.timedelta64(364 * 2, "D")
+    assert trading_week(np.concatenate([earlier, only(0, 1, 2, 3, 4)])) == WEEKDAYS
+
+
+def test_one_row_a_month_is_followed_by_weekdays() -> None:
+    months = np.arange(np.datetime64("2005-01"), np.datetime64("2017-07")).astype("datetime64[D]")
+    assert trading_week(months) == WEEKDAYS
+
+
+def test_the_end_of_a_month_is_the_last_day_that_the_market_trades() -> None:
+    dates = np.array(["2023-04-28", "2023-04-30", "2023-03-30"], dtype="datetime64[D]")
+    assert calendar_features(dates, WEEKDAYS)[:, 4].tolist() == [1, 1, 0]
+    assert calendar_features(dates, (True,) * 7)[:, 4].tolist() == [0, 1, 0]
+    assert calendar_features(dates, trading_week(only(6, 0, 1, 2, 3)))[:, 4].tolist() == [0, 1, 1]
 
 
 def test_trading_dates_after_a_friday_skip_the_weekend_and_holidays() -> None:
