@@ -21,7 +21,7 @@ from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import StoreError
 from model_core.progress import ProgressMeter
-from model_core.store.locate import local_path, open_store
+from model_core.store.locate import check_uri, local_path, open_store
 from model_core.store.names import contained
 
 
@@ -92,9 +92,14 @@ class Files:
         return folder
 
     def output(self, uri: str) -> Path:
-        """Where to write what shall stand at ``uri``."""
+        """Where to write what shall stand at ``uri``.
+
+        Raises:
+            StoreError: no store has such a URI.
+        """
         if (path := local_path(uri)) is not None:
             return path
+        check_uri(uri)
         path = self._temporary() / uri.rstrip("/").rpartition("/")[2]
         self._uploads.append((path, uri.rstrip("/")))
         return path

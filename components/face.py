@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from model_core.config.load import validated
 from model_core.config.run import SkySettings
-from model_core.errors import PgatError
+from model_core.errors import PgatError, shown
 
 ERROR_PREFIX = "error: "
 """How the one line starts; ``pipelines`` finds it in a step's log."""
@@ -41,6 +41,8 @@ def start_logging() -> None:
     """The package's log to stdout, plain lines."""
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     for handler in logging.getLogger().handlers:
+        if handler.formatter is not None and handler.formatter._fmt == "%(message)s":
+            handler.setFormatter(_Shown("%(message)s"))
         # KFP's executor has set up its own handler before a step begins.
         if handler.formatter is not None and str(handler.formatter._fmt).startswith("[KFP Executor"):
             handler.setFormatter(_OwnLinesPlain(handler.formatter))
@@ -48,7 +50,14 @@ def start_logging() -> None:
     logging.captureWarnings(True)
 
 
-class _OwnLinesPlain(logging.Formatter):
+class _Shown(logging.Formatter):
+    """A log line may hold names and answers from elsewhere: it stays one line, and tells no secret."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shown(super().formatMessage(record))
+
+
+class _OwnLinesPlain(_Shown):
     """What this package says comes as it is; everything else keeps KFP's mark, so that it can be told apart."""
 
     def __init__(self, others: logging.Formatter) -> None:

@@ -18,6 +18,8 @@ Library errors (pydantic, pyarrow, minio, safetensors, kfp, …) are mapped to o
 arise, with ``raise … from error``, so that a command prints one sentence and never a traceback.
 """
 
+import os
+import re
 import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -41,10 +43,36 @@ def printable(text: str) -> str:
     )
 
 
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "KFP_TOKEN")
+"""Environment variables whose values no text may hold."""
+_SHORTEST_SECRET = 6
+"""Shorter values are no secrets, and may be part of any word."""
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/@]*:[^\s@]*|[^\s/@]*)@")
+_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]+")
+_MOST_CHARACTERS = 65_536
+"""Beyond them the middle of a text is left out before anything is looked for in it."""
+
+
+def redacted(text: str) -> str:
+    """``text`` without secrets: URIs lose user, password and query, and this process's own secrets are cut out."""
+    text = _cut(text, _MOST_CHARACTERS)
+    for name in SECRETS:
+        # A value with a line break may have been broken there.
+        for piece in os.environ.get(name, "").split():
+            if len(piece) >= _SHORTEST_SECRET:
+                text = text.replace(piece, "…")
+    return _QUERY.sub(r"\1?…", _USERINFO.sub(r"\1…@", text))
+
+
+def shown(text: str) -> str:
+    """What a log or a listing may show of ``text``: one line, printable, and without secrets."""
+    return printable(redacted(text))
+
+
 def shortened(text: str, characters: int = QUOTED_CHARACTERS) -> str:
     """``text`` as far as it is printable and fits, with an ellipsis for what is left out of its middle."""
     # Cut before escaping, which would take long on a long text, and after it, since escapes are longer.
-    return _cut(printable(_cut(text, characters)), characters)
+    return _cut(printable(_cut(redacted(text), characters)), characters)
 
 
 def _cut(text: str, characters: int) -> str:
@@ -56,7 +84,7 @@ def _cut(text: str, characters: int) -> str:
 
 def quoted(value: object) -> str:
     """A value as a message shows it: its ``repr``, never longer than a few words, however large it is."""
-    return shortened(_BRIEF.repr(value))
+    return shortened(_BRIEF.repr(redacted(value) if isinstance(value, str) else value))
 
 
 class _Brief(reprlib.Repr):
@@ -78,15 +106,15 @@ _BRIEF = _Brief()
 class PgatError(Exception):
     """Base of all deliberate errors. ``exit_code`` is what a command returns for it.
 
-    The text is one line, printable and bounded. Where it leaves something out, ``details`` has it, one line
-    each; commands write them to a file and say where.
+    The text is one line, printable, bounded and without secrets. Where it leaves something out, ``details`` has
+    it, one line each; commands write them to a file and say where.
     """
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, text: str = "", details: Sequence[str] = ()) -> None:
         super().__init__(shortened(text, TEXT_CHARACTERS))
-        self.details = tuple(details)
+        self.details = tuple(map(redacted, details))
 
 
 class UserError(PgatError):

@@ -85,6 +85,9 @@ def _parser() -> ArgumentParser:
         "--register", action="store_true", help="also store the pipeline, to start it from the UI"
     )
     submit.add_argument(
+        "--token-over-http", action="store_true", help="send KFP_TOKEN unencrypted to an http:// host"
+    )
+    submit.add_argument(
         "--wait", action="store_true", help="until the run has ended; Ctrl-C only stops waiting"
     )
     submit.set_defaults(action=_submit)
@@ -175,6 +178,7 @@ def _submit(given: Namespace) -> None:
         publish_uri=given.publish_uri,
         caching=not given.no_cache,
         register=given.register,
+        token_over_http=given.token_over_http,
     )
     print(submit(submission, wait=given.wait))
 

@@ -28,8 +28,8 @@ from kfp import local
 from model_core.artifacts import code_version, read_json, write_json
 from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES, read_source
-from model_core.errors import PipelineError, SourceError, UserError
-from model_core.store.locate import local_path
+from model_core.errors import PipelineError, SourceError, UserError, shown
+from model_core.store.locate import check_uri, local_path
 from model_core.store.names import refuse_bad_run_name
 from pipelines.containers import Containers, step_containers
 from pipelines.process import Progress, step_processes
@@ -100,10 +100,12 @@ def run_locally(run: LocalRun) -> Path:
     """
     version = source_version(run.source, run.settings)
     refuse_bad_run_name(run.name, "--name")
+    for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
+        check_uri(uri)
     fresh = not run.folder.exists()
     logs = _writable(run.folder / "logs")
     progress = Progress(sys.stdout, logs, len(STEPS))
-    progress.say(f"run {run.name}: {run.source} → {run.folder}")
+    progress.say(shown(f"run {run.name}: {run.source} → {run.folder}"))
     begun = time.monotonic()
     record = _record(run)
     try:
@@ -269,4 +271,4 @@ def _tell_the_end(run: LocalRun, progress: Progress, outputs: Mapping[str, Path]
             "(--no-cache runs them again)"
         )
     progress.say("\n" + score_table(read_json(outputs["evaluation"] / "scores.json")))
-    progress.say(f"\n{seconds:.0f} s; report: {run.folder / 'report.html'}")
+    progress.say(f"\n{seconds:.0f} s; report: {shown(str(run.folder / 'report.html'))}")

@@ -81,8 +81,13 @@ class Cluster:
         """Refuse what would silently run the wrong code.
 
         Raises:
-            UserError: an unknown step among the images, or an image that may change under its name.
+            UserError: credentials in the store's URL, an unknown step among the images, or an image that may
+                change under its name.
         """
+        if "@" in self.endpoint:
+            raise UserError(
+                "--s3-endpoint holds credentials, which would stand in the pipeline; use --secret for them"
+            )
         unknown = sorted(set(self.images) - set(STEPS))
         if unknown:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from model_core.artifacts import read_json
-from model_core.errors import ArtifactError, UserError, printable, quoted
+from model_core.errors import ArtifactError, UserError, quoted, shown
 from model_core.store.names import is_run_name
 
 RECORD = "run.json"
@@ -90,7 +90,7 @@ def list_runs(runs: Path) -> str:
         return f"no runs in {runs}; `make run` makes one"
     lines = [f"{'name':32}  {'started':25}  {'status':9}  {'MAE log':>9}  source"]
     for record in found:
-        started, status, source = map(printable, (record.started_at, record.status, record.source))
+        started, status, source = map(shown, (record.started_at, record.status, record.source))
         lines.append(f"{record.name:32}  {started:25}  {status:9}  {_listed_mae(record)}  {source}")
     return "\n".join(lines)
 
@@ -108,7 +108,7 @@ def show_run(runs: Path, name: str) -> str:
         with _of_shape(record):
             lines += score_table(scores).splitlines()
     lines += [f"  {kind:10} {path}" for kind, path in record.artifacts.items()]
-    return "\n".join(map(printable, lines))
+    return "\n".join(map(shown, lines))
 
 
 def compare_runs(runs: Path, first: str, second: str) -> str:
@@ -128,7 +128,7 @@ def compare_runs(runs: Path, first: str, second: str) -> str:
     a, b = _scores(one), _scores(two)
     with _of_shape(one, two):
         lines += _compared_scores(a, b) if a is not None and b is not None else []
-    return "\n".join(map(printable, lines))
+    return "\n".join(map(shown, lines))
 
 
 def _compared_scores(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -5,8 +5,10 @@ process list; ``SSL_CERT_FILE`` names the certificate of a private authority. Th
 leave the cluster: the pipeline only names the Kubernetes Secret that holds them.
 """
 
+import ipaddress
 import json
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kfp
 import kfp_server_api
@@ -24,7 +27,8 @@ import urllib3
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES
-from model_core.errors import PipelineError, StoreError, UserError
+from model_core.errors import PipelineError, StoreError, UserError, printable, quoted, shown
+from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
 from pipelines.compile import compile_pipeline
 from pipelines.resources import STEPS, Cluster
@@ -52,6 +56,7 @@ class Submission:
         checkpoint_uri: ``s3://…`` that keeps training checkpoints; empty for none.
         publish_uri: ``s3://…`` that also gets the report; empty for none.
         caching: whether steps may be reused.
+        token_over_http: whether the API's token may travel unencrypted to another machine.
         register: whether to store the pipeline under its name, so that it can be started from the UI.
     """
 
@@ -69,6 +74,7 @@ class Submission:
     publish_uri: str = ""
     caching: bool = True
     register: bool = False
+    token_over_http: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what can only fail once the pods run.
@@ -82,8 +88,11 @@ class Submission:
             raise UserError(
                 "this checkout has changes that no image holds; commit them, or name the images' --tag"
             )
-        if not self.host.startswith(("http://", "https://")):
-            raise UserError(f"--host {self.host} is no URL; write e.g. https://kubeflow.example/pipeline")
+        for uri in filter(None, (self.pipeline_root, self.checkpoint_uri, self.publish_uri)):
+            check_uri(uri)
+        if self.source.startswith("s3://"):
+            check_uri(self.source)
+        _refuse_bad_host(self.host)
         if not self.source.startswith(("sample://", "s3://")):
             raise UserError(f"--source {self.source}: pods cannot read it; upload the table and name s3://…")
         if (
@@ -117,12 +126,14 @@ def submit(
         say: gets one line per news.
 
     Raises:
-        UserError: the API cannot be reached or refuses.
+        UserError: the API refuses, or its token cannot be sent.
+        StoreError: the API cannot be reached.
         PipelineError: with ``wait``: the run failed or was stopped.
     """
+    token = _token(submission)
     name = submission.name or f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     with _mapped(submission.host), _quiet(), tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
-        client = _client(submission)
+        client = _client(submission, token)
         package = Path(scratch) / "pipeline.yaml"
         compile_pipeline(package, submission.settings, submission.cluster, code_version())
         experiment = client.create_experiment(submission.experiment, namespace=submission.namespace or None)
@@ -155,14 +166,59 @@ def _parameters(submission: Submission, name: str) -> dict[str, Any]:
     }
 
 
-def _client(submission: Submission) -> kfp.Client:
+def _refuse_bad_host(host: str) -> None:
+    try:
+        parts = urlsplit(host)
+        hostname = parts.hostname
+    except ValueError:
+        parts, hostname = None, None
+    if parts is None or parts.scheme not in {"http", "https"} or not hostname or printable(host) != host:
+        raise UserError(f"--host {quoted(host)} is no URL; write e.g. https://kubeflow.example/pipeline")
+    if "@" in parts.netloc or parts.query:
+        raise UserError(
+            "--host holds credentials or a query; put the API's token into KFP_TOKEN, and leave the URL bare"
+        )
+
+
+def _token(submission: Submission) -> str | None:
+    """The API's token, where it may travel.
+
+    Raises:
+        UserError: it cannot be sent, or would go over the network for everybody to read.
+    """
+    token = os.environ.get("KFP_TOKEN", "").strip()
+    if not token:
+        return None
+    if not re.fullmatch(r"[!-~]+", token):
+        raise UserError(
+            "KFP_TOKEN holds a character that cannot be sent, for example a line break; copy it again"
+        )
+    parts = urlsplit(submission.host)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or "") and not submission.token_over_http:
+        raise UserError(
+            f"--host {submission.host} is not encrypted, and KFP_TOKEN would be readable on the way; use https://, or "
+            "say --token-over-http where the network is trusted"
+        )
+    return token
+
+
+def _is_loopback(hostname: str) -> bool:
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _client(submission: Submission, token: str | None) -> kfp.Client:
     with warnings.catch_warnings():
         # The client says at each start that it wants a server newer than 2022's.
         warnings.filterwarnings("ignore", message="This client only works with", category=FutureWarning)
         return kfp.Client(
             host=submission.host,
             namespace=submission.namespace or "kubeflow",
-            existing_token=os.environ.get("KFP_TOKEN"),
+            existing_token=token,
             ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
         )
 
@@ -198,9 +254,9 @@ def _watch(
         for task in tasks:
             if task.state and told.get(task.display_name) != task.state:
                 told[task.display_name] = task.state
-                say(f"  {task.display_name}: {task.state.lower()}")
+                say(shown(f"  {task.display_name}: {task.state.lower()}"))
         if run.state in _GOOD:
-            say(f"run {run.display_name}: {run.state.lower()}")
+            say(shown(f"run {run.display_name}: {run.state.lower()}"))
             return
         if run.state in _BAD:
             failed = [f"{t.display_name} ({_message(t.error)})" for t in tasks if t.state == "FAILED"]

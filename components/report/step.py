@@ -9,6 +9,7 @@ from model_core.report import words
 from model_core.report.evidence import read_evidence
 from model_core.report.index import publish
 from model_core.report.page import render_page, render_summary
+from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
 
 log = logging.getLogger("pgat.report")
@@ -45,6 +46,8 @@ def run(
         UserError: the name cannot name a run.
     """
     refuse_bad_run_name(run_name, "--run-name")
+    if publish_uri:
+        check_uri(publish_uri)
     log.info("reading what the run left behind")
     evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
     page = render_page(evidence, settings, run_name)

@@ -18,7 +18,7 @@ from model_core.report.evidence import Evidence
 from model_core.report.page import CONTENT_POLICY
 from model_core.store.base import Store
 from model_core.store.locate import open_store
-from model_core.store.names import is_run_name, published_name
+from model_core.store.names import RUN_NAME_RULE, is_run_name, published_name
 
 Json = dict[str, Any]
 log = logging.getLogger("pgat.report")
@@ -94,6 +94,8 @@ def _published_run(store: Store, key: str) -> PublishedRun:
         StoreError: the store cannot be reached.
     """
     name = key.partition("/")[0]
+    if not is_run_name(name):
+        raise ValueError(f"no run may be called so; {RUN_NAME_RULE}")
     try:
         run = PublishedRun.model_validate(parse_json(store.read(key)))
     except ValidationError as error:
@@ -104,8 +106,8 @@ def _published_run(store: Store, key: str) -> PublishedRun:
         # If the store does not answer at all, this is an error, too.
         store.exists(key)
         raise ValueError(f"it cannot be read ({error})") from error
-    if run.run_name != name or not is_run_name(name):
-        raise ValueError("its name and its place differ, or no run may be called so")
+    if run.run_name != name:
+        raise ValueError("it is another run's")
     return run
 
 

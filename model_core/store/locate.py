@@ -1,11 +1,14 @@
 """From a URI to the store behind it."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from model_core.errors import StoreError
+from model_core.errors import StoreError, printable, quoted
 from model_core.store.base import READ_BYTES, Store
 from model_core.store.local import LocalStore
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def open_store(uri: str) -> Store:
@@ -14,19 +17,39 @@ def open_store(uri: str) -> Store:
     Raises:
         StoreError: the scheme is unknown, the bucket is missing, or there are no credentials.
     """
+    check_uri(uri)
     if (path := local_path(uri)) is not None:
         return LocalStore(path)
-    parts = urlsplit(uri)
-    match parts.scheme:
-        case "s3":
-            if not parts.netloc:
-                raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
-            # Imported here so that steps which stay on local disks need no S3 client.
-            from model_core.store.s3 import S3Store, connect
+    # Imported here so that steps which stay on local disks need no S3 client.
+    from model_core.store.s3 import S3Store, connect
 
-            return S3Store(parts.netloc, parts.path, connect())
-        case scheme:
-            raise StoreError(f"{uri} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    return S3Store(bucket, prefix, connect())
+
+
+def check_uri(uri: str) -> None:
+    """Refuse a URI that no store has, before any work is done for it; a password in it is not repeated.
+
+    Raises:
+        StoreError: the scheme is unknown, the bucket is missing or is none, or there are credentials in it.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if printable(uri) != uri:
+        raise StoreError(f"the URI {quoted(uri)} holds a control character; write it anew")
+    if not separator or scheme == "file":
+        return
+    if scheme != "s3":
+        raise StoreError(f"{uri} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+    bucket = rest.partition("/")[0]
+    if not bucket:
+        raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
+    if "@" in bucket or ":" in bucket:
+        raise StoreError(
+            "an s3:// URI holds credentials or a port; write s3://bucket/prefix, and set AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL in the environment"
+        )
+    if not _BUCKET.fullmatch(bucket):
+        raise StoreError(f"{quoted(bucket)} is no bucket's name; write s3://bucket/prefix")
 
 
 def local_path(uri: str) -> Path | None:

@@ -10,10 +10,12 @@ Settings come from the environment, under the names the AWS tools use:
 
 import io
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import urllib3
 from minio import Minio
@@ -25,8 +27,33 @@ from model_core.store.base import READ_BYTES, oversized
 _AWS = "https://s3.amazonaws.com"
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
-_RETRIES = urllib3.Retry(total=3, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
+_RETRIES = urllib3.Retry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
+_HEADER_VALUE = re.compile(r"[!-~]+")
 _PART_BYTES = 16 * 1024 * 1024
+
+
+_ELSEWHERE = (
+    "the server sends this client elsewhere, and it does not follow; set AWS_ENDPOINT_URL and AWS_REGION to the "
+    "bucket's own"
+)
+
+
+class _RedirectError(urllib3.exceptions.HTTPError):
+    """The server answered with a redirect."""
+
+
+class _NoRedirects(urllib3.PoolManager):
+    """Follows no redirect: whoever it leads to would get the session's token."""
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **more: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """One request; it is answered by the server that it is for."""
+        response = super().urlopen(method, url, redirect=False, **more)
+        if response.get_redirect_location():
+            response.drain_conn()
+            raise _RedirectError
+        return response
 
 
 class S3Store:
@@ -98,10 +125,14 @@ class S3Store:
         try:
             yield
         except S3Error as error:
+            if error.code in {"Redirect", "PermanentRedirect", "RetryHead"}:
+                raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
             raise StoreError(
                 f"{doing} in {self.uri}: {error.code} ({error.message}); check the bucket, the key and "
                 "AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY"
             ) from error
+        except _RedirectError as error:
+            raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise StoreError(
                 f"{doing} in {self.uri}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network"
@@ -112,21 +143,59 @@ def connect(environment: Mapping[str, str] = os.environ) -> Minio:
     """A client for the endpoint and credentials in the environment.
 
     Raises:
-        StoreError: there are no credentials, or the endpoint is no URL.
+        StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
+            repeats a value.
     """
-    missing = [n for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not environment.get(n)]
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    given = {name: _given(environment, name) for name in (*keys, "AWS_SESSION_TOKEN", "AWS_REGION")}
+    missing = [name for name in keys if not given[name]]
     if missing:
         raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
-    endpoint = environment.get("AWS_ENDPOINT_URL") or environment.get("S3_ENDPOINT") or _AWS
-    parts = urlsplit(endpoint)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise StoreError(f"AWS_ENDPOINT_URL is {endpoint!r}, not a URL like http://seaweedfs.kubeflow:9000")
-    return Minio(
-        parts.netloc,
-        access_key=environment["AWS_ACCESS_KEY_ID"],
-        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
-        session_token=environment.get("AWS_SESSION_TOKEN") or None,
-        secure=parts.scheme == "https",
-        region=environment.get("AWS_REGION") or "us-east-1",
-        http_client=urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES),
-    )
+    parts = _endpoint(environment)
+    try:
+        return Minio(
+            parts.netloc,
+            access_key=given["AWS_ACCESS_KEY_ID"],
+            secret_key=given["AWS_SECRET_ACCESS_KEY"],
+            session_token=given["AWS_SESSION_TOKEN"] or None,
+            secure=parts.scheme == "https",
+            region=given["AWS_REGION"] or "us-east-1",
+            http_client=_NoRedirects(timeout=_TIMEOUT, retries=_RETRIES),
+        )
+    except ValueError as error:
+        raise StoreError(
+            f"the S3 client refuses these settings ({error}); check AWS_ENDPOINT_URL and AWS_REGION"
+        ) from error
+
+
+def _given(environment: Mapping[str, str], name: str) -> str:
+    """A variable's value without white space around it; it will travel in an HTTP header."""
+    value = environment.get(name, "").strip()
+    if value and not _HEADER_VALUE.fullmatch(value):
+        raise StoreError(
+            f"{name} holds a character that cannot be sent, for example a line break or a blank; copy it again"
+        )
+    return value
+
+
+def _endpoint(environment: Mapping[str, str]) -> SplitResult:
+    """The store's URL: scheme, host and port, nothing else."""
+    name = "AWS_ENDPOINT_URL" if environment.get("AWS_ENDPOINT_URL") else "S3_ENDPOINT"
+    wanted = f"{name} is no URL like http://seaweedfs.kubeflow:9000"
+    try:
+        parts = urlsplit(_given(environment, name) or _AWS)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise StoreError(f"{wanted}; write scheme, host and port") from error
+    if "@" in parts.netloc:
+        raise StoreError(
+            f"{name} holds credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and take them "
+            "out of the URL"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
+        raise StoreError(f"{wanted}; write scheme, host and port")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise StoreError(
+            f"{name} has more than scheme, host and port; the bucket and prefix belong into s3://…"
+        )
+    return parts

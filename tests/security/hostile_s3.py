@@ -50,6 +50,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_PUT(self) -> None:
+        self.server.requests.append((self.path, dict(self.headers)))
+        if self.server.redirect is not None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(307, b"", {"Location": self.server.redirect + self.path})
+            return
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         self.server.objects[key] = self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(200, b"")
