@@ -21,6 +21,7 @@ _PARTS = re.compile(
 """A date, a time of day, and an offset from UTC; the name of a zone in brackets repeats the offset."""
 _WEEKDAY = re.compile(r"^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[.,]?\s+", re.IGNORECASE)
 _MONTH = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _TIME_CODES = re.compile(r"%-?[HIMSpfTXcRr]")
 
 # Shape of a date → the formats that may be meant. "-" stands for any of the marks that people use.
@@ -158,7 +159,9 @@ def _by_setting(text: pd.Series, parts: Parts, pattern: str) -> pd.Series:
 def _by_shape(dates: pd.Series) -> tuple[pd.Series, list[Problem], str]:
     """The days of a column, by the format that fits the shape most of its rows have."""
     plain, mark = _canonical(dates)
-    shaped = [(plain.str.fullmatch(shape).to_numpy(dtype=bool), formats) for shape, formats in _SHAPES]
+    forms = plain.map(lambda date: _DIGIT.sub("0", date))  # few different ones, so few to look at
+    known = {shape: [form for form in forms.unique() if re.fullmatch(shape, form)] for shape, _ in _SHAPES}
+    shaped = [(forms.isin(known[shape]).to_numpy(dtype=bool), formats) for shape, formats in _SHAPES]
     of_shape, formats = max(shaped, key=lambda one: int(one[0].sum()))
     written = dates.ne("").to_numpy(dtype=bool)
     nothing = pd.Series(pd.NaT, index=dates.index, dtype="datetime64[s]")

@@ -49,16 +49,21 @@ def read_numbers(
         columns: our name → the table's column.
     """
     texts = {name: _text(frame[columns[name]]) for name in names if name in columns}
+    plain = {
+        name: pd.to_numeric(frame[columns[name]] if text is None else text, errors="coerce")
+        for name, text in texts.items()
+    }
     written = [text for text in texts.values() if text is not None]
-    marks = _marks(written, settings) if written else _Marks()
+    numeric = [plain[name] for name, text in texts.items() if text is not None]
+    marks = _marks(written, numeric, settings) if written else _Marks()
     values = np.full((len(frame), len(names)), np.nan)
     problems = [] if marks.problem is None else [marks.problem]
     for position, name in enumerate(names):
         if name not in columns:
             continue
         raw, text = frame[columns[name]], texts[name]
-        plain = pd.to_numeric(raw, errors="coerce") if text is None else _converted(text, marks)
-        numbers = plain.to_numpy(dtype=np.float64, na_value=np.nan)
+        read = plain[name] if text is None else _converted(text, plain[name], marks)
+        numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
         values[:, position] = numbers
         for row in [] if marks.problem else np.flatnonzero(~np.isfinite(numbers)).tolist():
             shown = "missing" if pd.isna(raw.iloc[row]) else shown_value(raw.iloc[row])
@@ -77,14 +82,17 @@ def _text(column: pd.Series) -> pd.Series | None:
     return column.astype("string").str.strip()
 
 
-def _marks(written: Sequence[pd.Series], settings: FormatSettings) -> _Marks:
-    """The decimal and thousands marks of a table, by its settings or by all of its numbers."""
+def _marks(written: Sequence[pd.Series], plain: Sequence[pd.Series], settings: FormatSettings) -> _Marks:
+    """The decimal and thousands marks of a table, by its settings or by all of its numbers.
+
+    Args:
+        plain: the same as numbers, where they are plain ones.
+    """
     thousands = settings.thousands
     if settings.decimal is not None:
         return _Marks(settings.decimal, thousands or _OTHER[settings.decimal])
     if thousands in _OTHER:
         return _Marks(_OTHER[thousands], thousands)
-    plain = [pd.to_numeric(text, errors="coerce") for text in written]
     unread = [text[number.isna()] for text, number in zip(written, plain, strict=True)]
     odd = pd.concat(unread).dropna().unique()
     numeric = [value for value in map(str, odd) if re.fullmatch(r"[+-]?[\d.,' \u00a0\u202f\u2009]*\d", value)]
@@ -159,10 +167,9 @@ def _three_decimals(written: Sequence[pd.Series]) -> tuple[Problem | None, str]:
     )
 
 
-def _converted(text: pd.Series, marks: _Marks) -> pd.Series:
+def _converted(text: pd.Series, plain: pd.Series, marks: _Marks) -> pd.Series:
     """Numbers of text by a strict grammar: what does not fit it is NaN, never something else."""
-    plain = pd.to_numeric(text, errors="coerce") if marks.decimal == "." else None
-    if plain is not None and (not marks.thousands or plain.notna().all()):
+    if marks.decimal == "." and (not marks.thousands or plain.notna().all()):
         return plain
     decimal = re.escape(marks.decimal)
     group = re.escape(marks.thousands) if marks.thousands else "(?!)"

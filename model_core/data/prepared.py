@@ -15,7 +15,7 @@ from model_core.data.computed import time_delta
 from model_core.data.log_prices import PriceColumns, broken_candles, cumulated, recognised
 from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
-from model_core.data.problems import Problem, at_rows, refusal, row_name
+from model_core.data.problems import Problem, refusal, row_name
 from model_core.data.rows_read import rows_as_read
 from model_core.data.sources import SourceTable
 from model_core.data.splits import Splits, make_splits
@@ -89,10 +89,18 @@ def _log_prices(
     if prices.found != "log prices":
         train_rows = splits.train.stop + settings.window.pred_len
         return cumulated(columns, prices.found, settings.price_anchor, train_rows)
-    broken = at_rows("log_High or log_Low does not enclose log_Open and log_Close", broken_candles(columns))
+    broken = [
+        Problem("log_High or log_Low does not enclose log_Open and log_Close", _candle(columns[row]), row)
+        for row in np.flatnonzero(broken_candles(columns)).tolist()
+    ]
     if broken:
         raise refusal(found.uri, broken, dates)
     return columns
+
+
+def _candle(row: NDArray[np.float64]) -> str:
+    opened, high, low, close = (f"{value:.10g}" for value in row.tolist())
+    return f"log_High {high} or log_Low {low} does not enclose log_Open {opened} and log_Close {close}"
 
 
 def _price_notes(

@@ -106,7 +106,10 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
         {"put": ("dyn_Pluto_speed", None)},
         r"row 6 \(2010-01-11\): dyn_Pluto_speed is missing, not a number",
     ),
-    "High below Close": ({"put": ("log_High", 4.5)}, "row 6 .* does not enclose log_Open and log_Close"),
+    "High below Close": (
+        {"put": ("log_High", 4.5)},
+        r"row 6 .*log_High 4\.5 or log_Low 4\.\d+ does not enclose log_Open 4\.\d+ and log_Close 4\.\d+",
+    ),
     "plain prices": ({"exp": True}, "holds neither log prices .* nor log returns"),
     "only one column of returns": ({"diff": "log_Low"}, "log_Low: autocorrelation"),
 }
