@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from model_core.store.locate import open_store
 from pipelines.__main__ import main as pipelines
 from tests.pipeline.test_end_to_end import TINY
 from tests.pipeline.test_submit import Api, api  # noqa: F401  a fixture
-from tests.security.hostile_s3 import HostileS3, serving
+from tests.security.hostile_s3 import HostileS3, _Handler, serving
 
 CANARY = re.compile("canary", re.IGNORECASE)
 ENVIRONMENT = {
@@ -179,23 +180,51 @@ def test_what_is_compiled_submitted_and_told_of_it_holds_no_secret(
     assert not list(canaries_in(tmp_path))
 
 
+def repeat_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server answer every request with the token it was sent, as the error."""
+
+    def answer(handler: Any) -> None:
+        told = handler.headers["X-Amz-Security-Token"]
+        handler._answer(403, f"<Error><Code>Denied</Code><Message>{told}</Message></Error>".encode())
+
+    monkeypatch.setattr(_Handler, "do_GET", answer)
+
+
 def test_a_store_that_repeats_the_token_in_its_answer_gets_it_cut_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Repeating(HostileS3):
-        """Answers every request with its own headers as the error."""
-
-    server = Repeating()
-    monkeypatch.setattr(
-        "tests.security.hostile_s3._Handler.do_GET",
-        lambda self: self._answer(
-            403,
-            f"<Error><Code>Denied</Code><Message>{self.headers['X-Amz-Security-Token']}</Message></Error>".encode(),
-        ),
-    )
-    with serving(server, monkeypatch), pytest.raises(StoreError, match="Denied") as caught:
+    repeat_the_token(monkeypatch)
+    with serving(HostileS3(), monkeypatch), pytest.raises(StoreError, match="Denied") as caught:
         open_store("s3://bucket").read("a")
     assert not CANARY.search(str(caught.value))
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_a_run_that_fails_at_its_store_leaves_no_secret_in_any_file(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeat_the_token(monkeypatch)
+    run = [
+        "run",
+        "--config",
+        TINY,
+        "--source",
+        "sample://synthetic",
+        "--runs",
+        str(tmp_path / "runs"),
+        "--name",
+        "a",
+    ]
+    with serving(HostileS3(), monkeypatch):
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
+        assert pipelines([*run, "--checkpoint-uri", "s3://bucket/checkpoints"]) == 2
+        assert pipelines(["runs", "show", "a", "--runs", str(tmp_path / "runs")]) == 0
+    text = told()
+    assert "Denied" in text
+    assert not CANARY.search(text)
+    assert (tmp_path / "runs/a/run.json").exists()
+    assert not list(canaries_in(tmp_path))
 
 
 @pytest.mark.slow
