@@ -42,6 +42,8 @@ test: $(READY)  ## run the tests                 ARGS="-k windows" WORKERS=4
 	@$(WORDS); exec $(PY) -m pytest --numprocesses "$$WORKERS" "$$@"
 
 setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch==<version>+<build>
+	@$(if $(filter file,$(origin PYTHON)),,test "$$($(PY) -V)" = "$$("$$PYTHON" -V)" \
+	  || { echo "error: $(VENV) has $$($(PY) -V); remove it first for another Python: rm -r $(VENV)" >&2; exit 2; })
 
 ##@ One step
 step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"
@@ -107,17 +109,11 @@ help:
 	  /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-# The environment is made anew only when the lock or the packaging changed; nothing is fetched otherwise.
-# pip reads TORCH_INDEX for torch alone: everything else comes hash-checked from the lock.
-$(READY): requirements/dev.lock pyproject.toml
+# The environment is made anew only when the locks or the packaging changed; nothing is fetched otherwise.
+$(READY): requirements/dev.lock requirements/installer.lock pyproject.toml
 	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; say which one: make PYTHON=python3.12 …" >&2; exit 2; }
-	@test -x $(PY) || { echo "making $(VENV)"; "$$PYTHON" -m venv $(VENV); } \
+	@$(PY) -m pip --version >/dev/null 2>&1 || { echo "making $(VENV)"; "$$PYTHON" -m venv --clear $(VENV); } \
 	  || { rm -rf $(VENV); echo "this Python makes no environments; apt-get install python3-venv" >&2; exit 2; }
-	@echo "installing $$TORCH"
-	@if [ -n "$$TORCH_INDEX" ]; then export PIP_INDEX_URL="$$TORCH_INDEX"; fi; \
-	  $(PY) -m pip install --quiet --disable-pip-version-check "$$TORCH"
-	@echo "installing requirements/dev.lock"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PY) requirements/install.py
 	@touch $(READY)

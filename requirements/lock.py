@@ -1,9 +1,10 @@
 """Write the hash-pinned locks from the ranges in pyproject.toml: ``make lock``.
 
-    dev.lock      everything but torch: what ``make setup`` installs
-    <image>.lock  what stands in an image, no more: installed with ``pip install --no-deps``
-    torch-*.lock  torch for the images, one file a build: torch-cuda.lock is the one that the usual index has, with
-                  NVIDIA's libraries; torch-cpu.lock is written by hand, since its index is another one
+    dev.lock        everything but torch: what ``make setup`` installs
+    installer.lock  uv, with which it does so
+    <image>.lock    what stands in an image, no more: installed with ``pip install --no-deps``
+    torch-*.lock    torch for the images, one file a build: torch-cuda.lock is the one that the usual index has, with
+                    NVIDIA's libraries; torch-cpu.lock is written by hand, since its index is another one
 
 torch stands in none of the other locks, since each machine needs another build of it (CPU, CUDA); its own
 pure Python requirements do. The images' locks hold the same versions as dev.lock.
@@ -21,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TORCH_REQUIRES = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
-DEV_EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer", "dev"]
+EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer"]
 
 TABLES = ["numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "minio"]
 """What every step needs: tables, settings, the object store."""
@@ -52,17 +53,19 @@ BARE = {
 
 def main() -> None:
     """Compile dev.lock, then the images' locks with its versions as constraints."""
-    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pyproject = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    project, dev = pyproject["project"], pyproject["dependency-groups"]["dev"]
     extras = project["optional-dependencies"]
-    optional = [line for lines in extras.values() for line in lines]
+    optional = [line for lines in [*extras.values(), dev] for line in lines]
     ranges = {name_of(line): line for line in [*project["dependencies"], *optional]}
-    everything = [*project["dependencies"], *(line for extra in DEV_EXTRAS for line in extras[extra])]
+    everything = [*project["dependencies"], *(line for extra in EXTRAS for line in extras[extra]), *dev]
     compile_lock(HERE / "dev.lock", [*without_torch(everything), *TORCH_REQUIRES], constrained=False)
     for image, names in IMAGES.items():
         lock = HERE / f"{image}.lock"
         compile_lock(lock, [ranges.get(name, name) for name in names], constrained=True)
         bare = "".join(only(HERE / "dev.lock", package) for package in BARE[image])
         lock.write_text(lock.read_text(encoding="utf-8") + bare, encoding="utf-8")
+    compile_lock(HERE / "installer.lock", ["uv>=0.9"], constrained=False)
     write_cuda_lock(HERE / "torch-cuda.lock")
 
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """#!/usr/bin/env bash
 printf '%s\\n' "$@"
 """
+LOCKS = ("requirements/dev.lock", "requirements/installer.lock")
 PAYLOADS = (
     'a"; touch executed; "',
     "$(shell touch executed)",
@@ -30,10 +31,10 @@ def checkout(tmp_path: Path) -> Path:
         program.write_text(PROGRAM)
         program.chmod(0o755)
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements/dev.lock", "pyproject.toml", ".venv/.ready"):
+    for name in (*LOCKS, "pyproject.toml", ".venv/.ready"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    for name in ("requirements/dev.lock", "pyproject.toml"):
+    for name in (*LOCKS, "pyproject.toml"):
         os.utime(tmp_path / name, (0, 0))  # older than .ready: nothing is to be installed
     return tmp_path
 
@@ -99,19 +100,20 @@ def test_no_variable_of_the_set_up_is_executed(checkout: Path, variable: str, pa
     assert not executed(checkout)
 
 
-def test_the_index_of_torch_reaches_pip_as_a_variable_and_stands_in_no_argument(checkout: Path) -> None:
+def test_the_index_of_torch_reaches_the_set_up_as_a_variable_and_stands_in_no_argument(
+    checkout: Path,
+) -> None:
     """It may hold a password, and arguments can be read by every user of the machine."""
     (checkout / ".venv/.ready").unlink()
     program = checkout / ".venv/bin/python"
-    program.write_text('#!/bin/sh\necho "${PIP_INDEX_URL-usual} $*"\n', encoding="utf-8")
+    program.write_text('#!/bin/sh\necho "${TORCH_INDEX-none} $*"\n', encoding="utf-8")
     index = "https://user:hush@torch.example/whl"
     said = [
         line
         for line in make(checkout, "setup", TORCH_INDEX=index).stdout.splitlines()
-        if "pip install" in line
+        if "install.py" in line
     ]
-    assert [index in line.split(" -m pip ")[1] for line in said] == [False, False, False]
-    assert [line.split()[0] for line in said] == [index, "usual", "usual"]
+    assert said == [f"{index} requirements/install.py"]
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
