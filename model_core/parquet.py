@@ -68,6 +68,21 @@ def read_table(source: Path | bytes, limits: Limits = STEP_LIMITS) -> pa.Table:
     return table
 
 
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """A table as pandas has it, with the index that the file says it has.
+
+    Raises:
+        ValueError: what the file says of pandas does not fit its columns.
+    """
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except MemoryError:
+        raise
+    except Exception as error:  # pyarrow follows these notes unchecked, and stumbles in ways of its own
+        raise ValueError("what it notes for pandas does not fit its columns") from error
+    return frame
+
+
 def read_frame(path: Path) -> pd.DataFrame:
     """Read a Parquet table that a step wrote.
 
@@ -75,14 +90,13 @@ def read_frame(path: Path) -> pd.DataFrame:
         ArtifactError: the file is missing, damaged, or larger than any step's.
     """
     try:
-        frame: pd.DataFrame = read_table(path).to_pandas()
+        return as_frame(read_table(path))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(
             f"{path} cannot be read as Parquet ({shortened(str(error))}); run the step that makes it again"
         ) from error
-    return frame
 
 
 def _opened(source: Path | bytes) -> str | io.BytesIO:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from model_core.config.table import LimitSettings
 from model_core.data.problems import too_large
 from model_core.errors import SourceError
-from model_core.parquet import LimitError, Limits, read_table
+from model_core.parquet import LimitError, Limits, as_frame, read_table
 
 INDEX = "index"
 """What an index without a name is called."""
@@ -23,10 +23,10 @@ def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFram
     """
     allowed = Limits(rows=limits.rows, columns=limits.columns, bytes=limits.bytes)
     try:
-        frame: pd.DataFrame = read_table(content, allowed).to_pandas()
+        frame = as_frame(read_table(content, allowed))
     except LimitError as error:
         raise too_large(uri, f"holds {error.found:,} {error.limit}", error.limit, error.found) from error
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"{uri} is a damaged Parquet file ({str(error)[:200]}); write it again") from error
     frame.columns = pd.Index(distinct(flat_names(list(frame.columns))))
     return _without_index(frame)

@@ -53,10 +53,23 @@ def check_uri(uri: str) -> None:
 
 
 def local_path(uri: str) -> Path | None:
-    """The path that ``uri`` names on this machine; ``None`` if it lives in an object store."""
-    if "://" not in uri:
-        return Path(uri).expanduser()
-    parts = urlsplit(uri)
+    """The path that ``uri`` names on this machine; ``None`` if it lives in an object store.
+
+    Raises:
+        StoreError: it names no place at all.
+    """
+    try:
+        if "\0" in uri:
+            raise ValueError("no name holds a null character")
+        if "://" not in uri:
+            return Path(uri).expanduser()
+        parts = urlsplit(uri)
+    except (RuntimeError, ValueError) as error:  # the home of an unknown user; brackets without an address
+        # Neither the URI nor the reason is repeated: both may hold a password.
+        raise StoreError(
+            "a path or URI names no place: its user or host cannot be understood; write a path, file:///path or "
+            "s3://bucket/prefix"
+        ) from error
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 

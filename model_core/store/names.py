@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from model_core.errors import StoreError, UserError, printable, quoted
 
@@ -53,8 +53,8 @@ def published_name(uri: str) -> str:
     """What a published page may say of where a table came from: of a path on somebody's machine its last part."""
     if "://" not in uri:
         return PurePosixPath(uri.replace("\\", "/")).name
-    parts = urlsplit(uri)
-    return PurePosixPath(unquote(parts.path)).name if parts.scheme == "file" else uri
+    scheme, _, path = uri.partition("://")
+    return PurePosixPath(unquote(path)).name if scheme.lower() == "file" else uri
 
 
 def _is_plain(name: str) -> bool:
