@@ -16,7 +16,7 @@ from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, newest_position
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.local import LocalStore
-from tests.training.processes import attempt
+from tests.training.processes import HANGS_AFTER, attempt
 from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
 from tests.training.tiny import SETTINGS, train_tiny
 
@@ -33,7 +33,7 @@ class Unreliable(LocalStore):
         self.gate.set()
 
     def upload(self, key: str, file: Path) -> None:
-        self.gate.wait(10)
+        self.gate.wait(HANGS_AFTER)
         if self.failures > 0:
             self.failures -= 1
             raise StoreError("cannot write: 503 SlowDown")
@@ -55,7 +55,7 @@ def checkpoint(folder: Path, text: str) -> Path:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS_AFTER
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -146,7 +146,7 @@ def test_training_does_not_wait_for_a_store_that_hangs_and_the_newest_checkpoint
     )
     assert mirror.checkpoints == 0
     store.gate.set()
-    assert mirror.close(5.0)["newest_is_complete"] is True
+    assert mirror.close(HANGS_AFTER)["newest_is_complete"] is True
     assert newest_position(store) == (3, 0)
     # 15 were handed over: the one that hung and the newest; the others were replaced while waiting.
     assert mirror.checkpoints <= 2

@@ -17,7 +17,7 @@ from model_core.checkpoints.records import newest_position
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.locate import open_store
 from tests.checkpoints.test_mirror import wait_until
-from tests.training.processes import attempt
+from tests.training.processes import HANGS_AFTER, attempt
 from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
 from tests.training.tiny import train_tiny
 
@@ -40,7 +40,7 @@ def start_server(folder: Path, ports: list[int]) -> "subprocess.Popen[bytes]":
     command += ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-master.telemetry=false", "-bucket=mlpipeline"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS_AFTER
     while True:
         try:
             list(open_store("s3://mlpipeline").keys())

@@ -116,7 +116,7 @@ def test_ctrl_c_stops_the_step_and_the_record_says_so(tmp_path: Path) -> None:
         if line.startswith("epoch 1"):
             child.send_signal(signal.SIGINT)
             break
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=600)
     assert child.returncode == 130
     assert errors == "stopped\n"
     record = read_json(tmp_path / "runs" / "long" / "run.json")

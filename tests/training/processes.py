@@ -194,7 +194,7 @@ def _train(
     mirror = open_mirror(uri, folder, 2, 5.0, lease_period_seconds=0.1) if uri is not None else None
     train_tiny(folder, settings, model, mirror=mirror)
     if mirror is not None:
-        mirror.close(5.0)
+        mirror.close(HANGS_AFTER)
 
 
 def _nothing() -> None:

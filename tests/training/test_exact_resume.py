@@ -13,7 +13,7 @@ from model_core.artifacts import sha256_of
 from model_core.checkpoints.files import load_training, verify_checkpoint
 from model_core.config.run import TrainingSettings
 from model_core.errors import CheckpointError
-from tests.training.processes import Point, attempt, start
+from tests.training.processes import HANGS_AFTER, Point, attempt, start
 from tests.training.tiny import SETTINGS, json_lines, train_tiny
 
 EVERY_STEP = SETTINGS.model_copy(update={"checkpoint_interval_minutes": 0.0})
@@ -111,7 +111,7 @@ def test_a_run_killed_from_outside_at_random_moments_goes_on_bit_for_bit(
         process = start(tmp_path / str(number), EVERY_STEP)
         time.sleep(delays.uniform(0.0, 0.5))
         process.kill()
-        process.join(60)
+        process.join(HANGS_AFTER)
         assert attempt(tmp_path / str(number), EVERY_STEP) == 0
         assert what_is_left(tmp_path / str(number)) == uninterrupted
 
