@@ -100,3 +100,30 @@ def test_a_step_that_does_not_exist_is_named_with_those_that_do(
     done = recorder("podman", "fly")
     assert done.returncode == 2
     assert done.stderr == "error: fly is no step; choose one of prepare-data train evaluate diagnose report\n"
+
+
+def test_the_stores_image_gets_every_module_that_its_program_imports(tmp_path: Path) -> None:
+    """What the stage ``store-app`` copies is copied here, and the program imported."""
+    text = (ROOT / "docker/Dockerfile").read_text(encoding="utf-8")
+    stage = text.split("FROM builder AS store-app\n")[1].split("\n\n")[0]
+    for sources, target in re.findall(r"^COPY (.+) /opt/pgat/app/(\S*)$", stage, re.MULTILINE):
+        for path in [each for source in sources.split() for each in ROOT.glob(source)]:
+            folder = tmp_path / target
+            if path.is_dir():
+                shutil.copytree(path, folder)
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, folder)
+    # An editable installation of this project would find what is missing.
+    code = "import sys; sys.meta_path[:] = [each for each in sys.meta_path if 'Editable' not in repr(each)]\n"
+    code += "import pipelines.store_image as image; print(image.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == tmp_path / "pipelines/store_image.py"
