@@ -55,7 +55,7 @@ def read_days(column: pd.Series, settings: DataSettings) -> Days:
         convention += "; each is the day after, as data.opens_on_eve says"
     problems = [*stamps.problems, *read.problems]
     if not problems:
-        problems += _wrong_week(days, read.open_day, settings)
+        problems += _wrong_week(days, read, settings)
     if not stamps.problems:
         for row in np.flatnonzero(np.isnat(days)).tolist():
             written = text.iloc[row]
@@ -101,39 +101,34 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
     return Stamps(read.stamps, read.offset, "", read.problems, read.format)
 
 
-def _wrong_week(
-    days: NDArray[np.datetime64], timed: NDArray[np.bool_], settings: DataSettings
-) -> list[Problem]:
+def _wrong_week(days: NDArray[np.datetime64], read: LocalDates, settings: DataSettings) -> list[Problem]:
     """A week that no market has: bars stamped on the evening before their day, or read in a wrong zone.
 
     Only rows whose time of day leaves their date open are judged: a date alone is what it says.
     """
-    known = days[~np.isnat(days)]
-    judged = timed[~np.isnat(days)]
-    if settings.opens_on_eve is False or not len(known):
+    sure = ~np.isnat(days)
+    if settings.opens_on_eve is False or not sure.any():
         return []
-    share = np.bincount(days_of_week(known), minlength=7) / len(known)
-    if settings.opens_on_eve:
-        if share[5] > _DAYS and share[0] + share[6] < _HARDLY:
-            text = (
-                f"with data.opens_on_eve {share[5]:.0%} of its dates are Saturdays and hardly one a Monday, so its "
-                "bars are not stamped on the evening before: leave data.opens_on_eve out"
-            )
-            return [Problem("wrong week", text)]
+    share = np.bincount(days_of_week(days[sure]), minlength=7) / sure.sum()
+    early = share[6] > _DAYS and share[4] + share[5] < _HARDLY
+    late = share[5] > _DAYS and share[0] + share[6] < _HARDLY
+    zone = f"data.timezone, now {settings.timezone}, to the zone of the exchange"
+    if settings.opens_on_eve and late:
+        text = (
+            f"with data.opens_on_eve {share[5]:.0%} of its dates are Saturdays and hardly one a Monday, so its bars "
+            "are not stamped on the evening before: leave data.opens_on_eve out"
+        )
+    elif settings.opens_on_eve or read.open_day[sure].mean() < 0.5 or not (early or late):
         return []
-    if judged.mean() < 0.5:
-        return []
-    if share[6] > _DAYS and share[4] + share[5] < _HARDLY:
+    elif early:
         text = (
             f"{share[6]:.0%} of its dates would be Sundays and hardly one a Friday: its bars seem to be stamped on the "
-            "evening before their day; --set data.opens_on_eve=true gives each the next day (false keeps Sundays), "
-            f"or set data.timezone, now {settings.timezone}, to the zone of the exchange"
+            "evening before their day; --set data.opens_on_eve=true gives each the next day, false keeps Sundays"
+        ) + (f"; or set {zone}" if read.by_timezone else "")
+    else:
+        text = f"{share[5]:.0%} of its dates would be Saturdays and hardly one a Monday" + (
+            f": set {zone}, or keep them with --set data.opens_on_eve=false"
+            if read.by_timezone
+            else "; if they are right, --set data.opens_on_eve=false keeps them"
         )
-        return [Problem("wrong week", text)]
-    if share[5] > _DAYS and share[0] + share[6] < _HARDLY:
-        text = (
-            f"{share[5]:.0%} of its dates would be Saturdays and hardly one a Monday: set data.timezone, now "
-            f"{settings.timezone}, to the zone of the exchange (--set data.opens_on_eve=false keeps them)"
-        )
-        return [Problem("wrong week", text)]
-    return []
+    return [Problem("wrong week", text)]

@@ -48,6 +48,8 @@ class LocalDates:
     odd: Mask
     """[R] rows that differ from the rest."""
     problems: list[Problem] = field(default_factory=list)
+    by_timezone: bool = False
+    """Whether the zone of the exchange decided on the dates."""
 
 
 def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
@@ -96,6 +98,7 @@ def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
         utc,
         own,
         problems,
+        by_timezone=True,
     )
 
 

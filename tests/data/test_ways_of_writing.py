@@ -307,6 +307,28 @@ def test_midnight_in_london_as_utc_is_refused_though_most_rows_of_winter_stand_a
     assert is_market(read(path, "data.timezone=Europe/London"), frame)
 
 
+@pytest.mark.parametrize("offset", ["", "-05:00"])
+def test_the_zone_of_the_exchange_is_named_only_where_it_decides(offset: str, tmp_path: Path) -> None:
+    frame = market()
+    evening = (days(frame) - pd.Timedelta(hours=6)).astype(str) + offset
+    path = put(tmp_path, csv(dated(frame, evening)))
+    message = refusal(path)
+    assert "timezone" not in message
+    assert is_market(read(path, *advice(message)), frame)
+
+
+def test_dates_one_day_late_are_refused_until_the_zone_is_said(tmp_path: Path) -> None:
+    """New York's close of 16:00, seen from Tokyo, lies on the next morning: Tuesday to Saturday."""
+    frame = market()
+    path = stamps("America/New_York", 16, "UTC")(frame, tmp_path)
+    message = refusal(path, "data.timezone=Asia/Tokyo")
+    assert (
+        "20% of its dates would be Saturdays and hardly one a Monday: set data.timezone, now Asia/Tokyo"
+        in message
+    )
+    assert is_market(read(path, "data.timezone=America/New_York"), frame)
+
+
 @pytest.mark.parametrize("content", ["csv", "parquet", "iso"])
 def test_days_taken_for_months_are_found_in_every_format(content: str, tmp_path: Path) -> None:
     frame = market()
