@@ -1,17 +1,17 @@
 """The folder that one step hands to the next: typed files and a manifest that vouches for them.
 
 A folder is written beside its final place and renamed at the end, so it is there whole or not at all.
-``manifest.json`` names every file with its size and SHA-256; ``open_artifact`` checks them all.
+``manifest.json`` names every file with its size and SHA-256, and holds a digest of its own content; whoever
+reads it checks that one, and ``open_artifact`` checks all the files. A step's manifest names the manifests of
+its inputs by their SHA-256; ``model_core.lineage`` compares them.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,11 +20,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
+from model_core.locks import clear_leftovers, unfinished_folder
 from model_core.store.names import contained
-from model_core.versions import versions
+from model_core.versions import git_commit, versions
 
 MANIFEST = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version 1 had no digest of its own; it is still read."""
 _JSON_BYTES = 2**26
 """Largest JSON file that is read: what grows with the table or the run stands in Parquet."""
 
@@ -52,6 +54,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     """Name of each input artifact → SHA-256 of its manifest."""
     created_at: str
+    sha256: str | None = None
+    """Digest of everything above; None in version 1."""
 
 
 @contextmanager
@@ -59,17 +63,19 @@ def staged_folder(path: Path) -> Iterator[Path]:
     """A temporary sibling of ``path`` that takes its place when the block ends without an error.
 
     What stood at ``path`` is replaced only if it is empty or an artifact itself. After an error nothing is
-    left, not even the folders above ``path`` that were made to hold it.
+    left, not even the folders above ``path`` that were made to hold it. A process that is killed leaves its
+    sibling, and the next one that writes to ``path`` clears it.
 
     Raises:
         ArtifactError: the place cannot be written, or holds something that is not an artifact.
     """
     path = Path(path)
     refuse_foreign_folder(path)
-    with no_folders_left(path):
+    with no_folders_left(path), ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            clear_leftovers(path.parent, path.name)
+            staging = stack.enter_context(unfinished_folder(path))
         except OSError as error:
             raise ArtifactError(
                 f"cannot write to {path.parent} ({error.strerror}); choose another folder"
@@ -123,6 +129,18 @@ def write_json(path: Path, value: object) -> None:
     """
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def replace_json(path: Path, value: object) -> None:
+    """``write_json`` for a file that is read while it changes, and by whom it outlives: whole at every moment."""
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_json(staged, value)
+        with staged.open("rb") as file:
+            os.fsync(file)
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -181,8 +199,15 @@ def write_manifest(
         inputs={name: sha256_of(Path(path) / MANIFEST) for name, path in (inputs or {}).items()},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
+    content = manifest.model_dump(mode="json", exclude={"sha256"})
+    manifest = manifest.model_copy(update={"sha256": _digest(content)})
+    write_json(folder / MANIFEST, content | {"sha256": manifest.sha256})
     return manifest
+
+
+def _digest(content: Mapping[str, object]) -> str:
+    """SHA-256 of a manifest's content, however it is spaced."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def open_artifact(folder: Path, *, producer: str) -> Manifest:
@@ -200,28 +225,56 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
             f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step"
         )
     manifest = read_manifest(folder / MANIFEST, producer=producer)
-    for name, record in manifest.files.items():
-        path = contained(folder, name)
-        if not path.is_file():
-            raise ArtifactError(f"{folder} lacks {name}; run the {producer} step again")
-        if path.stat().st_size != record.size or sha256_of(path) != record.sha256:
-            raise ArtifactError(f"{path} was changed after it was written; run the {producer} step again")
+    for name in manifest.files:
+        _check_file(folder, name, manifest)
     return manifest
+
+
+def intact_file(folder: Path, name: str, *, producer: str) -> Path:
+    """The path of one file of an artifact, after checking it and the manifest, but no other file.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or the manifest is, or another step's.
+    """
+    manifest = read_manifest(folder / MANIFEST, producer=producer)
+    if name not in manifest.files:
+        raise ArtifactError(f"{folder / MANIFEST} names no {name}; run the {producer} step again")
+    return _check_file(folder, name, manifest)
+
+
+def _check_file(folder: Path, name: str, manifest: Manifest) -> Path:
+    path, record = contained(folder, name), manifest.files[name]
+    if not path.is_file():
+        raise ArtifactError(f"{folder} lacks {name}; run the {manifest.producer} step again")
+    if path.stat().st_size != record.size or sha256_of(path) != record.sha256:
+        raise ArtifactError(
+            f"{path} was changed after it was written; run the {manifest.producer} step again"
+        )
+    return path
 
 
 def read_manifest(path: Path, *, producer: str) -> Manifest:
     """A manifest alone, without the files that it vouches for.
 
     Raises:
-        ArtifactError: it is missing, of another version, or another step's.
+        ArtifactError: it is missing, damaged, of another version, or another step's.
     """
+    content = read_json(path)
+    if content.get("schema_version") not in (1, SCHEMA_VERSION):
+        raise ArtifactError(
+            f"{path} is not a manifest of version 1 or {SCHEMA_VERSION}; run the {producer} step again"
+        )
     try:
-        manifest = Manifest.model_validate(read_json(path))
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
             f"{path} is not a manifest of this version ({error.error_count()} fields differ); "
             f"run the {producer} step again"
         ) from error
+    content.pop("sha256", None)
+    wanted = _digest(content) if manifest.schema_version > 1 else None
+    if manifest.sha256 != wanted:
+        raise ArtifactError(f"{path} was changed after it was written; run the {producer} step again")
     if manifest.producer != producer:
         raise ArtifactError(
             f"{path.parent} was made by the {manifest.producer} step; give the output folder of the {producer} step"
@@ -240,22 +293,3 @@ def code_version() -> str:
                 digest.update(path.relative_to(root).as_posix().encode())
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
-
-
-@cache
-def git_commit() -> str | None:
-    """The commit of the checkout this package runs from, ``-dirty`` if files differ; None outside git."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return os.environ.get("PGAT_GIT_COMMIT")
-    try:
-        commit = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return f"{commit}-dirty" if changed else commit
-
-
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

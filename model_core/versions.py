@@ -1,6 +1,8 @@
-"""Which versions of Python and of the packages that results depend on are installed. Imports none of them."""
+"""Which versions of Python, of the packages that results depend on and of this project run. Imports none of them."""
 
+import os
 import re
+import subprocess
 import sys
 from functools import cache
 from importlib import metadata
@@ -49,3 +51,22 @@ def build_version(package: str) -> str:
 @cache
 def _installed() -> tuple[str, ...]:
     return tuple(d.metadata["Name"] for d in metadata.distributions())
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit of the checkout this package runs from, ``-dirty`` if files differ; None outside git."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return os.environ.get("PGAT_GIT_COMMIT")
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from model_core.artifacts import git_commit
 from model_core.errors import UserError
+from model_core.versions import git_commit
 
 STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
 

@@ -17,6 +17,7 @@ from model_core.diagnostics.findings import SCHEMA_VERSION, all_findings, subjec
 from model_core.diagnostics.invariants import Invariant, check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
+from model_core.lineage import say_if_other_dataset
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -40,7 +41,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
         InvariantError: a property that must always hold does not; the findings are written all the same.
     """
     prepared = MarketDataset.open(dataset)
-    open_artifact(model, producer="train")
+    say_if_other_dataset(open_artifact(model, producer="train"), dataset)
     device = resolve_device(settings.device)
     use_threads()
     loaded = load_model(model / BEST, device)

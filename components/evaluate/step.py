@@ -22,6 +22,7 @@ from model_core.evaluation.explanation import explain_model
 from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores, skill_row
+from model_core.lineage import say_if_other_dataset
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -50,7 +51,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         InvariantError: a forecast candle is invalid.
     """
     prepared = MarketDataset.open(dataset)
-    open_artifact(model, producer="train")
+    say_if_other_dataset(open_artifact(model, producer="train"), dataset)
     device = resolve_device(settings.device)
     use_threads()
     loaded = load_model(model / BEST, device)

@@ -9,6 +9,7 @@ import pandas as pd
 from model_core.artifacts import Manifest, open_artifact, read_json
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.errors import ArtifactError
+from model_core.lineage import refuse_other_model, say_if_other_dataset
 from model_core.parquet import read_frame
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
     """Verify and read the four folders.
 
     Raises:
-        ArtifactError: a folder is missing, damaged, or from another step.
+        ArtifactError: a folder is missing, damaged, from another step, or made from another model.
     """
     manifests = {
         "prepare_data": open_manifest(dataset),
@@ -45,6 +46,9 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         "evaluate": open_artifact(evaluation, producer="evaluate"),
         "diagnose": open_artifact(findings, producer="diagnose"),
     }
+    for step in ("evaluate", "diagnose"):
+        refuse_other_model(manifests[step], model)
+    say_if_other_dataset(manifests["train"], dataset)
     holder = next((f for f in (evaluation, findings, model) if (f / "explanation.json").exists()), None)
     return Evidence(
         dataset=MarketDataset.open(dataset),
