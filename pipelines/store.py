@@ -8,8 +8,9 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from model_core.errors import StoreError, UserError
 from model_core.store.ownership import distrust
@@ -18,6 +19,9 @@ from pipelines.store_process import Server, end_on_sigterm, keys_given, started
 __all__ = ["Server", "running_server", "serve"]
 _SHADOW = 10000
 """``weed`` also listens on each port plus this (gRPC)."""
+_LOWEST, _PORTS = 12000, 10000
+"""Linux gives programs that ask for any port one from 32768 on."""
+_TRIES = 5
 
 
 def serve(folder: Path, bucket: str, port: int) -> None:
@@ -61,13 +65,31 @@ def running_server(
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another --folder") from error
     with written:
-        ports = _ports(port)
-        server = Server(f"http://127.0.0.1:{ports[0]}", bucket, access_key, secret_key)
         try:
-            with started(server, data, ports, written) as process:
-                yield server, process
+            with _started_at_free_ports(bucket, (access_key, secret_key), data, port, written) as running:
+                yield running
         except StoreError as error:
             raise StoreError(f"{error}; its log is {log}") from error
+
+
+@contextmanager
+def _started_at_free_ports(
+    bucket: str, keys: tuple[str, str], data: Path, port: int, log: IO[bytes]
+) -> Iterator[tuple[Server, "subprocess.Popen[bytes]"]]:
+    """The server at ``port``, or anywhere: then a port that another program took in between costs another try."""
+    with ExitStack() as stack:
+        for tries_left in reversed(range(_TRIES if port == 0 else 1)):
+            ports = _ports(port)
+            server = Server(f"http://127.0.0.1:{ports[0]}", bucket, *keys)
+            try:
+                process = stack.enter_context(started(server, data, ports, log))
+            except StoreError:
+                # Whoever holds one of the ports now took it after it was seen free.
+                if not tries_left or all(map(_free, _with_shadows(ports))):
+                    raise
+            else:
+                yield server, process
+                return
 
 
 def _keep_to_its_owner(folder: Path, data: Path) -> None:
@@ -106,18 +128,28 @@ def _ports(first: int) -> list[int]:
         raise UserError(f"port {first} or {first + _SHADOW} is taken; choose another --port")
     ports = [first] if first else []
     while len(ports) < 5:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        # Ports above 55535 have no neighbour; fold them into the lower range.
-        port = port % 20000 + 15000
-        if port not in ports and _free(port) and _free(port + _SHADOW):
+        port = random_port()
+        if not {port, port + _SHADOW} & set(_with_shadows(ports)):
             ports.append(port)
     return ports
 
 
+def random_port() -> int:
+    """A port that is free now, as is the one ``_SHADOW`` above; both lie below those that Linux hands out by itself."""
+    while True:
+        port = _LOWEST + secrets.randbelow(_PORTS)
+        if _free(port) and _free(port + _SHADOW):
+            return port
+
+
+def _with_shadows(ports: list[int]) -> list[int]:
+    return [*ports, *(port + _SHADOW for port in ports)]
+
+
 def _free(port: int) -> bool:
     with socket.socket() as probe:
+        # A connection that has just ended holds no port; a server does.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError):

@@ -43,7 +43,7 @@ class Unreliable(LocalStore):
 def mirror_of(store: LocalStore, keep: int = 3) -> Mirror:
     lease = Lease(store, PERIOD)
     lease.claim()
-    return Mirror(store, lease, keep, patience_seconds=5.0, pause_seconds=0.01)
+    return Mirror(store, lease, keep, patience_seconds=HANGS_AFTER, pause_seconds=0.01)
 
 
 def checkpoint(folder: Path, text: str) -> Path:
@@ -115,7 +115,7 @@ def test_a_store_that_refuses_is_tried_again_and_reported(
     store.failures = 4
     with mirror_of(store) as mirror:
         mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
-        summary = mirror.close(5.0)
+        summary = mirror.close(HANGS_AFTER)
     assert summary["failed_attempts"] == 4
     assert summary["newest_is_complete"] is True
     assert "could not be mirrored yet (attempt 4)" in caplog.text
@@ -203,7 +203,7 @@ def test_a_run_whose_place_was_taken_stops_mirroring_and_says_so(
     mirror = mirror_of(store)
     store.write(OWNER, json.dumps({"run": "x", "host": "elsewhere", "process": 1, "beat": 7}).encode())
     mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
-    mirror.close(5.0)
+    mirror.close(HANGS_AFTER)
     assert "took over" in caplog.text
     assert newest_position(store) is None
     assert store.exists(OWNER)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import urllib3
 import yaml
 
 from model_core.store.locate import open_store
+from pipelines.store import random_port
 from tests.containers.compose import ComposeError, Project, load
 from tests.containers.conftest import HARDENED, Engine
 
@@ -94,9 +94,7 @@ def compose(engine: Engine, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
     The store answers on the port in ``STORE_PORT``, with the keys of the environment.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(random_port())
     name = f"pgat-test-{port}"
     for key in KEYS:
         monkeypatch.setenv(key, f"{name}-{key.lower()}")

@@ -1,7 +1,6 @@
 """Every store keeps the same promises: a folder, and a real S3 server through the real client."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +12,9 @@ from model_core.store.locate import open_store, read_uri
 from pipelines.store import Server, running_server
 
 
-def free_port() -> int:
-    """A port whose twin for gRPC is free too, most likely."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    return port if port < 50000 else port - 20000
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("objects"), "mlpipeline", free_port()) as (server, _):
+    with running_server(tmp_path_factory.mktemp("objects"), "mlpipeline") as (server, _):
         yield server
 
 
