@@ -15,6 +15,7 @@ from model_core.config.run import WindowSettings
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
 from model_core.data.walk import StructuredWalk
+from model_core.errors import ArtifactError, shortened
 from model_core.parquet import read_frame
 from model_core.sky.waves import Wave, waves_of
 
@@ -71,24 +72,37 @@ class MarketDataset:
         """
         folder = Path(folder)
         open_artifact(folder, producer=PRODUCER)
-        splits: Any = read_json(folder / "splits.json")
-        scaler: Any = read_json(folder / "scaler.json")
-        specs = waves_of(splits["layout"])
-        dates, waves = _read_waves(folder / "waves.parquet", specs)
-        future_dates, future_waves = _read_waves(folder / "future.parquet", specs)
-        return cls(
-            dates=dates,
-            waves=waves,
-            layout=splits["layout"],
-            splits=Splits.from_json(splits["anchor_rows"]),
-            scaler=Scaler.from_json(scaler["waves"], specs),
-            walk=StructuredWalk.from_json(scaler["structured_walk"]),
-            window=WindowSettings.model_validate(splits["window"]),
-            scale_rows=splits["scale_rows"],
-            future_dates=future_dates,
-            future_waves=future_waves,
-            quality=read_json(folder / "quality.json"),
-        )
+        try:
+            splits: Any = read_json(folder / "splits.json")
+            scaler: Any = read_json(folder / "scaler.json")
+            specs = waves_of(splits["layout"])
+            dates, waves = _read_waves(folder / "waves.parquet", specs)
+            future_dates, future_waves = _read_waves(folder / "future.parquet", specs)
+            dataset = cls(
+                dates=dates,
+                waves=waves,
+                layout=splits["layout"],
+                splits=Splits.from_json(splits["anchor_rows"]),
+                scaler=Scaler.from_json(scaler["waves"], specs),
+                walk=StructuredWalk.from_json(scaler["structured_walk"]),
+                window=WindowSettings.model_validate(splits["window"]),
+                scale_rows=splits["scale_rows"],
+                future_dates=future_dates,
+                future_waves=future_waves,
+                quality=read_json(folder / "quality.json"),
+            )
+            dataset._refuse_spans_beyond_the_table()
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(
+                f"{folder} holds no dataset of this version ({shortened(repr(error))}); run the {PRODUCER} step again"
+            ) from error
+        return dataset
+
+    def _refuse_spans_beyond_the_table(self) -> None:
+        for name in ("train", "validation", "test"):
+            span = self.span(name)
+            if not 0 <= span.first < span.stop <= len(self.dates) - self.window.pred_len:
+                raise ValueError(f"the {name} span leaves the table")
 
     def write(self, folder: Path) -> None:
         """Write all files but the manifest into an existing folder; same content, same bytes."""

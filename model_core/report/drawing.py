@@ -36,6 +36,8 @@ _VARIABLES = {
 
 _STYLE: dict[RcKeyType, object] = {
     "svg.fonttype": "none",
+    # A dollar sign in a title is a dollar sign.
+    "text.parse_math": False,
     "font.size": 12,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",

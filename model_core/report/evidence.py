@@ -1,5 +1,6 @@
 """What a report stands on: the verified artifacts of one run, read once. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,22 @@ import pandas as pd
 
 from model_core.artifacts import Manifest, open_artifact, read_json
 from model_core.data.dataset import MarketDataset, open_manifest
-from model_core.errors import ArtifactError
+from model_core.errors import ArtifactError, quoted
 from model_core.lineage import refuse_other_model, say_if_other_dataset
 from model_core.parquet import read_frame
+from model_core.report.score_shapes import Scores
+from model_core.report.shapes import (
+    DATES,
+    HISTORY,
+    PREDICTIONS,
+    Explanation,
+    Findings,
+    Quality,
+    Shape,
+    Training,
+    check_columns,
+    check_shape,
+)
 
 Json = dict[str, Any]
 
@@ -50,16 +64,26 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         refuse_other_model(manifests[step], model)
     say_if_other_dataset(manifests["train"], dataset)
     holder = next((f for f in (evaluation, findings, model) if (f / "explanation.json").exists()), None)
+    market = MarketDataset.open(dataset)
+    check_shape(Quality, market.quality, dataset / "quality.json", "prepare_data")
     return Evidence(
-        dataset=MarketDataset.open(dataset),
+        dataset=market,
         manifests=manifests,
-        training=read_json(model / "results.json"),
-        history=read_frame(model / "history.parquet"),
-        explanation=read_json(holder / "explanation.json") if holder else None,
+        training=_read(Training, model / "results.json", "train"),
+        history=_table(model / "history.parquet", HISTORY, "train"),
+        explanation=_read(Explanation, holder / "explanation.json", "evaluate") if holder else None,
         scores=_read_scores(evaluation / "scores.json"),
-        predictions=read_frame(evaluation / "predictions.parquet"),
+        predictions=_table(evaluation / "predictions.parquet", (*DATES, *PREDICTIONS), "evaluate"),
         findings=_read_findings(findings / "findings.json"),
     )
+
+
+def _read(shape: type[Shape], path: Path, step: str) -> Json:
+    return check_shape(shape, dict(read_json(path)), path, step)
+
+
+def _table(path: Path, columns: Sequence[str], step: str) -> pd.DataFrame:
+    return check_columns(read_frame(path), columns, path, step)
 
 
 def _read_scores(path: Path) -> Json:
@@ -67,26 +91,32 @@ def _read_scores(path: Path) -> Json:
     scores: Json = _of_version_at_most_2(path, "evaluate")
     if scores["schema_version"] == 1:
         scores |= {"confidence_set_reason": None}
-        scores["verdict"] |= {"reason": None}
-        for row in scores["skill"]:
-            row["reason"] = None
-    return scores
+        for row in [scores.get("verdict"), *_rows(scores, "skill")]:
+            if isinstance(row, dict):
+                row["reason"] = None
+    return check_shape(Scores, scores, path, "evaluate")
 
 
 def _read_findings(path: Path) -> Json:
     """``findings.json`` of version 2; version 1, in which every disturbance was judged, gets its fields."""
     findings: Json = _of_version_at_most_2(path, "diagnose")
     if findings["schema_version"] == 1:
-        for row in findings["scenarios"]:
-            row |= {"excess_low": None, "excess_high": None, "fragile_reason": None}
-    return findings
+        for row in _rows(findings, "scenarios"):
+            if isinstance(row, dict):
+                row |= {"excess_low": None, "excess_high": None, "fragile_reason": None}
+    return check_shape(Findings, findings, path, "diagnose")
+
+
+def _rows(content: Json, name: str) -> list[Any]:
+    rows = content.get(name)
+    return rows if isinstance(rows, list) else []
 
 
 def _of_version_at_most_2(path: Path, step: str) -> Json:
     content: Json = read_json(path)
     if content.get("schema_version") not in (1, 2):
         raise ArtifactError(
-            f"{path} has the schema version {content.get('schema_version')}, and this code reads 1 and 2; "
+            f"{path} has the schema version {quoted(content.get('schema_version'))}, and this code reads 1 and 2; "
             f"run the {step} step again"
         )
     return content

@@ -17,6 +17,7 @@ from model_core.progress import duration
 from model_core.report import figures, words
 from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
+from model_core.report.score_shapes import HEADLINE_BASELINES
 from model_core.sky.bodies import BODIES
 from model_core.store.names import published_name
 
@@ -25,7 +26,6 @@ CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 """Of every page: styles and pictures are in it; nothing is fetched, and no script runs."""
-_HEADLINE = ("last_close", "structured_walk")
 
 
 def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> str:
@@ -70,7 +70,7 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
 def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json:
     """Everything the template names."""
     scores = evidence.scores
-    names = ["model", *dict.fromkeys([scores["best_baseline"], *_HEADLINE])]
+    names = ["model", *dict.fromkeys([scores["best_baseline"], *HEADLINE_BASELINES])]
     skills = words.headline_skill(scores)
     titles = {name: f["title"] for name, f in scores["forecasts"].items()}
     best = [r for r in scores["skill"] if r["baseline"] == scores["best_baseline"]]

@@ -26,15 +26,18 @@ from model_core.artifacts import open_artifact, read_json, sha256_of, write_json
 from model_core.checkpoints.files import SEAL, WEIGHTS, load_model, position, save_checkpoint
 from model_core.checkpoints.files import SETTINGS as CHECKPOINT_SETTINGS
 from model_core.config.load import load_settings, names
-from model_core.config.run import DataSettings, Settings
+from model_core.config.run import DataSettings, ReportSettings, Settings
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
 from model_core.data.sources import read_source
 from model_core.errors import PgatError, printable
+from model_core.report.evidence import read_evidence
+from model_core.report.page import render_page
 from model_core.store.locate import open_store, read_uri
 from model_core.store.names import contained
 from pipelines.runs import RECORD, compare_runs, list_runs, show_run
 from tests.data.market import SETTINGS, table
+from tests.evaluation.small_run import small_run
 from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
 
@@ -306,7 +309,12 @@ def artifact(place: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def manifest(artifact: Path) -> bytes:
-    return (artifact / "manifest.json").read_bytes()
+    return json.dumps(unsigned(json.loads((artifact / "manifest.json").read_bytes()))).encode()
+
+
+def unsigned(content: Any) -> Any:
+    """A manifest of version 1, which has no digest of its own that would refuse every change at once."""
+    return {name: value for name, value in content.items() if name != "sha256"} | {"schema_version": 1}
 
 
 @fuzzed(200)
@@ -495,3 +503,63 @@ def test_any_damaged_json_is_read_or_refused(place: Path, seed: int) -> None:
     path = place / "scores.json"
     path.write_bytes(damaged(json.dumps(SCORES).encode(), seed))
     read_or_refused(lambda: read_json(path))
+
+
+# --- what a report reads -------------------------------------------------------------------------------
+
+REPORTED = {
+    "results.json": ("model", "train"),
+    "scores.json": ("evaluation", "evaluate"),
+    "explanation.json": ("evaluation", "evaluate"),
+    "findings.json": ("findings", "diagnose"),
+    "quality.json": ("dataset", "prepare_data"),
+    "splits.json": ("dataset", "prepare_data"),
+    "scaler.json": ("dataset", "prepare_data"),
+}
+
+
+@pytest.fixture(scope="module")
+def run(place: Path) -> dict[str, Path]:
+    """A copy of a small real run."""
+    return {name: Path(shutil.copytree(path, place / "run" / name)) for name, path in small_run().items()}
+
+
+def vouch(run: dict[str, Path]) -> None:
+    """Make every manifest fit the files and the inputs as they are now."""
+    for folder in run.values():
+        path = folder / "manifest.json"
+        manifest = unsigned(json.loads(path.read_bytes()))
+        for name in manifest["files"]:
+            file = folder / name
+            manifest["files"][name] = {"sha256": sha256_of(file), "size": file.stat().st_size}
+        manifest["inputs"] = {name: sha256_of(run[name] / "manifest.json") for name in manifest["inputs"]}
+        written(path, manifest)
+
+
+@pytest.mark.slow
+def test_a_run_whose_manifests_were_made_to_fit_is_shown(run: dict[str, Path]) -> None:
+    """What the next test changes gets past the hashes."""
+    vouch(run)
+    assert render_page(read_evidence(**run), ReportSettings(example_windows=1), "a")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REPORTED)
+def test_any_values_in_a_file_of_a_run_are_shown_or_refused(run: dict[str, Path], name: str) -> None:
+    """With a manifest that fits: whoever can write to a store can write that, too."""
+    folder = run[REPORTED[name][0]]
+    original = (folder / name).read_bytes()
+    tree = json.loads(original)
+    drawn = list(places(tree))
+
+    @fuzzed(6)
+    @given(place=st.sampled_from(drawn), value=json_values, remove=st.booleans())
+    def shown_or_refused(place: tuple[str | int, ...], value: Any, remove: bool) -> None:
+        written(folder / name, changed(tree, place, value, remove))
+        vouch(run)
+        read_or_refused(lambda: render_page(read_evidence(**run), ReportSettings(example_windows=1), "a"))
+
+    try:
+        shown_or_refused()
+    finally:
+        (folder / name).write_bytes(original)
