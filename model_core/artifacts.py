@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
@@ -34,9 +34,9 @@ _JSON_BYTES = 2**26
 class FileRecord(BaseModel):
     """What the manifest says of one file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    sha256: str
-    size: int
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
 
 
 class Manifest(BaseModel):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
 from model_core.checkpoints.files import load_model
-from model_core.checkpoints.manager import BEST
+from model_core.checkpoints.local import BEST
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.diagnostics.findings import SCHEMA_VERSION, all_findings, subject_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
 from model_core.axes import TARGETS
 from model_core.checkpoints.files import load_model
-from model_core.checkpoints.manager import BEST
+from model_core.checkpoints.local import BEST
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import WindowSet

@@ -6,7 +6,7 @@ model folder and return the same metrics.
 
 import os
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -14,10 +14,11 @@ from components.train.step import PRODUCER, run
 from components.train.torchrun import run_torchrun
 from components.train.trainjob import Cluster, run_trainjob
 from components.train.worker import Job
-from model_core.artifacts import open_artifact, read_json, refuse_foreign_folder
+from model_core.artifacts import open_artifact, refuse_foreign_folder
+from model_core.checkpoints.control import Damage, Results, load
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
-from model_core.errors import SettingsError
+from model_core.errors import ArtifactError, SettingsError
 
 Launcher = Literal["inline", "torchrun", "trainer"]
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION")
@@ -124,11 +125,14 @@ def launch(
 def _metrics(model: Path) -> dict[str, float]:
     """The step's headline metrics, from the model folder that other processes wrote."""
     open_artifact(model, producer=PRODUCER)
-    results: dict[str, Any] = read_json(model / "results.json")
+    try:
+        results = load(Results, model / "results.json")
+    except Damage as damage:
+        raise ArtifactError(f"{model / 'results.json'} is damaged ({damage}); train again") from damage
     return {
-        "best_validation_loss": float(results["best_validation_loss"]),
-        "best_epoch": float(results["best_epoch"]),
-        "epochs": float(results["last_epoch"]),
-        "parameters": float(results["parameters"]["total"]),
-        "train_seconds": float(results["seconds"]),
+        "best_validation_loss": results.best_validation_loss,
+        "best_epoch": float(results.best_epoch),
+        "epochs": float(results.last_epoch),
+        "parameters": float(results.parameters.total),
+        "train_seconds": results.seconds,
     }

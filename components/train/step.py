@@ -16,7 +16,7 @@ from components.train.workspace import workspace
 from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
-from model_core.checkpoints.manager import BEST, LAST
+from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_core.artifacts import no_folders_left, refuse_foreign_folder
-from model_core.checkpoints.manager import DEBUG, LAST
+from model_core.checkpoints.local import DEBUG, states
 from model_core.errors import ArtifactError, UserError
 
 
@@ -32,7 +32,7 @@ def workspace(model: Path, leads: bool) -> Iterator[Path]:
         try:
             yield work
         except (UserError, KeyboardInterrupt):
-            if not any((work / name).exists() for name in (LAST, DEBUG)):
+            if not states(work) and not (work / DEBUG).exists():
                 shutil.rmtree(work, ignore_errors=True)
             raise
 

@@ -19,16 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model_core.artifacts import FileRecord, code_version, read_json, sha256_of, write_json
+from model_core.artifacts import code_version, sha256_of, write_json
 from model_core.build import Model, build_model
+from model_core.checkpoints.control import Damage, Saved, SavedInfo, Seal, load
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
-from model_core.errors import ArtifactError, CheckpointError, StoreError
+from model_core.errors import CheckpointError, StoreError
 from model_core.store.names import contained
 from model_core.versions import versions
 
@@ -37,12 +38,6 @@ WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "train
 
 CODE = "pgat"
 """Name of this project's own code among the versions."""
-
-
-class Seal(BaseModel):
-    """What ``checkpoint.json`` says; a mirror's records say it too."""
-
-    files: dict[str, FileRecord]
 
 
 @dataclass(frozen=True)
@@ -117,13 +112,24 @@ def verify_checkpoint(folder: Path) -> None:
     Raises:
         CheckpointError: it is not.
     """
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no checkpoint {folder}; choose another one")
     try:
-        seal = Seal.model_validate(read_json(folder / SEAL))
-        files = {contained(folder, name): record for name, record in seal.files.items()}
-    except (ArtifactError, StoreError, ValidationError) as error:
-        raise CheckpointError(f"{folder} is no complete checkpoint; choose another one") from error
-    for path, record in files.items():
-        if not path.is_file() or path.stat().st_size != record.size or sha256_of(path) != record.sha256:
+        files = load(Seal, folder / SEAL).files
+        missing = {WEIGHTS, SETTINGS} - files.keys()
+        if missing:
+            raise Damage(f"it does not name {min(missing)}")
+    except Damage as damage:
+        raise CheckpointError(f"{folder / SEAL} is damaged ({damage}); choose another checkpoint") from damage
+    for name, record in files.items():
+        try:
+            path = contained(folder, name)
+            whole = path.is_file() and path.stat().st_size == record.size and sha256_of(path) == record.sha256
+        except (OSError, StoreError) as error:
+            raise CheckpointError(
+                f"{folder / SEAL} is damaged, or a file that it names ({error}); choose another checkpoint"
+            ) from error
+        if not whole:
             raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
 
 
@@ -131,30 +137,28 @@ def position(folder: Path) -> tuple[int, int] | None:
     """Epochs finished and steps done since, of a checkpoint; ``None`` if it is missing or not whole."""
     try:
         verify_checkpoint(folder)
+        info = saved_info(folder)
     except CheckpointError:
         return None
-    try:
-        info = saved_info(folder)
-        return int(info["epoch"]), int(info["step"])
-    except (CheckpointError, KeyError, TypeError, ValueError):
-        return None
+    return info.epoch, info.step
 
 
-def saved_info(folder: Path) -> dict[str, Any]:
+def saved_info(folder: Path) -> SavedInfo:
     """What was known when a verified checkpoint was saved.
 
     Raises:
         CheckpointError: its settings file is another kind of file.
     """
-    info = read_json(folder / SETTINGS).get("info")
-    if not isinstance(info, dict):
-        raise CheckpointError(f"{folder / SETTINGS} holds no settings of a checkpoint; choose another one")
-    return info
+    return _saved(folder).info
 
 
 def changed_versions(folder: Path) -> list[str]:
-    """What is installed in another version than when a verified checkpoint was written, in words."""
-    then: Any = read_json(folder / SETTINGS).get("versions", {})
+    """What is installed in another version than when a verified checkpoint was written, in words.
+
+    Raises:
+        CheckpointError: its settings file is another kind of file.
+    """
+    then = _saved(folder).versions
     now = versions() | {CODE: code_version()}
     return [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
 
@@ -167,16 +171,24 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     """
     folder = Path(folder)
     verify_checkpoint(folder)
-    saved: Any = read_json(folder / SETTINGS)
+    saved = _saved(folder)
     try:
-        settings = ModelSettings.model_validate(saved["model"])
-        inputs = ModelInputs.model_validate(saved["inputs"])
-        info = saved_info(folder)
-    except (KeyError, ValidationError) as error:
+        settings = ModelSettings.model_validate(saved.model)
+        inputs = ModelInputs.model_validate(saved.inputs)
+    except ValidationError as error:
         raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
     model = build_model(settings, inputs)
     load_weights(folder, model)
-    return LoadedModel(model.to(device).eval(), settings, inputs, info)
+    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info.model_dump())
+
+
+def _saved(folder: Path) -> Saved:
+    try:
+        return load(Saved, folder / SETTINGS)
+    except Damage as damage:
+        raise CheckpointError(
+            f"{folder / SETTINGS} holds no settings of a checkpoint ({damage}); choose another checkpoint"
+        ) from damage
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

@@ -13,25 +13,15 @@ import threading
 import time
 import uuid
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from model_core.documents import parse_json
-from model_core.errors import CheckpointError, StoreError, shortened
+from model_core.checkpoints.control import MAX_BYTES, Damage, Owner, parse
+from model_core.errors import CheckpointError, OversizedError, StoreError, shortened
 from model_core.store.base import Store
 
 log = logging.getLogger("pgat.checkpoints")
 OWNER = "owner.json"
 PERIOD_SECONDS = 10.0
-
-
-class Owner(BaseModel):
-    """What a sign of life says."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-    run: str
-    host: str
-    process: int = Field(gt=0, lt=2**31)
-    beat: int
+_TOO_LARGE = b"too large"
+"""Stands for the content of an object that no owner has written."""
 
 
 class Lease:
@@ -118,18 +108,19 @@ class Lease:
 
     def _sign(self) -> bytes | None:
         """The newest sign of life of whoever owns the place."""
-        return self._store.read(OWNER) if self._store.exists(OWNER) else None
+        try:
+            return self._store.read(OWNER, MAX_BYTES) if self._store.exists(OWNER) else None
+        except OversizedError:
+            return _TOO_LARGE
 
     def _named_in(self, sign: bytes | None) -> Owner | None:
         """Who left a sign; nobody if it is damaged, which is no reason to refuse whoever comes."""
         if sign is None:
             return None
         try:
-            return Owner.model_validate(parse_json(sign))
-        except ValueError:
-            log.warning(
-                "%s in %s names no owner: it is damaged, or another kind of file", OWNER, self._store.uri
-            )
+            return parse(Owner, sign)
+        except Damage as damage:
+            log.warning("%s in %s names no owner: %s", OWNER, self._store.uri, damage)
             return None
 
     def _died_here(self, owner: Owner) -> bool:

@@ -1,9 +1,7 @@
-"""Which checkpoints a run keeps, when it saves them, and from which one it goes on.
-
-``best`` holds weights only; ``last`` and ``epoch-0005``, … hold the whole state of the run.
-"""
+"""Which checkpoints a run keeps, when it saves them, and from which one it goes on."""
 
 import logging
+import math
 import shutil
 import signal
 import threading
@@ -16,6 +14,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from model_core.checkpoints import local
 from model_core.checkpoints.files import (
     changed_versions,
     load_training,
@@ -25,14 +24,14 @@ from model_core.checkpoints.files import (
     saved_info,
     verify_checkpoint,
 )
+from model_core.checkpoints.local import BEST, DEBUG, LAST
 from model_core.checkpoints.mirror import Mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.inputs import ModelInputs
-from model_core.errors import CheckpointError
+from model_core.errors import CheckpointError, StoreError
 
 log = logging.getLogger("pgat.checkpoints")
-BEST, LAST, DEBUG = "best", "last", "debug"
 MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log", "tensorboard")
 
 
@@ -130,7 +129,7 @@ class CheckpointManager:
         if progress.epoch % self.training.checkpoint_interval == 0 and self.training.keep_checkpoints:
             self._save(f"epoch-{progress.epoch:04d}", state)
             if state.team.leads:
-                for old in self._kept()[self.training.keep_checkpoints :]:
+                for old in local.kept(self.folder)[self.training.keep_checkpoints :]:
                     shutil.rmtree(old)
         self._hand_over(state)
 
@@ -139,17 +138,25 @@ class CheckpointManager:
         self._save(DEBUG, state)
         return self.folder / DEBUG
 
+    def finish(self, state: Saveable) -> None:
+        """Make sure when training is over that ``best`` and ``last`` are whole, whatever happened to them."""
+        if state.team.leads:
+            try:
+                verify_checkpoint(self.folder / LAST)
+            except CheckpointError as error:
+                log.warning("%s; writing it again", str(error).partition("; ")[0])
+                self._save(LAST, state)
+        self._settle_best(state, at_the_end=True)
+
     def resume(self, state: Saveable) -> bool:
         """Restore ``state`` from the newest whole checkpoint; False if there is none.
 
         Raises:
-            CheckpointError: the checkpoints belong to another run.
+            CheckpointError: the checkpoints belong to another run, or all are damaged.
+            StoreError: ``best`` is damaged, and the mirror that may have a copy cannot be reached.
         """
-        found = self._newest() if state.team.leads else None
-        weights_and_state: Any = None
-        if found is not None:
-            load_weights(found, state.model)
-            weights_and_state = (state.model.state_dict(), load_training(found))
+        found = self._load_newest(state.model) if state.team.leads else None
+        weights_and_state: Any = None if found is None else (state.model.state_dict(), found[1])
         # Other machines of the team do not see the leader's disk.
         weights_and_state = state.team.from_leader(weights_and_state)
         if weights_and_state is None:
@@ -158,41 +165,76 @@ class CheckpointManager:
         state.model.load_state_dict(weights)
         state.restore(captured)
         log.info("going on from epoch %d, step %d", state.progress.epoch, state.progress.step)
+        self._settle_best(state, at_the_end=False)
+        if found is not None and found[0].name == LAST:
+            # A mirror that failed last time, or lost a file meanwhile, gets it now.
+            self._hand_over(state)
         return True
 
-    def _newest(self) -> Path | None:
+    def _settle_best(self, state: Saveable, at_the_end: bool) -> None:
+        """Let all processes know the best checkpoint that there is; see ``local.whole_best``."""
+        progress = state.progress
+        found = (progress.best_epoch, progress.best_loss)
+        if state.team.leads:
+            try:
+                found = local.whole_best(self.folder, progress, self.mirror)
+            except StoreError as error:
+                if not at_the_end:
+                    raise
+                log.warning("the mirror was not asked for the best checkpoint: %s", error)
+                found = local.whole_best(self.folder, progress, None)
+        progress.best_epoch, progress.best_loss = state.team.from_leader(found)
+
+    def _load_newest(self, model: nn.Module) -> tuple[Path, dict[str, Any]] | None:
+        """Load the newest whole checkpoint into ``model``: its folder, and the state of its run."""
         for name in (BEST, LAST):
             recover(self.folder / name)
-        for folder in (self.folder / LAST, *self._kept()):
-            if not folder.exists():
-                continue
+        faults: list[str] = []
+        for folder in local.states(self.folder):
             try:
                 verify_checkpoint(folder)
+                foreign = self._foreign(folder)
+                if foreign is None:
+                    load_weights(folder, model)
+                    captured = load_training(folder)
+                    self._say_versions(folder)
             except CheckpointError as error:
-                log.warning("%s; trying an older one", error)
+                faults.append(str(error).partition("; ")[0])
+                log.warning("%s; trying an older one", faults[-1])
                 continue
-            self._check_identity(folder)
-            if changed := changed_versions(folder):
-                log.warning(
-                    "%s was written by other versions (%s): the run goes on, but may not be bit for bit the same",
-                    folder,
-                    ", ".join(changed),
-                )
-            return folder
+            if foreign is not None:
+                raise CheckpointError(foreign)
+            return folder, captured
+        if faults:
+            raise CheckpointError(
+                f"none of the {len(faults)} checkpoints in {self.folder} can be used ({faults[0]}); "
+                f"move this folder away to train from the start{self._other_remedy()}"
+            )
         return None
 
-    def _check_identity(self, folder: Path) -> None:
-        found = saved_info(folder).get("run")
-        theirs = found if isinstance(found, dict) else {}
+    def _other_remedy(self) -> str:
+        if self.mirror is None:
+            return ", or add the --checkpoint-uri that has copies of them, if there is one"
+        return f"; {self.mirror.uri} has no whole one either"
+
+    def _foreign(self, folder: Path) -> str | None:
+        """Why a run may not go on from a checkpoint, if it belongs to another one."""
+        theirs = saved_info(folder).run
         for name, ours in self.identity.items():
             if theirs.get(name) != ours:
-                raise CheckpointError(
+                return (
                     f"the checkpoint {folder} belongs to another run ({name} was {_short(theirs.get(name))}, now "
                     f"{_short(ours)}); delete {self.folder} to start anew, or choose another output or URI"
                 )
+        return None
 
-    def _kept(self) -> list[Path]:
-        return sorted((p for p in self.folder.glob("epoch-*") if p.is_dir()), reverse=True)
+    def _say_versions(self, folder: Path) -> None:
+        if changed := changed_versions(folder):
+            log.warning(
+                "%s was written by other versions (%s): the run goes on, but may not be bit for bit the same",
+                folder,
+                ", ".join(changed),
+            )
 
     def _save(self, name: str, state: Saveable, whole: bool = True) -> None:
         progress = state.progress
@@ -206,7 +248,7 @@ class CheckpointManager:
                 info={
                     "epoch": progress.epoch,
                     "step": progress.step,
-                    "validation_loss": progress.history[-1]["validation_loss"] if progress.history else None,
+                    "validation_loss": _last_loss(progress.history),
                     "best_epoch": progress.best_epoch,
                     "run": dict(self.identity),
                     "training": self.training.model_dump(mode="json"),
@@ -226,6 +268,12 @@ class CheckpointManager:
             # The grace period is shorter than the patience of a run that ends in peace.
             self.mirror.close(self.training.termination_grace_seconds)
         raise SystemExit(128 + signal.SIGTERM)
+
+
+def _last_loss(history: list[dict[str, Any]]) -> float | None:
+    """Validation loss of the newest epoch; JSON has no word for one that is not finite."""
+    loss: float = history[-1]["validation_loss"] if history else math.nan
+    return loss if math.isfinite(loss) else None
 
 
 def _short(value: object) -> str:

@@ -4,9 +4,9 @@
     blobs/<sha256>                      every file once, under the hash of its content
     checkpoints/<epoch>-<step>.json     a complete checkpoint: its files and their hashes; written last
 
-A checkpoint whose record is there is complete, since its blobs were written before. A reader checks every
-hash and falls back to the record before. While a slow store is still busy with one checkpoint, newer ones
-replace each other in the waiting place: training never waits.
+A checkpoint whose record is there is complete: that its blobs are there is looked at before the record is
+written. A reader checks every hash and falls back to the record before. While a slow store is still busy with
+one checkpoint, newer ones replace each other in the waiting place: training never waits.
 """
 
 import json
@@ -21,12 +21,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from model_core.artifacts import sha256_of
-from model_core.checkpoints.files import SEAL, position
+from model_core.artifacts import FileRecord, sha256_of
+from model_core.checkpoints import local
+from model_core.checkpoints.control import Damage, Record
+from model_core.checkpoints.files import SEAL
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
-from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, files_of, newest_position, records_of
+from model_core.checkpoints.records import (
+    BLOBS,
+    fetch_best,
+    fetch_newest,
+    files_of,
+    missing_blobs,
+    newest_position,
+    record_key,
+    records_of,
+)
 from model_core.errors import StoreError
 from model_core.progress import duration
 from model_core.store.base import Store
@@ -46,8 +57,8 @@ class Snapshot:
 
     @property
     def record(self) -> str:
-        """Key under which the store lists it; sorts by age."""
-        return f"{RECORDS}{self.epoch:06d}-{self.step:08d}.json"
+        """Key under which the store lists it."""
+        return record_key(self.epoch, self.step)
 
 
 class Mirror:
@@ -68,13 +79,15 @@ class Mirror:
     ) -> None:
         self._store, self._lease = store, lease
         self._keep, self._patience, self._pause = max(keep, 1), patience_seconds, pause_seconds
-        self._uploaded: set[str] = set()
+        self._newest: dict[str, FileRecord] = {}
+        self._claim_fault: str | None = None
         self._waiting: Snapshot | None = None
         self._busy = False
         self._deadline: float | None = None
         self._summary: dict[str, object] | None = None
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="checkpoint-mirror", daemon=True)
+        self.uri = store.uri
         self.checkpoints, self.failures = 0, 0
         """Checkpoints that are complete in the store, and attempts that failed."""
         self._thread.start()
@@ -101,6 +114,14 @@ class Mirror:
         if replaced is not None:
             shutil.rmtree(replaced.folder)
 
+    def fetch_best(self, folder: Path, epoch: int) -> bool:
+        """Put the ``best`` of ``epoch`` from the store into ``folder``; False if there is no whole one.
+
+        Raises:
+            StoreError: the store cannot be reached.
+        """
+        return fetch_best(self._store, folder, epoch)
+
     def close(self, patience_seconds: float) -> dict[str, object]:
         """Wait for what is not uploaded yet, release the place, and say how it went; the first call counts."""
         if self._summary is not None:
@@ -115,6 +136,11 @@ class Mirror:
         done = not self._thread.is_alive() and self._waiting is None and not self._busy
         if not done:
             log.error("the newest checkpoint is not in %s; it is in the local folder only", self._store.uri)
+        elif self._claim_fault is not None:
+            log.error(
+                "the newest checkpoint in %s is not whole any more: %s", self._store.uri, self._claim_fault
+            )
+            done = False
         self._lease.release()
         self._summary = {
             "uri": self._store.uri,
@@ -129,7 +155,7 @@ class Mirror:
             with self._news:
                 self._news.wait_for(lambda: self._waiting is not None or self._deadline is not None)
                 if self._waiting is None:
-                    return
+                    break
                 snapshot, self._waiting, self._busy = self._waiting, None, True
             delivered = self._deliver(snapshot)
             shutil.rmtree(snapshot.folder, ignore_errors=True)
@@ -137,6 +163,17 @@ class Mirror:
                 self._busy = not delivered and self._waiting is None
             if self._lease.lost_to is not None or (self._expired() and not delivered):
                 return
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Note at the end what is gone of the newest checkpoint, for it is about to be called complete."""
+        try:
+            gone = missing_blobs(self._store, self._newest)
+        except StoreError as error:
+            self._claim_fault = str(error)
+        else:
+            if gone:
+                self._claim_fault = f"{len(gone)} of its files are gone"
 
     def _deliver(self, snapshot: Snapshot) -> bool:
         """Try until it is there, a newer one waits, the place is lost, or patience ends."""
@@ -151,12 +188,12 @@ class Mirror:
                     )
                     return False
                 self._upload(snapshot)
-                self._prune()
             except (StoreError, OSError, ValueError, KeyError) as error:
                 self.failures += 1
                 log.warning("a checkpoint could not be mirrored yet (attempt %d): %s", self.failures, error)
             else:
                 self.checkpoints += 1
+                self._tidy()
                 return True
             was_open = self._deadline is None
             with self._news:
@@ -176,34 +213,49 @@ class Mirror:
         return self._deadline is not None and time.monotonic() > self._deadline
 
     def _upload(self, snapshot: Snapshot) -> None:
-        files: dict[str, dict[str, Any]] = {}
-        for file in _files(snapshot.folder):
-            digest = sha256_of(file)
-            if digest not in self._uploaded:
-                self._store.upload(BLOBS + digest, file)
-                self._uploaded.add(digest)
-            files[file.relative_to(snapshot.folder).as_posix()] = {
-                "sha256": digest,
-                "size": file.stat().st_size,
-            }
-        record = {"schema_version": 1, "epoch": snapshot.epoch, "step": snapshot.step, "files": files}
-        self._store.write(snapshot.record, json.dumps(record, indent=2, sort_keys=True).encode())
+        paths = {file.relative_to(snapshot.folder).as_posix(): file for file in _files(snapshot.folder)}
+        files = {
+            name: FileRecord(sha256=sha256_of(path), size=path.stat().st_size) for name, path in paths.items()
+        }
+        missing = missing_blobs(self._store, files)
+        for name, file in files.items():
+            if file.sha256 in missing:
+                self._store.upload(BLOBS + file.sha256, paths[name])
+                missing.remove(file.sha256)
+        # Sending may take long, and what was there at its beginning may be gone at its end.
+        if gone := missing_blobs(self._store, files):
+            raise StoreError(
+                f"{len(gone)} files are not in {self._store.uri} although they were sent; "
+                "check what deletes objects there"
+            )
+        record = Record(schema_version=1, epoch=snapshot.epoch, step=snapshot.step, files=files)
+        content = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True)
+        self._store.write(snapshot.record, content.encode())
+        self._newest = files
+
+    def _tidy(self) -> None:
+        """Remove what is too old; that it cannot be removed makes the newest checkpoint no less complete."""
+        try:
+            self._prune()
+        except StoreError as error:
+            log.warning("older checkpoints stay in %s for now: %s", self._store.uri, error)
 
     def _prune(self) -> None:
-        """Remove the oldest records, then the blobs that no record names."""
-        records = records_of(self._store)
-        for old in records[: -self._keep]:
-            self._store.delete(old)
+        """Remove records beyond the newest few good ones, then the blobs that no record names."""
         named: set[str] = set()
-        for key in records[-self._keep :]:
+        good = 0
+        for key in reversed(records_of(self._store)):
+            if good == self._keep:
+                self._store.delete(key)
+                continue
             try:
                 named |= {file.sha256 for file in files_of(self._store, key).values()}
-            except ValueError as error:
-                log.warning("%s in %s is no record of a checkpoint (%s)", key, self._store.uri, error)
+                good += 1
+            except Damage as damage:
+                log.warning("%s in %s is no record of a checkpoint (%s)", key, self._store.uri, damage)
         for key in list(self._store.keys(BLOBS)):
             if key.removeprefix(BLOBS) not in named:
                 self._store.delete(key)
-        self._uploaded &= named
 
 
 def open_mirror(
@@ -219,9 +271,9 @@ def open_mirror(
     lease = Lease(store, lease_period_seconds)
     lease.claim()
     try:
-        remote, local = newest_position(store), position(folder / "last")
-        if remote is not None and (local is None or remote > local):
-            fetch_newest(store, folder)
+        here, there = local.newest_position(folder), newest_position(store)
+        if there is not None and (here is None or there > here):
+            fetch_newest(store, folder, newer_than=here)
     except BaseException:
         lease.release()
         raise

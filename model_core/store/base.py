@@ -1,4 +1,4 @@
-"""What the pipeline asks of an object store: five verbs over keys with slashes."""
+"""What the pipeline asks of an object store: a few verbs over keys with slashes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +42,10 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Bytes of the object; ``None`` if there is none."""
         ...
 
     def delete(self, key: str) -> None:

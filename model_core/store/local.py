@@ -56,6 +56,12 @@ class LocalStore:
         with self._mapped(f"cannot look up {key}"):
             return self._path(key).is_file()
 
+    def size(self, key: str) -> int | None:
+        """Bytes of the file."""
+        with self._mapped(f"cannot look up {key}"):
+            path = self._path(key)
+            return path.stat().st_size if path.is_file() else None
+
     def delete(self, key: str) -> None:
         """Unlink the file."""
         with self._mapped(f"cannot delete {key}"):

@@ -106,14 +106,17 @@ class S3Store:
 
     def exists(self, key: str) -> bool:
         """HEAD the object."""
+        return self.size(key) is not None
+
+    def size(self, key: str) -> int | None:
+        """HEAD the object."""
         with self._mapped(f"cannot look up {key}"):
             try:
-                self.client.stat_object(self.bucket, self.prefix + key)
+                return self.client.stat_object(self.bucket, self.prefix + key).size
             except S3Error as error:
                 if error.code in {"NoSuchKey", "NoSuchObject"}:
-                    return False
+                    return None
                 raise
-        return True
 
     def delete(self, key: str) -> None:
         """DELETE the object."""

@@ -90,7 +90,8 @@ def train(
         dataset_sha256: names the dataset, so that a run on another one is not continued.
 
     Raises:
-        CheckpointError: the checkpoints in ``folder`` belong to another run.
+        CheckpointError: the checkpoints in ``folder`` belong to another run, or all are damaged.
+        StoreError: the mirror cannot be reached at the start, and is needed.
         TrainingError: losses stayed non-finite, or the memory is not enough.
         SystemExit: SIGTERM arrived; the state is saved.
     """
@@ -115,6 +116,7 @@ def train(
             train_epoch(state, train_windows, course)
             validation = validate_epoch(state, validation_windows, course)
             _finish_epoch(state, validation, course)
+        checkpoints.finish(state)
     return _result(state.progress, stopped_because, resumed_at, memory)
 
 

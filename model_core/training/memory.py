@@ -14,6 +14,8 @@ from typing import Any, Self
 import psutil
 import torch
 
+from model_core.checkpoints.control import MemoryLine, mend_log
+
 _MIB = 1024 * 1024
 
 
@@ -25,6 +27,7 @@ class MemoryLog:
 
     def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
         self.path = path
+        mend_log(path, MemoryLine)
         self._file = path.open("a", encoding="utf-8")
         self._process = psutil.Process()
         self._device = device

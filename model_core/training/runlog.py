@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
 
+from model_core.checkpoints.control import StepLine, mend_log
 from model_core.config.run import TrainingSettings
 from model_core.training.state import Progress
 from model_core.training.step import StepResult
@@ -31,8 +32,8 @@ class RunLog:
         self._history = folder / "history.parquet"
         self._settings = settings
         steps = folder / "steps.jsonl"
-        kept = _lines_until(steps, progress)
-        steps.write_text("".join(kept), encoding="utf-8")
+        # A killed process may have left lines of steps that the checkpoint does not know.
+        mend_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
         self._steps = steps.open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
         if progress.history:
@@ -109,20 +110,6 @@ class RunLog:
 
     def _write_history(self, progress: Progress) -> None:
         pq.write_table(pa.Table.from_pylist(progress.history), self._history)
-
-
-def _lines_until(path: Path, progress: Progress) -> list[str]:
-    """Lines of the steps that the checkpoint knows; a killed process may have left more, and half a line."""
-    if not path.exists():
-        return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break
-        at = json.loads(line)
-        if (at["epoch"] - 1, at["step"]) <= (progress.epoch, progress.step):
-            kept.append(line)
-    return kept
 
 
 def _json(value: float) -> float | None:

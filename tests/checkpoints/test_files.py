@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_core.artifacts import sha256_of, write_json
 from model_core.checkpoints.files import (
     SEAL,
     TRAINING,
@@ -20,6 +19,7 @@ from model_core.checkpoints.files import (
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError
+from tests.checkpoints.fakes import seal
 from tests.training.tiny import TinyModel, tiny_dataset
 
 
@@ -64,9 +64,7 @@ class Foreign:
 def test_foreign_code_in_a_sealed_checkpoint_is_refused_and_never_runs(checkpoint: Path) -> None:
     file = checkpoint / TRAINING
     torch.save({"moments": Foreign()}, file)
-    write_json(
-        checkpoint / SEAL, {"files": {TRAINING: {"sha256": sha256_of(file), "size": file.stat().st_size}}}
-    )
+    seal(checkpoint)
     verify_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match="more than tensors and plain values"):
         load_training(checkpoint)

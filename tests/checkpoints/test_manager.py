@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from model_core.artifacts import read_json, sha256_of, write_json
+from model_core.artifacts import read_json, write_json
 from model_core.checkpoints.files import SEAL, WEIGHTS, load_training, saved_info
 from model_core.errors import CheckpointError
+from tests.checkpoints.fakes import seal
 from tests.training.tiny import SETTINGS, train_tiny
 
 
@@ -19,8 +20,8 @@ def test_pruning_keeps_the_best_the_last_and_the_newest_few(tmp_path: Path) -> N
     result = train_tiny(tmp_path, settings).result
     kept = sorted(path.parent.name for path in tmp_path.glob(f"*/{SEAL}"))
     assert kept == ["best", "epoch-0004", "epoch-0006", "last"]
-    assert saved_info(tmp_path / "best")["epoch"] == result.best_epoch
-    assert saved_info(tmp_path / "last")["epoch"] == 7
+    assert saved_info(tmp_path / "best").epoch == result.best_epoch
+    assert saved_info(tmp_path / "last").epoch == 7
 
 
 def test_best_holds_no_optimiser_and_cannot_be_mistaken_for_a_run(tmp_path: Path) -> None:
@@ -58,8 +59,6 @@ def test_going_on_with_another_version_is_said(tmp_path: Path, caplog: pytest.Lo
     saved: Any = read_json(settings)
     saved["versions"]["torch"] = "1.0"
     write_json(settings, saved)
-    seal: Any = read_json(tmp_path / "last" / SEAL)
-    seal["files"]["settings.json"] = {"sha256": sha256_of(settings), "size": settings.stat().st_size}
-    write_json(tmp_path / "last" / SEAL, seal)
+    seal(tmp_path / "last")
     assert train_tiny(tmp_path).result.resumed_at == (1, 0)
     assert f"written by other versions (torch 1.0 → {torch.__version__})" in caplog.text

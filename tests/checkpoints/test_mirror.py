@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from model_core.checkpoints.files import WEIGHTS
 from model_core.checkpoints.lease import OWNER, Lease
+from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, newest_position
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.local import LocalStore
+from tests.checkpoints.fakes import write_checkpoint
 from tests.training.processes import HANGS_AFTER, attempt
 from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
 from tests.training.tiny import SETTINGS, train_tiny
@@ -47,10 +50,7 @@ def mirror_of(store: LocalStore, keep: int = 3) -> Mirror:
 
 
 def checkpoint(folder: Path, text: str) -> Path:
-    (folder / "last").mkdir(parents=True, exist_ok=True)
-    # Replaced, never written in place, as real checkpoints are.
-    (folder / "last" / "weights").unlink(missing_ok=True)
-    (folder / "last" / "weights").write_text(text)
+    write_checkpoint(folder / LAST, text)
     return folder
 
 
@@ -64,7 +64,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def fetched(store: LocalStore, folder: Path) -> str:
     folder.mkdir()
     fetch_newest(store, folder)
-    return (folder / "last" / "weights").read_text()
+    return (folder / LAST / WEIGHTS).read_text()
 
 
 def test_the_newest_complete_checkpoint_comes_back_on_another_machine(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_damaged_blob_falls_back_to_the_checkpoint_before(tmp_path: Path) -> N
             mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
             wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
     newest = json.loads(store.read(sorted(store.keys(RECORDS))[-1]))
-    store.write(BLOBS + newest["files"]["last/weights"]["sha256"], b"rubbish")
+    store.write(BLOBS + newest["files"][f"{LAST}/{WEIGHTS}"]["sha256"], b"rubbish")
     assert fetched(store, tmp_path / "there") == "epoch 1"
 
 
@@ -105,7 +105,8 @@ def test_pruning_keeps_the_newest_records_and_only_their_blobs(tmp_path: Path) -
             mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
             wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
     assert list(store.keys(RECORDS)) == [f"{RECORDS}{epoch:06d}-00000000.json" for epoch in (4, 5)]
-    assert len(list(store.keys(BLOBS))) == 2
+    # The settings and the seal of both checkpoints, and two weights.
+    assert len(list(store.keys(BLOBS))) == 5
 
 
 def test_a_store_that_refuses_is_tried_again_and_reported(

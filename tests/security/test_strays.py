@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from model_core.checkpoints.files import SEAL, position
+from model_core.checkpoints.files import SEAL, WEIGHTS, position
 from model_core.checkpoints.lease import OWNER, Lease
+from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror
 from model_core.checkpoints.records import RECORDS, fetch_newest, newest_position
 from model_core.errors import CheckpointError
 from model_core.report.index import published_runs
 from model_core.store.local import LocalStore
 from pipelines.runs import list_runs
+from tests.checkpoints.fakes import write_checkpoint
 
 DAMAGED = [b"", b"{", b"[]", b"null", b"5", b'"x"', b"{}", b"\xff\xfe", b'{"files": []}', b"[" * 100_000]
 RUN = {
@@ -83,8 +85,7 @@ def test_a_damaged_owner_that_stands_still_is_replaced(
 
 def saved(store: LocalStore, folder: Path) -> None:
     """Mirror one small checkpoint of epoch 1."""
-    (folder / "last").mkdir(parents=True)
-    (folder / "last" / "weights").write_text("1")
+    write_checkpoint(folder / LAST, "1")
     lease = Lease(store, 10.0)
     lease.claim()
     with Mirror(store, lease, keep=2, patience_seconds=30.0, pause_seconds=0.01) as mirror:
@@ -103,7 +104,7 @@ def test_strays_among_the_records_stop_neither_mirroring_nor_resuming(
     assert newest_position(store) == (1, 0)
     (tmp_path / "new").mkdir()
     assert fetch_newest(store, tmp_path / "new")
-    assert (tmp_path / "new" / "last" / "weights").read_text() == "1"
+    assert (tmp_path / "new" / LAST / WEIGHTS).read_text() == "1"
     assert name in caplog.text
     assert store.exists(RECORDS + name), "it is somebody's, so it is left alone"
 

@@ -1,0 +1,186 @@
+"""The control files of a run, and the one way to read them: small JSON that says what the large files are.
+
+    checkpoint.json                   ``Seal``        hashes of a checkpoint's files
+    settings.json                     ``Saved``       what rebuilds the model, and where its run stood
+    checkpoints/<epoch>-<step>.json   ``Record``      a checkpoint in a mirror
+    owner.json                        ``Owner``       the run that writes to a mirror
+    results.json                      ``Results``     how a finished run ended
+    steps.jsonl                       ``StepLine``    a line per few steps
+    memory_diagnostics.log            ``MemoryLine``  a line per stage
+
+A disk, a store or a process that was killed may have left anything in them. Each is read through a schema and up
+to a size; whatever does not fit is ``Damage`` whose text says why, and what then happens is the reader's to decide.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model_core.artifacts import FileRecord
+from model_core.documents import parse_json, read_text
+from model_core.errors import shortened
+
+log = logging.getLogger("pgat.checkpoints")
+Kind = TypeVar("Kind", bound=BaseModel)
+MAX_BYTES = 2**24
+"""Largest control file; real ones have some kilobytes."""
+MAX_LINE_BYTES = 2**20
+"""Longest line of a log; real ones have some hundred bytes, the summary of a CUDA allocator some thousand."""
+_COUNT = Field(ge=0, lt=2**31)
+
+
+class Damage(ValueError):
+    """A control file or what it vouches for is not what it should be; the text is the reason alone."""
+
+
+class _Control(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class _Open(BaseModel):
+    """A file that grows new fields from version to version; what is asked of it is checked, the rest is kept."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+
+
+class Seal(_Control):
+    """``checkpoint.json``."""
+
+    files: dict[str, FileRecord] = Field(min_length=1)
+
+
+class Record(Seal):
+    """One checkpoint of a mirror: where its run stood, and its files by their path in the run's folder."""
+
+    schema_version: Literal[1]
+    epoch: int = _COUNT
+    step: int = _COUNT
+
+
+class Owner(_Control):
+    """A sign of life: who writes to a mirror, and how often it has said so."""
+
+    run: str
+    host: str
+    process: int = Field(gt=0, lt=2**31)
+    beat: int
+
+
+class SavedInfo(_Open):
+    """What was known when a checkpoint was saved; one that is exported may know less than one of a run."""
+
+    epoch: int = _COUNT
+    step: int = Field(0, ge=0, lt=2**31)
+    validation_loss: float | None = None
+    run: dict[str, object] = Field(default_factory=dict)
+    """The identity of the run that it belongs to."""
+
+
+class Saved(_Open):
+    """``settings.json`` of a checkpoint; ``model`` and ``inputs`` have schemas of their own."""
+
+    model: dict[str, object]
+    inputs: dict[str, object]
+    info: SavedInfo
+    versions: dict[str, str | None] = Field(default_factory=dict)
+
+
+class Parameters(_Open):
+    """How many numbers a model has learned."""
+
+    total: int
+
+
+class Results(_Open):
+    """What other steps read of ``results.json``."""
+
+    best_validation_loss: float
+    best_epoch: int
+    last_epoch: int
+    parameters: Parameters
+    seconds: float
+
+
+class StepLine(_Open):
+    """A line of ``steps.jsonl``."""
+
+    epoch: int
+    step: int
+
+
+class MemoryLine(_Open):
+    """A line of ``memory_diagnostics.log``."""
+
+    stage: str
+    seconds: float
+
+
+def parse(kind: type[Kind], content: str | bytes) -> Kind:
+    """The control file that ``content`` is.
+
+    Raises:
+        Damage: it does not fit the schema.
+    """
+    try:
+        value = parse_json(content)
+    except ValueError as error:
+        raise Damage(f"it is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Damage("it holds no JSON object")
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = shortened(".".join(map(str, first["loc"])))
+        raise Damage(f"its field {where} does not fit: {first['msg']}") from error
+
+
+def load(kind: type[Kind], path: Path) -> Kind:
+    """The control file at ``path``.
+
+    Raises:
+        Damage: it is missing, too large, cannot be read, or does not fit the schema.
+    """
+    try:
+        return parse(kind, read_text(path, MAX_BYTES))
+    except FileNotFoundError as error:
+        raise Damage("it is missing") from error
+    except OSError as error:
+        raise Damage(f"it cannot be read ({error.strerror})") from error
+    except Damage:
+        raise
+    except ValueError as error:
+        raise Damage(str(error)) from error
+
+
+def _any(line: object) -> bool:
+    return True
+
+
+def mend_log(path: Path, kind: type[Kind], wanted: Callable[[Kind], bool] = _any) -> None:
+    """Keep the lines of a log that are whole and wanted, so that more can be appended; says what was damaged.
+
+    Half a line at the end is what a killed process leaves, and goes without a word.
+
+    Raises:
+        OSError: the log cannot be read or written.
+    """
+    if not path.exists():
+        return
+    staging = path.with_name(f".{path.name}-mended")
+    faults: list[str] = []
+    with path.open("rb") as lines, staging.open("wb") as kept:
+        while line := lines.readline(MAX_LINE_BYTES):
+            if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
+                break
+            try:
+                if wanted(parse(kind, line)):
+                    kept.write(line)
+            except Damage as damage:
+                faults.append(str(damage))
+    staging.replace(path)
+    if faults:
+        log.warning("%s: left out %d damaged line(s) (%s)", path, len(faults), shortened(faults[0]))

@@ -1,0 +1,241 @@
+"""Damage in a run's own folder: the next older checkpoint, in words; never a traceback, always a model in the end."""
+
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_core.checkpoints.files import (
+    SEAL,
+    TRAINING,
+    WEIGHTS,
+    export_checkpoint,
+    saved_info,
+    verify_checkpoint,
+)
+from model_core.checkpoints.files import SETTINGS as SETTINGS_FILE
+from model_core.checkpoints.local import BEST, LAST
+from model_core.checkpoints.manager import CheckpointManager
+from model_core.config.run import TrainingSettings
+from model_core.errors import CheckpointError
+from model_core.training.loop import TrainingResult
+from tests.checkpoints.fakes import seal
+from tests.faults.flips import flip_a_bit, flipped
+from tests.training.processes import attempt
+from tests.training.tiny import SETTINGS, json_lines, train_tiny
+
+THREE = SETTINGS.model_copy(update={"keep_checkpoints": 3})
+TWO = THREE.model_copy(update={"train_epochs": 2})
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs after its second: it has ``best``, ``last`` and the state after epoch 1."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    train_tiny(folder, TWO)
+    shutil.rmtree(folder / "epoch-0002")
+    return folder
+
+
+@pytest.fixture
+def run(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
+
+
+def finished(run: Path, settings: TrainingSettings = THREE) -> TrainingResult:
+    """Train to the end; what must hold of each run that ends."""
+    result = train_tiny(run, settings).result
+    for name in (BEST, LAST):
+        verify_checkpoint(run / name)
+    assert saved_info(run / BEST).epoch == result.best_epoch
+    assert saved_info(run / LAST).epoch == result.epochs == settings.train_epochs
+    return result
+
+
+def in_place_of(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.mark.slow
+def test_each_flipped_bit_of_a_seal_costs_an_epoch_and_is_named(
+    stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for content in flipped((stopped / LAST / SEAL).read_bytes(), 300):
+        run = Path(shutil.copytree(stopped, tmp_path / "run"))
+        in_place_of(run / LAST / SEAL, content)
+        caplog.clear()
+        assert finished(run, TWO).resumed_at == (1, 0)
+        named = [record.message for record in caplog.records if "trying an older one" in record.message]
+        assert len(named) == 1
+        assert named[0].startswith(str(run / LAST))
+        shutil.rmtree(run)
+
+
+@pytest.mark.parametrize("name", [SETTINGS_FILE, WEIGHTS, TRAINING])
+def test_a_flipped_bit_of_any_other_file_costs_an_epoch_and_is_named(
+    name: str, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for content in flipped((run / LAST / name).read_bytes(), 1):
+        in_place_of(run / LAST / name, content)
+    assert finished(run).resumed_at == (1, 0)
+    assert f"{run / LAST / name} is damaged or missing; trying an older one" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "it is no JSON"),
+        (b"[]", "it holds no JSON object"),
+        (b"7", "it holds no JSON object"),
+        (b'{"files": []}', "its field files does not fit"),
+        (b'{"files": {}}', "its field files does not fit"),
+        (b"\xff\xfe", "byte 1 is no UTF-8"),
+        (b"[" * 100_000, "it is no JSON: it nests more than 64 levels deep"),
+    ],
+)
+def test_what_is_wrong_with_a_seal_is_said(
+    content: bytes, fault: str, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_place_of(run / LAST / SEAL, content)
+    assert finished(run).resumed_at == (1, 0)
+    assert f"{run / LAST / SEAL} is damaged ({fault}" in caplog.text
+
+
+def test_settings_that_are_no_settings_cost_an_epoch(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (run / LAST / SETTINGS_FILE).write_text('{"info": {"epoch": "two"}}')
+    seal(run / LAST)
+    assert finished(run).resumed_at == (1, 0)
+    assert "holds no settings of a checkpoint" in caplog.text
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_and_its_remedy_works(run: Path) -> None:
+    for path in run.glob(f"*/{WEIGHTS}"):
+        flip_a_bit(path)
+    with pytest.raises(CheckpointError) as caught:
+        finished(run)
+    assert str(caught.value) == (
+        f"none of the 2 checkpoints in {run} can be used ({run / LAST / WEIGHTS} is damaged or missing); "
+        "move this folder away to train from the start, or add the --checkpoint-uri that has copies of them, "
+        "if there is one"
+    )
+    run.rename(run.with_name("away"))
+    assert finished(run).resumed_at is None
+
+
+# --- best ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three epochs, of which the second was the best; it has the states after each."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert train_tiny(folder, THREE).result.best_epoch == 2
+    return folder
+
+
+@pytest.fixture
+def done(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_a_damaged_best_is_rebuilt_from_the_state_of_its_epoch(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = (done / BEST / WEIGHTS).read_bytes()
+    flip_a_bit(done / BEST / WEIGHTS)
+    assert finished(done, THREE).best_epoch == 2
+    assert (done / BEST / WEIGHTS).read_bytes() == whole
+    assert f"{done / BEST / WEIGHTS} is damaged or missing; rebuilt from {done / 'epoch-0002'}" in caplog.text
+
+
+def test_a_best_of_another_epoch_is_rebuilt(done: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(done / BEST)
+    export_checkpoint(done / "epoch-0001", done / BEST)
+    assert finished(done, THREE).best_epoch == 2
+    assert "is of epoch 1, not of the best epoch 2; rebuilt" in caplog.text
+
+
+def test_a_damaged_best_without_a_copy_gives_way_to_the_best_that_is_left(
+    done: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flip_a_bit(done / BEST / WEIGHTS)
+    shutil.rmtree(done / "epoch-0002")
+    assert finished(done, THREE).best_epoch in {1, 3}
+    assert "there is no other copy of epoch 2; epoch" in caplog.text
+    assert "takes its place until a better one comes" in caplog.text
+
+
+def test_a_damaged_best_in_the_middle_of_an_epoch_is_the_next_epochs_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    often = SETTINGS.model_copy(update={"checkpoint_interval_minutes": 0.0, "checkpoint_interval": 99})
+    code = attempt(tmp_path, often, "forward", 16, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    flip_a_bit(tmp_path / BEST / WEIGHTS)
+    result = finished(tmp_path, often)
+    assert result.resumed_at is not None
+    assert result.resumed_at[1] > 0
+    assert result.best_epoch > 1
+    assert "the best of the epochs from here on takes its place" in caplog.text
+
+
+def test_checkpoints_that_are_damaged_while_training_goes_on_are_whole_in_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaging(self: CheckpointManager, state: Any) -> None:
+        for name in (BEST, LAST):
+            flip_a_bit(self.folder / name / WEIGHTS)
+        whole(self, state)
+
+    whole = CheckpointManager.finish
+    monkeypatch.setattr(CheckpointManager, "finish", damaging)
+    assert finished(tmp_path, THREE).best_epoch == 2
+    assert f"{tmp_path / LAST / WEIGHTS} is damaged or missing; writing it again" in caplog.text
+    assert f"{tmp_path / BEST / WEIGHTS} is damaged or missing; rebuilt" in caplog.text
+
+
+@pytest.mark.parametrize("name", [SEAL, SETTINGS_FILE])
+def test_each_flipped_bit_of_the_control_files_of_best_is_harmless_or_mended(
+    name: str, trained: Path, tmp_path: Path
+) -> None:
+    for content in flipped((trained / BEST / name).read_bytes(), 40):
+        run = Path(shutil.copytree(trained, tmp_path / "run"))
+        in_place_of(run / BEST / name, content)
+        assert finished(run, THREE).best_epoch == 2
+        shutil.rmtree(run)
+
+
+# --- logs ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "memory_diagnostics.log"])
+def test_each_flipped_bit_of_a_log_costs_at_most_its_line(name: str, stopped: Path, tmp_path: Path) -> None:
+    lines = len((stopped / name).read_bytes().splitlines())
+    for content in flipped((stopped / name).read_bytes(), 40):
+        run = Path(shutil.copytree(stopped, tmp_path / "run"))
+        in_place_of(run / name, content)
+        assert finished(run, TWO).resumed_at == (2, 0)
+        # A flipped line feed joins two lines, which are both lost.
+        assert len(json_lines(run / name)) >= lines - 2
+        shutil.rmtree(run)
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "memory_diagnostics.log"])
+@pytest.mark.parametrize(
+    "broken", [b"\xff\n", b"[]\n", b"{}\n", b"\n", b'{"epo', b"x" * 2**21 + b"\n", b"[" * 10**5]
+)
+def test_a_broken_line_of_a_log_is_left_out_and_stops_nobody(
+    name: str, broken: bytes, run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = json_lines(run / name)
+    with (run / name).open("ab") as log:
+        log.write(broken)
+    assert finished(run, TWO).resumed_at == (2, 0)
+    assert json_lines(run / name)[: len(before)] == before
+    torn = not broken.endswith(b"\n")
+    assert (f"{run / name}: left out" in caplog.text) == (not torn)
