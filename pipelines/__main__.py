@@ -13,19 +13,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_core.errors import PgatError, UserError
+from pipelines.stopping import StoppedBySignal
 
 DEFAULT_SOURCE = "sample://nasdaq"
 DEFAULT_ENDPOINT = "http://seaweedfs.kubeflow:9000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input."""
+    """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input, 128 + the signal."""
     given = _parser().parse_args(arguments)
     try:
         given.action(given)
     except PgatError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except StoppedBySignal as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

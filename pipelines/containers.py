@@ -22,7 +22,7 @@ from kfp.dsl import PipelineTask
 from kfp.local.status import Status
 
 from model_core.errors import UserError
-from pipelines.process import Progress, run_step, step_of
+from pipelines.process import Progress, run_step, step_of, without_shell
 from pipelines.resources import STEPS, Cluster
 
 STORE_VARIABLES = (
@@ -36,7 +36,8 @@ STORE_VARIABLES = (
 """What a step may learn of the environment: how to reach the object store."""
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 _KILLED = 128 + 9
-_LAUNCH = "_KFP_RUNTIME=true python3 -m"
+_LABEL = "pgat.run"
+"""Label of each container: the folder of its run."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def step_containers(
     """
     from kfp.local import docker_task_handler
 
+    label = f"{_LABEL}={progress.logs.parent}"
+    _remove_leftovers(containers.engine, label)
     mounts = [f"--volume={folder}:{folder}" for folder in folders]
     mounts += [f"--volume={source}:{source}:ro" for source in sources]
 
@@ -135,12 +138,13 @@ def step_containers(
                 "run",
                 "--rm",
                 f"--name={name}",
+                f"--label={label}",
                 *run_options(containers.engine),
                 *mounts,
             ]
             command += [f"--env={key}={value}" for key, value in self.env_vars.items()]
             command += [f"--entrypoint={self.full_command[0]}", self.image]
-            command += [_reached_by_signals(part) for part in self.full_command[1:]]
+            command += [without_shell(part) for part in self.full_command[1:]]
             try:
                 status = run_step(step_of(self.full_command), command, os.environ, progress)
             except BaseException:
@@ -155,6 +159,18 @@ def step_containers(
         yield
     finally:
         module.DockerTaskHandler = original
+
+
+def _remove_leftovers(engine: str, label: str) -> None:
+    """End the containers of an earlier attempt that was killed; the caller holds the run, so none is in use."""
+    listed = subprocess.run(
+        [engine, "ps", "--all", "--quiet", f"--filter=label={label}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if left := listed.stdout.split():
+        subprocess.run([engine, "rm", "--force", *left], capture_output=True, check=False)
 
 
 def missing_outputs(command: Sequence[str]) -> list[str]:
@@ -180,9 +196,3 @@ def _checked(status: Status, command: Sequence[str], progress: Progress) -> Stat
         progress.reason = f"it ended with success but left no {', no '.join(missing)}"
         return Status.FAILURE
     return status
-
-
-def _reached_by_signals(part: str) -> str:
-    """KFP's launcher script, in which Python takes the place of the shell: a container's signals go to its first
-    process only."""
-    return part.replace(_LAUNCH, "export _KFP_RUNTIME=true; exec python3 -m")

@@ -4,6 +4,7 @@ runs/<name>/run.json        what ran, from what, with which result
 runs/<name>/report.html     the page to look at        summary.md   the same in a few lines
 runs/<name>/logs/           one log per step, and KFP's own
 runs/<name>/<pipeline>-…/   the artifacts, where KFP put them
+runs/<name>/.lock           held by the process that works on the run
 runs/.cache/                which inputs gave which artifacts; safe to delete
 """
 
@@ -11,30 +12,30 @@ import hashlib
 import logging
 import re
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-import yaml
 from kfp import local
 
-from model_core.artifacts import code_version, read_json, write_json
+from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES, read_source
 from model_core.errors import PipelineError, SourceError, UserError, shown
+from model_core.locks import clear_leftovers
 from model_core.store.locate import check_uri, local_path
 from model_core.store.names import refuse_bad_run_name
 from pipelines.containers import Containers, step_containers
+from pipelines.held import held_run
 from pipelines.process import Progress, step_processes
 from pipelines.resources import STEPS
-from pipelines.runs import RECORD, score_table
+from pipelines.reuse import verified_reuse
+from pipelines.runs import read_scores, score_table
+from pipelines.state import RunState
+from pipelines.stopping import stopping_on_signals
 from pipelines.training import settings_parameters, training_pipeline
 
 _CACHE_HIT = re.compile(r"Task (\S+) cache hit")
@@ -103,34 +104,53 @@ def run_locally(run: LocalRun) -> Path:
     for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
         check_uri(uri)
     fresh = not run.folder.exists()
-    logs = _writable(run.folder / "logs")
-    progress = Progress(sys.stdout, logs, len(STEPS))
-    progress.say(shown(f"run {run.name}: {run.source} → {run.folder}"))
+    with held_run(run.folder):
+        clear_leftovers(run.folder)
+        return _run_held(run, version, fresh)
+
+
+def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
+    progress = Progress(sys.stdout, _writable(run.folder / "logs"), len(STEPS))
     begun = time.monotonic()
-    record = _record(run)
+    record = RunState(run.folder, run.settings, run.source, progress)
+    progress.changed = record.going_on
+    progress.say(shown(f"run {run.name}: {run.source} → {run.folder}"))
     try:
-        with _stopping_on_termination():
+        # First of all: whatever an earlier run of this name left, its state is no longer this one's.
+        record.going_on()
+        with stopping_on_signals():
             outputs = _execute(run, version, progress)
+            scores = score_table(read_scores(outputs["evaluation"]))
+            for kind, name in (("report", "report.html"), ("summary", "summary.md")):
+                _copy(outputs[kind], run.folder / name)
     except BaseException as error:
         if fresh and not progress.seconds and not progress.reused and progress.exit_code == 2:
             # The first step refused its input, so there is nothing to keep.
             shutil.rmtree(run.folder)
         else:
-            write_json(run.folder / RECORD, record | _ended_early(error, progress, time.monotonic() - begun))
+            record.ended_early(error, time.monotonic() - begun)
         raise
     seconds = time.monotonic() - begun
-    finished = {
-        "status": "succeeded",
-        "seconds": seconds,
-        "step_seconds": progress.seconds,
-        "reused": progress.reused,
-        "artifacts": {name: str(path) for name, path in outputs.items()},
-    }
-    shutil.copyfile(outputs["report"], run.folder / "report.html")
-    shutil.copyfile(outputs["summary"], run.folder / "summary.md")
-    write_json(run.folder / RECORD, record | finished)
-    _tell_the_end(run, progress, outputs, seconds)
+    record.succeeded(outputs, seconds)
+    _tell_the_end(run, progress, scores, seconds)
     return run.folder / "report.html"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Whole or not at all.
+
+    Raises:
+        PipelineError: the target cannot be written.
+    """
+    staged = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(source, staged)
+        staged.replace(target)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise PipelineError(
+            f"cannot write {target} ({error.strerror}); make room there and give the same command again"
+        ) from error
 
 
 def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]:
@@ -152,7 +172,11 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
         root.addHandler(listener)
         root.setLevel(logging.INFO)
         try:
-            with redirect_stdout(kfp_log), _steps(run, source, [checkpoints, published], progress):
+            with (
+                redirect_stdout(kfp_log),
+                verified_reuse(progress.say),
+                _steps(run, source, [checkpoints, published], progress),
+            ):
                 task = pipeline(
                     source=source,
                     source_version=version,
@@ -174,32 +198,6 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
             root.removeHandler(listener)
             root.setLevel(level)
     return {name: Path(artifact.path) for name, artifact in task.outputs.items()}
-
-
-def _ended_early(error: BaseException, progress: Progress, seconds: float) -> dict[str, Any]:
-    stopped = isinstance(error, KeyboardInterrupt)
-    return {
-        "status": "stopped" if stopped else "failed",
-        "failed_step": progress.running if stopped else progress.failed,
-        "reason": "stopped by hand" if stopped else progress.reason or f"{type(error).__name__}: {error}",
-        "seconds": seconds,
-        "step_seconds": progress.seconds,
-        "reused": progress.reused,
-    }
-
-
-@contextmanager
-def _stopping_on_termination() -> Iterator[None]:
-    """Within it SIGTERM does what Ctrl-C does: the step that runs may save its work, then the run ends."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _absolute(uri: str) -> str:
@@ -242,7 +240,7 @@ def _writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             f"cannot write to {folder.parent} ({error.strerror}); choose another --runs"
@@ -250,25 +248,12 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _record(run: LocalRun) -> dict[str, Any]:
-    settings = run.settings.model_dump(mode="json")
-    (run.folder / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    return {
-        "schema_version": 1,
-        "name": run.name,
-        "source": run.source,
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": code_version(),
-        "settings": settings,
-    }
-
-
-def _tell_the_end(run: LocalRun, progress: Progress, outputs: Mapping[str, Path], seconds: float) -> None:
+def _tell_the_end(run: LocalRun, progress: Progress, scores: str, seconds: float) -> None:
     reused = len(progress.reused)
     if reused:
         progress.say(
             f"\n{reused} of {len(STEPS)} steps reused from the cache: same inputs, settings and code "
             "(--no-cache runs them again)"
         )
-    progress.say("\n" + score_table(read_json(outputs["evaluation"] / "scores.json")))
+    progress.say(f"\n{scores}")
     progress.say(f"\n{seconds:.0f} s; report: {shown(str(run.folder / 'report.html'))}")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ from components.face import ERROR_PREFIX
 from pipelines.screen import ScreenFilter, last_drawn
 
 _CHUNK_BYTES = 65536
+_GUARD = str(Path(__file__).with_name("guard.py"))
+_LAUNCH = "_KFP_RUNTIME=true python3 -m"
 _GRACE_SECONDS = 25.0
 """How long an interrupted step may take to save its work."""
 
@@ -49,9 +51,13 @@ class Progress:
     failed: str | None = None
     exit_code: int = 0
     reason: str = ""
+    changed: Callable[[], None] = lambda: None
+    """Called when a step begins, so that the record can tell of it."""
 
     def started(self, step: str) -> None:
         """A step begins."""
+        self.running = step
+        self.changed()
         self.say(f"\n[{len(self.seconds) + len(self.reused) + 1}/{self.steps}] {step}")
 
     def from_cache(self, step: str) -> None:
@@ -69,7 +75,6 @@ class Progress:
 
 def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Progress) -> Status:
     """Run one step, copying what it prints to the screen and to ``<logs>/<step>.log``."""
-    progress.running = step
     progress.started(step)
     begun = time.monotonic()
     log_path = progress.logs / f"{step}.log"
@@ -90,14 +95,16 @@ def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path
     with tempfile.TemporaryDirectory(prefix="pgat-step-") as scratch, log_path.open("wb") as log:
         try:
             # KFP's launcher leaves temporary folders behind; a session of its own, so that Ctrl-C reaches
-            # this process only and the step gets one signal, to which it can answer.
+            # this process only and the step gets one signal, to which it can answer; a guard, which notices
+            # by its input that this process is gone.
             child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-I", "-S", _GUARD, str(_GRACE_SECONDS), str(reader), scratch, *command],
+                stdin=subprocess.PIPE,
                 stdout=writer,
                 stderr=writer,
                 env={**env, "TMPDIR": scratch},
                 start_new_session=True,
+                pass_fds=(reader,),
             )
         finally:
             os.close(writer)
@@ -116,6 +123,8 @@ def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path
             child.wait()
             raise
         finally:
+            assert child.stdin is not None
+            child.stdin.close()
             copy.close()
 
 
@@ -192,7 +201,7 @@ def step_processes(progress: Progress) -> Iterator[None]:
 
         def run(self) -> Status:
             python = shlex.quote(sys.executable)
-            command = [self.full_command[0], *(_with_python(part, python) for part in self.full_command[1:])]
+            command = [self.full_command[0], *(without_shell(part, python) for part in self.full_command[1:])]
             paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
             env = os.environ | self.env_vars | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
             return run_step(step_of(self.full_command), command, env, progress)
@@ -211,7 +220,10 @@ def step_of(command: list[str]) -> str:
     return command[command.index("--function_to_execute") + 1]
 
 
-def _with_python(part: str, python: str) -> str:
-    """The launcher script with this Python in it, quoted: its path may hold spaces."""
-    launcher = "kfp.dsl.executor_main" in part and '"$@"' in part
-    return part.replace("python3", python) if launcher else part
+def without_shell(part: str, python: str = "python3") -> str:
+    """KFP's launcher script, in which Python takes the place of the shell: signals go to the first process only.
+
+    Args:
+        python: the Python to start, quoted if need be.
+    """
+    return part.replace(_LAUNCH, f"export _KFP_RUNTIME=true; exec {python} -m")

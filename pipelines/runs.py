@@ -9,11 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from model_core.artifacts import read_json
+from model_core.artifacts import intact_file, read_json
 from model_core.errors import ArtifactError, UserError, quoted, shown
 from model_core.store.names import is_run_name
+from pipelines.held import is_held
 
 RECORD = "run.json"
+RUNNING = "running"
 log = logging.getLogger("pgat.runs")
 
 
@@ -26,6 +28,7 @@ class RunRecord(BaseModel):
     status: str
     code_version: str
     settings: dict[str, Any]
+    running_step: str | None = None
     failed_step: str | None = None
     reason: str = ""
     step_seconds: dict[str, float] = Field(default_factory=dict)
@@ -80,6 +83,14 @@ def read_record(path: Path) -> RunRecord:
         ) from error
     if record.name != path.parent.name or not is_run_name(record.name):
         raise ArtifactError(f"{path} names another run than its folder does; delete it or run that again")
+    if record.status == RUNNING and not is_held(path.parent):
+        # A process that was killed cannot say so.
+        told = {
+            "status": "interrupted",
+            "failed_step": record.running_step or "before the first step",
+            "reason": "its process was killed; the same command starts it again and reuses the steps that ended",
+        }
+        return record.model_copy(update=told)
     return record
 
 
@@ -88,10 +99,10 @@ def list_runs(runs: Path) -> str:
     found = records(runs)
     if not found:
         return f"no runs in {runs}; `make run` makes one"
-    lines = [f"{'name':32}  {'started':25}  {'status':9}  {'MAE log':>9}  source"]
+    lines = [f"{'name':32}  {'started':25}  {'status':11}  {'MAE log':>9}  source"]
     for record in found:
         started, status, source = map(shown, (record.started_at, record.status, record.source))
-        lines.append(f"{record.name:32}  {started:25}  {status:9}  {_listed_mae(record)}  {source}")
+        lines.append(f"{record.name:32}  {started:25}  {status:11}  {_listed_mae(record)}  {source}")
     return "\n".join(lines)
 
 
@@ -99,7 +110,9 @@ def show_run(runs: Path, name: str) -> str:
     """Scores, verdict, time per step and where everything is."""
     record = _find(runs, name)
     lines = [f"{record.name}: {record.status}, started {record.started_at}, {record.source}"]
-    if record.status != "succeeded":
+    if record.status == RUNNING:
+        lines.append(f"  {record.running_step or 'starting'} …")
+    elif record.status != "succeeded":
         lines.append(f"{record.failed_step}: {record.reason}")
     for step, seconds in record.step_seconds.items():
         lines.append(f"  {step:14} {seconds:7.1f} s")
@@ -164,8 +177,16 @@ def _scores(record: RunRecord) -> dict[str, Any] | None:
     """
     if record.status != "succeeded" or "evaluation" not in record.artifacts:
         return None
-    path = Path(record.artifacts["evaluation"]) / "scores.json"
-    return dict(read_json(path)) if path.exists() else None
+    return read_scores(folder) if (folder := Path(record.artifacts["evaluation"])).exists() else None
+
+
+def read_scores(evaluation: Path) -> dict[str, Any]:
+    """``scores.json`` as the evaluate step left it.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return dict(read_json(intact_file(evaluation, "scores.json", producer="evaluate")))
 
 
 @contextmanager

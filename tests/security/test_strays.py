@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model_core.artifacts import write_manifest
 from model_core.checkpoints.files import SEAL, WEIGHTS, position
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import LAST
@@ -57,8 +58,9 @@ def test_damaged_scores_are_named_and_the_run_is_listed(
     record = RECORD | {"status": "succeeded", "artifacts": {"evaluation": str(tmp_path / "good")}}
     (tmp_path / "good" / "run.json").write_text(json.dumps(record))
     (tmp_path / "good" / "scores.json").write_bytes(content)
+    write_manifest(tmp_path / "good", producer="evaluate", settings={})
     assert "damaged" in list_runs(tmp_path).splitlines()[1]
-    assert "scores" in caplog.text
+    assert "scores.json" in caplog.text or "the scores of good" in caplog.text
 
 
 OWNERS = [{"run": 1}] + [

@@ -1,0 +1,97 @@
+"""What ``kfp.local`` may reuse: only what is still, byte for byte, as the step left it.
+
+KFP's cache takes an earlier output for good if its path exists. Here each entry has a seal beside it: the SHA-256 of
+the entry, of each file that a step handed over, and of the manifest of each folder, which vouches for the rest.
+What differs is said and made again.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kfp.local import cache
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model_core.artifacts import MANIFEST, open_artifact, read_json, replace_json, sha256_of
+from model_core.errors import ArtifactError, PgatError, shown
+
+_SEAL = ".seal"
+_REMEDY = re.compile(r"; run the (\w+ )?step( that makes it)?( again)?$")
+"""Ends the messages of who reads an artifact; here it happens by itself."""
+
+
+class _Seal(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    entry: str
+    """SHA-256 of KFP's entry."""
+    outputs: dict[str, str]
+    """Name of each output → SHA-256 of the file, or of the folder's manifest."""
+
+
+@contextmanager
+def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
+    """Within it ``kfp.local`` reuses only what was verified; ``say`` gets one line for whatever is damaged."""
+
+    class SealedCache(cache.LocalCache):  # type: ignore[misc]
+        def get(self, key: str) -> dict[str, Any] | None:
+            entry = Path(self._entry_path(key))
+            if not entry.exists():
+                return None
+            try:
+                seal = _unchanged_entry(entry)
+                outputs: dict[str, Any] | None = super().get(key)
+                # None: a run's folder was deleted, and its artifacts with it.
+                for name, artifact in (outputs or {}).items():
+                    _refuse_damage(Path(artifact.uri), seal.outputs.get(name), entry.with_suffix(_SEAL))
+                return outputs
+            except PgatError as error:
+                say(f"\nmade again: {shown(_REMEDY.sub('', str(error)))}")
+                return None
+
+        def put(self, key: str, outputs: dict[str, Any]) -> None:
+            super().put(key, outputs)
+            entry = Path(self._entry_path(key))
+            sealed = {name: _digest(_vouching(Path(artifact.uri))) for name, artifact in outputs.items()}
+            replace_json(entry.with_suffix(_SEAL), {"entry": _digest(entry), "outputs": sealed})
+
+    original = cache.LocalCache
+    cache.LocalCache = SealedCache
+    cache.reset_local_cache_singleton()
+    try:
+        yield
+    finally:
+        cache.LocalCache = original
+        cache.reset_local_cache_singleton()
+
+
+def _unchanged_entry(entry: Path) -> _Seal:
+    path = entry.with_suffix(_SEAL)
+    try:
+        seal = _Seal.model_validate(read_json(path))
+    except ValidationError as error:
+        raise ArtifactError(f"{path} is no seal of this version") from error
+    if _digest(entry) != seal.entry:
+        raise ArtifactError(f"{entry} is not what {path} says of it")
+    return seal
+
+
+def _refuse_damage(output: Path, digest: str | None, seal: Path) -> None:
+    vouching = _vouching(output)
+    if _digest(vouching) != digest:
+        raise ArtifactError(f"{vouching} is not what {seal} says of it")
+    if output.is_dir():
+        open_artifact(output, producer=str(read_json(vouching)["producer"]))
+
+
+def _vouching(output: Path) -> Path:
+    """The file whose digest says whether an output is unchanged."""
+    return output / MANIFEST if output.is_dir() else output
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error.strerror})") from error

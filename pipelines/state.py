@@ -1,0 +1,62 @@
+"""The record of a local run while it goes on: written first, whole at every moment, and last when it is over."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model_core.artifacts import code_version, replace_json
+from model_core.config.run import Settings
+from pipelines.process import Progress
+from pipelines.runs import RECORD, RUNNING
+from pipelines.stopping import StoppedBySignal
+
+
+class RunState:
+    """Keeps ``<folder>/run.json``; see ``pipelines.runs.RunRecord`` for its fields.
+
+    Args:
+        folder: of the run; its name is the run's.
+        settings: of all steps; they go to ``settings.yaml``, too.
+        source: the table, as it was given.
+        progress: what the run remembers of its steps.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, source: str, progress: Progress) -> None:
+        self._path, self._progress = folder / RECORD, progress
+        told = settings.model_dump(mode="json")
+        (folder / "settings.yaml").write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+        self._fixed = {
+            "schema_version": 1,
+            "name": folder.name,
+            "source": source,
+            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code_version": code_version(),
+            "settings": told,
+        }
+
+    def going_on(self) -> None:
+        """The run begins, or a step of it."""
+        self._write(status=RUNNING, running_step=self._progress.running)
+
+    def ended_early(self, error: BaseException, seconds: float) -> None:
+        """A step failed, or the run was stopped."""
+        progress, stopped = self._progress, isinstance(error, KeyboardInterrupt)
+        by_hand = "stopped by hand" if not isinstance(error, StoppedBySignal) else str(error)
+        self._write(
+            status="stopped" if stopped else "failed",
+            failed_step=progress.running if stopped else progress.failed,
+            reason=by_hand if stopped else progress.reason or f"{type(error).__name__}: {error}",
+            seconds=seconds,
+        )
+
+    def succeeded(self, outputs: Mapping[str, Path], seconds: float) -> None:
+        """Everything is in its place."""
+        artifacts = {name: str(path) for name, path in outputs.items()}
+        self._write(status="succeeded", artifacts=artifacts, seconds=seconds)
+
+    def _write(self, **state: Any) -> None:
+        steps = {"step_seconds": self._progress.seconds, "reused": self._progress.reused}
+        replace_json(self._path, self._fixed | steps | state)
