@@ -2,15 +2,17 @@
 
 Inputs and outputs are paths, ``file://`` or ``s3://`` URIs. An input from an object store is fetched to a
 temporary folder; an output for one is written there and uploaded once the step has succeeded, its
-manifest last, so that whoever finds the manifest finds everything.
+manifest last, so that whoever finds the manifest finds everything. Errors and log lines that name such a
+folder name the URI instead: the folder is gone when somebody reads them.
 """
 
 import json
+import logging
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,10 +21,13 @@ from components.face import one_sentence, start_logging
 from model_core.artifacts import MANIFEST
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
-from model_core.errors import StoreError
+from model_core.errors import PgatError, StoreError
 from model_core.progress import ProgressMeter
 from model_core.store.locate import check_uri, local_path, open_store
 from model_core.store.names import contained
+
+Run = Callable[[Namespace, Settings, "Files"], Mapping[str, float]]
+"""A step with its command line's arguments: returns its headline numbers."""
 
 
 def command(step: str, story: str | None) -> ArgumentParser:
@@ -43,7 +48,7 @@ def command(step: str, story: str | None) -> ArgumentParser:
 
 def execute(
     parser: ArgumentParser,
-    run: Callable[[Namespace, Settings, "Files"], Mapping[str, float]],
+    run: Run,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Parse, run, upload; print the step's headline numbers as one line of JSON."""
@@ -51,7 +56,7 @@ def execute(
     start_logging()
     with one_sentence():
         settings = load_settings(given.config, given.set)
-        with Files() as files:
+        with Files() as files, files.named_by_uri():
             headline = run(given, settings, files)
             files.upload()
     print(json.dumps(dict(headline), sort_keys=True), file=sys.stdout)
@@ -63,6 +68,8 @@ class Files:
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._uploads: list[tuple[Path, str]] = []
+        self._uris: dict[str, str] = {}
+        """Temporary folder → what it stands for."""
 
     def __enter__(self) -> Self:
         return self
@@ -82,6 +89,7 @@ class Files:
             return path
         store = open_store(uri)
         folder = self._temporary()
+        self._uris[str(folder)] = uri.rstrip("/")
         keys = list(store.keys())
         if not keys:
             raise StoreError(f"{uri} holds no objects; give the output folder of a finished step")
@@ -102,6 +110,7 @@ class Files:
         check_uri(uri)
         path = self._temporary() / uri.rstrip("/").rpartition("/")[2]
         self._uploads.append((path, uri.rstrip("/")))
+        self._uris[str(path)] = uri.rstrip("/")
         return path
 
     def upload(self) -> None:
@@ -116,5 +125,32 @@ class Files:
                     store.upload(key, file)
                     meter.update()
 
+    @contextmanager
+    def named_by_uri(self) -> Iterator[None]:
+        """Within it errors and log lines name URIs instead of the folders that stand in for them."""
+        handlers = list(logging.getLogger().handlers)
+        for handler in handlers:
+            handler.addFilter(self._rename)
+        try:
+            yield
+        except PgatError as error:
+            error.args = (self._renamed(str(error)),)
+            error.details = tuple(map(self._renamed, error.details))
+            raise
+        finally:
+            for handler in handlers:
+                handler.removeFilter(self._rename)
+
+    def _rename(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._renamed(record.getMessage()), ()
+        return True
+
+    def _renamed(self, text: str) -> str:
+        for folder, uri in self._uris.items():
+            text = text.replace(folder, uri)
+        return text
+
     def _temporary(self) -> Path:
-        return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pgat-")))
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pgat-")))
+        # As the steps will write it, also where the folder of temporary files is a link.
+        return folder.resolve()
