@@ -24,6 +24,11 @@ _UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}
 _DAYS = 1.0 / 6.0
 """Share of rows on one day of the week that only a week of five days reaches; one of seven has 1/7."""
 _HARDLY = 0.04
+_EVENING, _MORNING = pd.Timedelta(hours=20), pd.Timedelta(hours=4)
+_BOTH, _FEWEST = 0.01, 2
+"""Share and number of rows on either side of midnight from which one hour is meant that summer time moves across
+it."""
+_FIRST_DAY, _LAST_DAY = np.datetime64("1800-01-01"), np.datetime64("2100-12-31")
 
 
 @dataclass(frozen=True)
@@ -53,17 +58,18 @@ def read_days(column: pd.Series, settings: DataSettings) -> Days:
     if settings.opens_on_eve:
         days = days + np.timedelta64(1, "D")
         convention += "; each is the day after, as data.opens_on_eve says"
+    outside = (days < _FIRST_DAY) | (days > _LAST_DAY)
+    days = np.where(outside, np.datetime64("NaT"), days)
     problems = [*stamps.problems, *read.problems]
     if not problems:
-        problems += _wrong_week(days, read, settings)
+        problems += _across_midnight(read, settings) or _wrong_week(days, read, settings)
     if not stamps.problems:
         for row in np.flatnonzero(np.isnat(days)).tolist():
             written = text.iloc[row]
-            problems.append(
-                Problem(
-                    "no date", f"{shown_value(written)} is no date" if written else "the date is missing", row
-                )
-            )
+            said = f"{shown_value(written)} is no date" if written else "the date is missing"
+            if outside[row]:
+                said += f" from {_FIRST_DAY} to {_LAST_DAY}"
+            problems.append(Problem("no date", said, row))
     return Days(days, problems, _notes(read, days), {"dates": stamps.written_as, "convention": convention})
 
 
@@ -99,6 +105,33 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
         return Stamps(local, offset, "", problems, said)
     read = read_text(text, settings.date_format)
     return Stamps(read.stamps, read.offset, "", read.problems, read.format)
+
+
+def _across_midnight(read: LocalDates, settings: DataSettings) -> list[Problem]:
+    """Stamps on both sides of midnight: for half of the year they lie on the day before the one they mean.
+
+    Midnight in London, as UTC, is 0:00 in winter and 23:00 in summer; 4:00 UTC is the other way round in New York.
+    """
+    times = (read.local - read.local.dt.normalize())[read.local.notna()]
+    fewer = min((times >= _EVENING).sum(), (times < _MORNING).sum())
+    if settings.opens_on_eve is False or fewer < max(_FEWEST, _BOTH * len(times)):
+        return []
+    evening, morning = times[times >= _EVENING].iloc[0], times[times < _MORNING].iloc[0]
+    way = (
+        f"set data.timezone, now {settings.timezone}, to the zone of the exchange"
+        if read.by_timezone
+        else "write the dates of the exchange, without times"
+    )
+    text = (
+        f"its stamps lie on both sides of midnight, e.g. {_clock(evening)} and {_clock(morning)}, as one hour does in "
+        f"another zone's summer and winter, so some dates are a day early: {way}, or keep them as they stand with "
+        "--set data.opens_on_eve=false"
+    )
+    return [Problem("both sides of midnight", text)]
+
+
+def _clock(time: pd.Timedelta) -> str:
+    return f"{time.components.hours}:{time.components.minutes:02}"
 
 
 def _wrong_week(days: NDArray[np.datetime64], read: LocalDates, settings: DataSettings) -> list[Problem]:

@@ -16,6 +16,8 @@ _SHORTEST_STEP, _LONGEST_STEP = 0.5, 40.0
 _SHARE = 0.95
 _LEAST, _LEAST_SECONDS = 10_000, 1e8
 """A spreadsheet's 1927, and 1973 in seconds: smaller numbers are not taken for dates, or for seconds, unasked."""
+_UNITS_APART = 2.0
+"""Powers of ten from row to row that no two dates in one unit lie apart; two units lie 3 apart."""
 _COMPACT = (19_000_101, 21_001_231)
 """20181231 is a date as written."""
 
@@ -47,6 +49,8 @@ def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Ser
     known = numbers[np.isfinite(numbers)]
     if wanted is not None:
         return _moments(numbers, wanted), wanted, []
+    if problems := _two_units(numbers):
+        return _moments(np.full(len(numbers), np.nan), "s"), "none", problems
     fitting = [unit for unit in _PER_DAY if _plausible(known, unit)]
     if fitting and fitting != ["excel"]:
         return _moments(numbers, fitting[0]), fitting[0], []
@@ -64,6 +68,21 @@ def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Ser
             "as 2018-12-31, or say which with --set data.format.epoch_unit=s (or ms, us, ns)"
         )
     return nothing, "none", [Problem("dates as numbers", text)]
+
+
+def _two_units(numbers: NDArray[np.float64]) -> list[Problem]:
+    """Dates that go on in another unit, as Binance's milliseconds went on in microseconds in 2025."""
+    rows = np.flatnonzero(np.abs(numbers) >= _LEAST_SECONDS)
+    sizes = np.log10(np.abs(numbers[rows]))
+    breaks = np.flatnonzero(np.abs(np.diff(sizes)) >= _UNITS_APART)
+    if not len(breaks):
+        return []
+    before, after = rows[breaks[0]], rows[breaks[0] + 1]
+    text = (
+        f"its dates are numbers of two sizes, e.g. {numbers[before]:.0f} in row {before + 1} and "
+        f"{numbers[after]:.0f} in row {after + 1}, as if their unit changed; write all of them in one"
+    )
+    return [Problem("dates as numbers", text)]
 
 
 def _plausible(known: NDArray[np.float64], unit: str) -> bool:

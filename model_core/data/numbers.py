@@ -75,6 +75,8 @@ def read_numbers(
 
 def _text(column: pd.Series) -> pd.Series | None:
     """A column of text without spaces around its values; ``None`` for a column of real numbers."""
+    if pd.api.types.is_bool_dtype(column):
+        return column.map(str).astype("string")  # which is no number, as in CSV
     if pd.api.types.is_numeric_dtype(column):
         return None
     if not isinstance(column.dtype, pd.StringDtype) and not any(isinstance(value, str) for value in column):

@@ -57,7 +57,7 @@ def too_large(uri: str, what: str, limit: str, needed: int) -> SourceError:
 
 def shown_value(value: object) -> str:
     """A value as a message shows it, in quotes and not without end."""
-    return shortened(repr(value), _LONGEST)
+    return shortened(repr(value.item() if isinstance(value, np.generic) else value), _LONGEST)
 
 
 def row_name(row: int, dates: NDArray[np.datetime64] | None) -> str:

@@ -15,6 +15,8 @@ _MOST = 0.95
 _SUMMER_TIME = 60.0
 """Minutes: offsets of 0 and 60 in one table are one zone, such as London's."""
 _NOON = pd.Timedelta(hours=12)
+_AUCKLAND = pd.Timedelta(hours=10)
+"""The earliest hour that midnight at an exchange has in UTC on the day before: a stamp without zone may be that."""
 
 Mask = NDArray[np.bool_]
 
@@ -75,7 +77,8 @@ def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
     own = zoned & ~utc
     if share < 0.5:
         moved = utc & ~midnight
-        return LocalDates(_moved(local, moved, timezone), "as written", zoned, "", late & bare, zoned)
+        perhaps_utc = bare & (local >= local.dt.normalize() + _AUCKLAND).to_numpy()
+        return LocalDates(_moved(local, moved, timezone), "as written", zoned, "", perhaps_utc, zoned)
     if own.sum() >= utc.sum():
         local = _moved(local, utc & ~midnight, timezone)
         sentence = "dates carry offsets of their own from UTC and were taken as written"
