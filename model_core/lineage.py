@@ -17,11 +17,12 @@ def made_from(manifest: Manifest, name: str, folder: Path) -> bool:
     return manifest.inputs.get(name) == sha256_of(folder / MANIFEST)
 
 
-def say_if_other_dataset(model: Manifest, dataset: Path) -> None:
+def say_if_other_dataset(made: Manifest, dataset: Path) -> None:
     """A model may be tried on another dataset than it was trained on; whoever reads the result should know."""
-    if not made_from(model, "dataset", dataset):
+    if not made_from(made, "dataset", dataset):
         log.warning(
-            "the model was not trained on %s as it is now, but on another dataset or an earlier preparation of it",
+            "what the %s step left was made from another dataset than %s, or from an earlier preparation of it",
+            made.producer,
             dataset,
         )
 

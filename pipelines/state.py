@@ -9,6 +9,7 @@ import yaml
 
 from model_core.artifacts import code_version, replace_json
 from model_core.config.run import Settings
+from model_core.errors import PipelineError
 from pipelines.process import Progress
 from pipelines.runs import RECORD, RUNNING
 from pipelines.stopping import StoppedBySignal
@@ -22,6 +23,9 @@ class RunState:
         settings: of all steps; they go to ``settings.yaml``, too.
         source: the table, as it was given.
         progress: what the run remembers of its steps.
+
+    Raises:
+        PipelineError: by each method, if the record cannot be written.
     """
 
     def __init__(self, folder: Path, settings: Settings, source: str, progress: Progress) -> None:
@@ -59,4 +63,9 @@ class RunState:
 
     def _write(self, **state: Any) -> None:
         steps = {"step_seconds": self._progress.seconds, "reused": self._progress.reused}
-        replace_json(self._path, self._fixed | steps | state)
+        try:
+            replace_json(self._path, self._fixed | steps | state)
+        except OSError as error:
+            raise PipelineError(
+                f"cannot write {self._path} ({error.strerror}); make room there and give the same command again"
+            ) from error

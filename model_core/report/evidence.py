@@ -62,7 +62,8 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
     }
     for step in ("evaluate", "diagnose"):
         refuse_other_model(manifests[step], model)
-    say_if_other_dataset(manifests["train"], dataset)
+    for step in ("train", "evaluate", "diagnose"):
+        say_if_other_dataset(manifests[step], dataset)
     holder = next((f for f in (evaluation, findings, model) if (f / "explanation.json").exists()), None)
     market = MarketDataset.open(dataset)
     check_shape(Quality, market.quality, dataset / "quality.json", "prepare_data")

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from model_core.artifacts import replace_json
-from model_core.errors import UserError
+from model_core.config.run import Settings
+from model_core.errors import PipelineError, UserError
 from pipelines.held import held_run, is_held
+from pipelines.process import Progress
 from pipelines.runs import list_runs, show_run
+from pipelines.state import RunState
 
 RECORD = {
     "schema_version": 1,
@@ -79,3 +82,14 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="choose another --runs"), held_run(tmp_path / "file" / "x"):
         pass
+
+
+def test_a_record_that_cannot_be_written_is_one_sentence_and_leaves_nothing_half_written(
+    tmp_path: Path,
+) -> None:
+    progress = Progress(sys.stdout, tmp_path, 5)
+    state = RunState(tmp_path, Settings(), "sample://nasdaq", progress)
+    (tmp_path / "run.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(PipelineError, match=r"cannot write .*run\.json .* give the same command again"):
+        state.going_on()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "settings.yaml"]
