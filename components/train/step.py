@@ -27,6 +27,7 @@ from model_core.training.distributed import Team, team_of_environment
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
+from model_core.training.runlog import HISTORY, write_history
 from model_core.training.seeds import seed_everything
 from model_core.training.threads import use_threads
 from model_core.training.validation import read_back
@@ -34,7 +35,7 @@ from model_core.training.validation import read_back
 log = logging.getLogger("pgat.train")
 PRODUCER = "train"
 MEMORY_LOG = "memory_diagnostics.log"
-LOGS = ("history.parquet", "steps.jsonl", MEMORY_LOG)
+LOGS = ("steps.jsonl", MEMORY_LOG)
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
             "mirror": None if mirror is None else mirror.close(settings.mirror_patience_seconds),
         }
     if team.leads:
-        _publish(plan, work, results)
+        _publish(plan, work, results, result.history)
     return _metrics(result, network, seconds)
 
 
@@ -193,13 +194,17 @@ def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, 
     )
 
 
-def _publish(plan: Plan, work: Path, results: dict[str, Any]) -> None:
+def _publish(plan: Plan, work: Path, results: dict[str, Any], history: list[dict[str, Any]]) -> None:
     """Turn the finished workspace into the artifact, then remove it."""
     with staged_folder(plan.model) as folder:
         for name in (BEST, LAST):
             export_checkpoint(work / name, folder / name)
+        write_history(folder / HISTORY, history)
         for name in LOGS:
-            shutil.copyfile(work / name, folder / name)
+            if (work / name).is_file():
+                shutil.copyfile(work / name, folder / name)
+            else:
+                log.warning("%s is gone, so the model folder has none", work / name)
         if (work / "tensorboard").exists():
             shutil.copytree(work / "tensorboard", folder / "tensorboard")
         write_json(folder / "results.json", results)

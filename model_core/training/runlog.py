@@ -17,6 +17,7 @@ from model_core.training.state import Progress
 from model_core.training.step import StepResult
 
 log = logging.getLogger("pgat.train")
+HISTORY = "history.parquet"
 
 
 class RunLog:
@@ -29,7 +30,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, settings: TrainingSettings, progress: Progress) -> None:
-        self._history = folder / "history.parquet"
+        self._history = folder / HISTORY
         self._settings = settings
         steps = folder / "steps.jsonl"
         # A killed process may have left lines of steps that the checkpoint does not know.
@@ -37,7 +38,7 @@ class RunLog:
         self._steps = steps.open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
         if progress.history:
-            self._write_history(progress)
+            write_history(self._history, progress.history)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +96,7 @@ class RunLog:
         row |= {f"train_{name}": value for name, value in means.items()}
         row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
         progress.history.append(row)
-        self._write_history(progress)
+        write_history(self._history, progress.history)
         if self._board is not None:
             for name, value in row.items():
                 self._board.add_scalar(f"epoch/{name}", value, progress.epoch)
@@ -108,8 +109,10 @@ class RunLog:
             row["seconds"],
         )
 
-    def _write_history(self, progress: Progress) -> None:
-        pq.write_table(pa.Table.from_pylist(progress.history), self._history)
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """Replace the table with a row per epoch."""
+    pq.write_table(pa.Table.from_pylist(history), path)
 
 
 def _json(value: float) -> float | None:

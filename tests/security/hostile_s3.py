@@ -14,13 +14,17 @@ BUCKET = "bucket"
 
 
 class HostileS3(ThreadingHTTPServer):
-    """Holds ``objects`` by key; with ``redirect`` every request is sent there instead."""
+    """Holds ``objects`` by key; with ``redirect`` every request is sent there instead.
+
+    What is asked of the keys in ``unavailable`` is answered by 503.
+    """
 
     daemon_threads = True
 
     def __init__(self, objects: dict[str, bytes] | None = None, redirect: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects, self.redirect = objects or {}, redirect
+        self.unavailable: set[str] = set()
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
 
@@ -42,6 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
         key = unquote(parts.path).removeprefix(f"/{BUCKET}").removeprefix("/")
         if "list-type" in query:
             self._list(query.get("prefix", [""])[0])
+        elif key in self.server.unavailable:
+            self._answer(503, b"<Error><Code>SlowDown</Code><Message>reduce your rate</Message></Error>")
         elif key in self.server.objects:
             self._answer(200, self.server.objects[key], {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"})
         else:
@@ -58,6 +64,10 @@ class _Handler(BaseHTTPRequestHandler):
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         self.server.objects[key] = self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(200, b"")
+
+    def do_DELETE(self) -> None:
+        self.server.objects.pop(unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/"), None)
+        self._answer(204, b"")
 
     def _list(self, prefix: str) -> None:
         found = "".join(
