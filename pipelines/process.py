@@ -92,13 +92,14 @@ def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Pr
 def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path: Path) -> int:
     """Exit code of ``command``; on a terminal the child sees one too, so that it draws progress bars."""
     reader, writer = _channel(screen)
+    guard = [sys.executable, "-I", "-S", _GUARD]
     with tempfile.TemporaryDirectory(prefix="pgat-step-") as scratch, log_path.open("wb") as log:
         try:
             # KFP's launcher leaves temporary folders behind; a session of its own, so that Ctrl-C reaches
             # this process only and the step gets one signal, to which it can answer; a guard, which notices
             # by its input that this process is gone.
             child = subprocess.Popen(
-                [sys.executable, "-I", "-S", _GUARD, str(_GRACE_SECONDS), str(reader), scratch, *command],
+                [*guard, str(_GRACE_SECONDS), str(reader), str(log_path), scratch, *command],
                 stdin=subprocess.PIPE,
                 stdout=writer,
                 stderr=writer,

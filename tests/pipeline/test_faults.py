@@ -142,6 +142,7 @@ def test_a_killed_run_takes_its_step_along_and_reads_as_interrupted_and_a_twin_i
     child.kill()
     _, alive = psutil.wait_procs(steps, timeout=600)
     assert alive == []
+    assert "got SIGTERM: saved epoch" in (runs / "again" / "logs" / "train.log").read_text(encoding="utf-8")
     assert main(["runs", "show", "again", "--runs", str(runs)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("again: interrupted")

@@ -18,7 +18,16 @@ class Guarded:
     def __init__(self, folder: Path, program: str, grace: float = 600.0) -> None:
         (folder / "scratch").mkdir()
         reader, writer = os.pipe()
-        guard = [sys.executable, "-I", "-S", GUARD, str(grace), str(reader), str(folder / "scratch")]
+        guard = [
+            sys.executable,
+            "-I",
+            "-S",
+            GUARD,
+            str(grace),
+            str(reader),
+            str(folder / "log"),
+            str(folder / "scratch"),
+        ]
         self.process = subprocess.Popen(
             [*guard, sys.executable, "-c", program, str(folder)],
             stdin=subprocess.PIPE,
@@ -72,7 +81,7 @@ while True:
 """
 
 
-def test_a_step_whose_run_is_gone_saves_its_work_and_ends_without_anybody_reading_what_it_prints(
+def test_a_step_whose_run_is_gone_saves_its_work_and_ends_and_what_it_prints_goes_to_its_log(
     guarded: Callable[..., Guarded], tmp_path: Path
 ) -> None:
     step = guarded(SAVING)
@@ -80,7 +89,20 @@ def test_a_step_whose_run_is_gone_saves_its_work_and_ends_without_anybody_readin
     step.printed.close()
     step.end_the_run()
     assert step.process.wait(timeout=600) == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "saved"]
+    assert (tmp_path / "log").read_text().splitlines() == [f"saving {line}" for line in range(20000)]
+
+
+def test_a_step_saves_its_work_also_where_its_log_cannot_be_written(
+    guarded: Callable[..., Guarded], tmp_path: Path
+) -> None:
+    (tmp_path / "log").mkdir()
+    step = guarded(SAVING)
+    assert step.printed.readline() == b"ready\n"
+    step.printed.close()
+    step.end_the_run()
+    assert step.process.wait(timeout=600) == -signal.SIGKILL
+    assert (tmp_path / "saved").exists()
 
 
 STUBBORN = """
