@@ -110,13 +110,12 @@ def show_run(runs: Path, name: str) -> str:
     """Scores, verdict, time per step and where everything is."""
     record = _find(runs, name)
     lines = [f"{record.name}: {record.status}, started {record.started_at}, {record.source}"]
+    if record.status not in (RUNNING, "succeeded"):
+        lines.append(f"{record.failed_step}: {record.reason}")
+    lines += [f"  {step:14}  reused" for step in record.reused]
+    lines += [f"  {step:14} {seconds:7.1f} s" for step, seconds in record.step_seconds.items()]
     if record.status == RUNNING:
         lines.append(f"  {record.running_step or 'starting'} …")
-    elif record.status != "succeeded":
-        lines.append(f"{record.failed_step}: {record.reason}")
-    for step, seconds in record.step_seconds.items():
-        lines.append(f"  {step:14} {seconds:7.1f} s")
-    lines += [f"  {step:14}  reused" for step in record.reused]
     if (scores := _scores(record)) is not None:
         with _of_shape(record):
             lines += score_table(scores).splitlines()

@@ -31,10 +31,13 @@ def rows_as_read(
     rows = range(len(frame))
     said = {}
     for row in dict.fromkeys([*rows[:_SHOWN], *rows[-_SHOWN:]]):
-        written = shown_value(str(frame[columns[date]].iloc[row])) if date in columns else "no date"
-        day = "no date" if np.isnat(days[row]) else f"{pd.Timestamp(days[row]):%a %Y-%m-%d}"
-        values = " ".join(
-            f"{name} {value:.10g}" for name, value in zip(TARGETS, prices[row].tolist(), strict=True)
+        day = "not read" if np.isnat(days[row]) else f"{pd.Timestamp(days[row]):%a %Y-%m-%d}"
+        dated = (
+            f"{shown_value(str(frame[columns[date]].iloc[row]))} → {day}" if date in columns else "no date"
         )
-        said[f"row {row + 1}"] = f"{written} → {day}  {values}"
+        values = " ".join(
+            f"{name} {value:.10g}" if np.isfinite(value) else f"{name} –"
+            for name, value in zip(TARGETS, prices[row].tolist(), strict=True)
+        )
+        said[f"row {row + 1}"] = f"{dated}  {values}"
     return said

@@ -29,6 +29,8 @@ _UNNAMED = (column_name(0).lower(), INDEX)
 _LISTED = 20
 """Columns named in a message; the rest are counted."""
 _LONGEST_NAME = 60
+_CALLED = " (data.columns calls it "
+"""Between our name and the mapped one that the table lacks."""
 _FLOAT_NOISE = 1e-9
 """Relative: a float of 64 bits rounds at 1e-16, one of 32 bits read from text at 6e-8 is written that way."""
 
@@ -120,7 +122,7 @@ def find_columns(
         elif match:
             found[name] = match[0]
         else:
-            missing.append(name + (f" (data.columns calls it {mapped[name]})" if name in mapped else ""))
+            missing.append(name + (f"{_CALLED}{mapped[name]})" if name in mapped else ""))
     if missing:
         problems.append(Problem("missing column", _missing(missing, list(map(str, frame.columns)))))
     return found, problems
@@ -147,12 +149,14 @@ def _plain_name(column: str) -> str:
 def _missing(names: Sequence[str], columns: Sequence[str]) -> str:
     listed = ", ".join(shortened(column, _LONGEST_NAME) for column in columns[:_LISTED]) or "none"
     more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
-    lacking = " and ".join(names[:_LISTED]) + (
-        f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    )
-    advice = "name them with data.columns"
+    if len(names) > _LISTED:
+        lacking = f"{', '.join(names[:_LISTED])} and {len(names) - _LISTED} more"
+    else:
+        lacking = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    example = names[0].split(_CALLED)[0]
+    advice = f"if a column has another name, give it, e.g. --set 'data.columns={{{example}: its name}}'"
     if len(columns) == 1:
-        advice += ", or the delimiter between them with data.format.delimiter"
+        advice += "; if another delimiter stands between the columns, --set 'data.format.delimiter=…'"
     return f"lacks {lacking}; columns found: {listed}{more} ({advice})"
 
 

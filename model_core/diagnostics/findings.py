@@ -152,12 +152,13 @@ def all_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[s
     forecasts, gradients = scenarios + len(attempts), gradients_of(attempts)
     cost = windows * (forecasts + FORECASTS_PER_GRADIENT * gradients)
     log.info(
-        "%d disturbances of %d of %d test windows: %d forecasts and %d gradients, about %s",
+        "%d disturbances of %d of %d test windows: %d forecasts and %d gradients, the work of %d forecasts, about %s",
         forecasts,
         windows,
         len(subject.windows),
         forecasts * windows,
         gradients * windows,
+        cost,
         duration(cost * subject.clean_seconds / windows),
     )
     with ProgressMeter("disturbing windows", cost, "forecasts") as meter:

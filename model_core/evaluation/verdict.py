@@ -26,7 +26,9 @@ def verdict_text(overall: Row, close: Row, best: str, confidence: float) -> str:
     if overall["verdict"] == "no verdict":
         measured = "" if overall["skill"] is None else f" The skill measured is {signed(overall['skill'])}."
         return f"{opening}: {overall['reason']}.{measured}"
-    text = f"{opening}: skill {skill_words(overall)} in squared log error ({confidence:.0%} interval). "
+    text = (
+        f"{opening}: skill {skill_words(overall)} in squared log error ({100 * confidence:.4g} % interval). "
+    )
     if overall["verdict"] == "no evidence either way":
         effect = 100 * overall["minimum_detectable_effect"]
         text += f"Such a test finds a skill of {effect:.1f} % four times out of five; a smaller one stays unseen. "

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from model_core.axes import TARGETS
-from model_core.evaluation.verdict import skill_words
+from model_core.evaluation.verdict import signed, skill_words
 from model_core.report.drawing import (
     BAD,
     BASE,
@@ -43,7 +43,7 @@ def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
                 axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.35)
             axes.plot(skill, place, "o", color=colour, markersize=7)
             axes.annotate(
-                f"{skill:+.1f} %",
+                signed(row["skill"]),
                 (skill, place),
                 (0, 8),
                 textcoords="offset points",

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.data.splits import independent_windows
-from model_core.evaluation.verdict import skill_words
+from model_core.evaluation.verdict import signed, skill_words
 from model_core.progress import duration
 from model_core.report import figures, words
 from model_core.report.candles import candle_figure
@@ -36,6 +36,7 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
     environment.filters |= {
         "number": words.number,
         "percent": words.percent,
+        "signed": signed,
         "skill": skill_words,
         "duration": duration,
         "growth": words.growth,

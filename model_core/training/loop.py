@@ -117,6 +117,7 @@ def train(
             validation = validate_epoch(state, validation_windows, course)
             _finish_epoch(state, validation, course)
         checkpoints.finish(state)
+    log.info("training is over: %s; the best epoch is %d", stopped_because, state.progress.best_epoch)
     return _result(state.progress, stopped_because, resumed_at, memory)
 
 
@@ -266,7 +267,8 @@ def _reason_to_stop(progress: Progress, settings: TrainingSettings) -> str:
     if progress.epoch >= settings.train_epochs:
         return "all epochs done"
     if settings.patience < 999 and progress.epochs_without_gain >= settings.patience:
-        return f"no gain for {settings.patience} epochs"
+        epochs = "1 epoch" if settings.patience == 1 else f"{settings.patience} epochs"
+        return f"no lower validation loss for {epochs} (training.patience)"
     return ""
 
 

@@ -48,7 +48,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "no Open": (drop("Open"), "lacks Open"),
     "no Close": (drop("Close"), "lacks Close"),
     "no date": (drop("Date"), "lacks Date; columns found: Open, High, Low, Close"),
-    "no prices": (drop("Open", "High", "Low", "Close"), "lacks Open and High and Low and Close"),
+    "no prices": (drop("Open", "High", "Low", "Close"), "lacks Open, High, Low and Close"),
     "date is a word": (put(3, "Date", "yesterday"), "row 3: 'yesterday' is no date"),
     "date is missing": (put(4, "Date", ""), "row 4: the date is missing"),
     "30 February": (put(30, "Date", "2010-02-30"), "row 30: '2010-02-30' is no date"),
@@ -107,7 +107,8 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "no Low and bad values beside": (
         lambda f: put(3, "Open", "x")(f).drop(columns="Low"),
-        "for 2 problems: lacks Low; columns found: Date, Open, High, Close (name them with data.columns); row 3",
+        "for 2 problems: lacks Low; columns found: Date, Open, High, Close (if a column has another name, "
+        "give it, e.g. --set 'data.columns={Low: its name}'); row 3",
     ),
     "too short and negative": (
         lambda f: put(2, "Open", -3)(f)[:20],
@@ -158,7 +159,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "ragged": (b"Date,Open,High,Low,Close\n1,2,3\n1,2,3,4,5,6,7\n", "is no table"),
     "prose": (
         b"this is a letter and no table\nsecond line\n",
-        "lacks Date and Open and High and Low and Close",
+        "lacks Date, Open, High, Low and Close",
     ),
     "broken Parquet": (b"PAR1 and then nothing", "is a damaged Parquet file"),
 }

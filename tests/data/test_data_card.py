@@ -90,6 +90,7 @@ def test_inspect_shows_of_a_refused_table_what_was_understood(
     said = capsys.readouterr()
     assert "delimiter   comma" in said.out
     assert "row 300     '2011-02-25' → Fri 2011-02-25" in said.out
+    assert said.out.count(" Close –") == 6, "what no column holds is a dash"
     assert "lacks" in said.err
 
 

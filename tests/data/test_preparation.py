@@ -11,10 +11,11 @@ from model_core.config.run import SyntheticSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
+from model_core.data.quality import out_of_train_range
 from model_core.data.scaling import Scaler
 from model_core.data.walk import fit_structured_walk, range_scale
 from model_core.errors import ArtifactError, SourceError
-from model_core.sky.waves import column_of
+from model_core.sky.waves import column_of, waves_of
 from tests.data.market import SETTINGS, WINDOW, noise_dataset, saved, table
 
 
@@ -120,3 +121,11 @@ def test_waves_that_leave_the_train_range_are_listed() -> None:
     listed = {row["wave"]: row["share_outside"] for row in noise_dataset().quality["out_of_train_range"]}
     assert listed
     assert all(0.01 < share <= 1 for share in listed.values())
+
+
+def test_a_drift_in_the_eighth_digit_is_no_departure_from_the_train_range() -> None:
+    named = {wave.name: wave for wave in waves_of("ephemeris")}
+    steady, leaving = named["dyn_North_node_speed"], named["dyn_Sun_lat"]
+    train, test = np.array([[-0.05295374, 1.0], [-0.05295375, 2.0]]), np.array([[-0.05295373, 2.1]])
+    listed = out_of_train_range(train, test, (steady, leaving))
+    assert [row["wave"] for row in listed] == [leaving.name]

@@ -133,7 +133,7 @@ def test_a_table_that_is_not_as_published_is_refused(name: str, tmp_path: Path) 
 
 
 def test_a_market_table_is_refused_with_the_columns_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"lacks log_Open and .* columns found: Date, Open"):
+    with pytest.raises(SourceError, match=r"lacks log_Open, .* columns found: Date, Open"):
         prepare("sample://nasdaq", PREPARED)
 
 

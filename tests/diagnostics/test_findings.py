@@ -113,7 +113,8 @@ def test_the_work_is_announced_before_it_starts_and_is_what_is_then_done(
     assert len(rows) == 5 + 4 + 4 + (4 + 2)
     (line,) = caplog.messages
     assert line.startswith(
-        "19 disturbances of 40 of 58 test windows: 760 forecasts and 280 gradients, about "
+        "19 disturbances of 40 of 58 test windows: 760 forecasts and 280 gradients, "
+        "the work of 1600 forecasts, about "
     )
     assert model.gradients == 280
     assert model.forecasts == 40 + 760  # the clean ones come first

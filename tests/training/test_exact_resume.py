@@ -1,5 +1,6 @@
 """A run that was killed and started again leaves bit for bit what an uninterrupted one leaves."""
 
+import logging
 import random
 import signal
 import time
@@ -128,11 +129,16 @@ def test_sigterm_saves_the_step_in_progress_and_leaves_with_143(
     assert what_is_left(tmp_path) == uninterrupted
 
 
-def test_a_run_that_stopped_early_is_over_when_it_is_started_again(tmp_path: Path) -> None:
+def test_a_run_that_stopped_early_says_why_and_is_over_when_it_is_started_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     impatient = SETTINGS.model_copy(update={"patience": 1, "train_epochs": 30, "learning_rate": 1.0})
-    first = train_tiny(tmp_path, impatient).result
+    with caplog.at_level(logging.INFO, logger="pgat.train"):
+        first = train_tiny(tmp_path, impatient).result
+    reason = "no lower validation loss for 1 epoch (training.patience)"
+    assert caplog.messages[-1] == f"training is over: {reason}; the best epoch is {first.best_epoch}"
     again = train_tiny(tmp_path, impatient).result
-    assert first.stopped_because == again.stopped_because == "no gain for 1 epochs"
+    assert first.stopped_because == again.stopped_because == reason
     assert again.epochs == first.epochs < 30
     assert again.resumed_at == (first.epochs, 0)
 
