@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
 SETTINGS = (
-    # What libgomp does if nothing is set: about three milliseconds.
+    # What libgomp does if nothing is set.
     "GOMP_SPINCOUNT=300000",
     *(f"GOMP_SPINCOUNT={count}" for count in (30_000, 10_000, 3000, 1000, 100)),
     "OMP_WAIT_POLICY=PASSIVE",

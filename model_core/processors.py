@@ -1,9 +1,9 @@
 """How many processors this process may use, and how its threads wait for each other.
 
-OpenMP (libgomp, in torch's wheels for Linux) lets a thread without work spin for about three milliseconds before it
+OpenMP (libgomp, in torch's wheels for Linux) lets a thread without work spin for many milliseconds before it
 sleeps, which saves the wake-up when work follows soon. On a machine with other busy processes a spinning thread keeps
-its core from the very thread that it waits for, and a step becomes many times slower. ``SPINS`` bounds the spinning by
-about what a wake-up costs; ``benchmarks/waiting.py`` compares, docs/log.md has the numbers.
+its core from the very thread that it waits for, and a step becomes many times slower. ``SPINS`` bounds the spinning;
+``benchmarks/waiting.py`` compares, docs/log.md has the numbers.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 SPINS = 1000
-"""Turns of libgomp's waiting loop, some 10 µs."""
+"""Turns of libgomp's waiting loop. One is the processor's pause instruction: a few to some hundred cycles."""
 
 
 def bound_spinning(environment: MutableMapping[str, str]) -> None:

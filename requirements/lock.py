@@ -24,14 +24,14 @@ HERE = Path(__file__).parent
 TORCH_REQUIRES = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
 EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer"]
 
-TABLES = ["numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "minio"]
-"""What every step needs: tables, settings, the object store."""
+TABLES = ["numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "minio", "tqdm"]
+"""What every step needs: tables, settings, the object store, progress."""
 SCORING = [*TABLES, "arch", "scipy", "safetensors", "jaxtyping", *TORCH_REQUIRES]
 IMAGES = {
     "prepare-data": [*TABLES, "skyfield", "skyfield-data"],
     "train": [
         *TABLES,
-        *("scipy", "safetensors", "jaxtyping", "psutil", "tensorboard", "tqdm", "kubeflow"),
+        *("scipy", "safetensors", "jaxtyping", "psutil", "tensorboard", "kubeflow"),
         *TORCH_REQUIRES,
     ],
     # The steps evaluate and diagnose share it.
