@@ -135,6 +135,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
         results = {
             "best_epoch": result.best_epoch,
             "best_validation_loss": result.best_validation_loss,
+            "lost_best_epoch": result.lost_best_epoch,
             "best_validation_loss_read_back": read_back_loss,
             "last_epoch": result.epochs,
             "epochs_run": len(result.history),

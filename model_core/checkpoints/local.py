@@ -5,11 +5,12 @@
 
 import logging
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from model_core.checkpoints.files import export_checkpoint, position, saved_info, verify_checkpoint
+from model_core.checkpoints.files import export_checkpoint, position, recover, saved_info, verify_checkpoint
 from model_core.errors import CheckpointError
 
 log = logging.getLogger("pgat.checkpoints")
@@ -40,6 +41,16 @@ def kept(folder: Path) -> list[Path]:
 def states(folder: Path) -> list[Path]:
     """All checkpoints that a run could go on from, newest first; none is looked into."""
     return [path for path in (folder / LAST, *kept(folder)) if path.exists()]
+
+
+def tidy_up(folder: Path) -> None:
+    """Put back what a killed process was replacing, and remove what it had half written."""
+    retired = {path.name[1:].removesuffix(".old") for path in folder.glob(".epoch-*.old")}
+    for name in {BEST, LAST, *retired, *(path.name for path in kept(folder))}:
+        recover(folder / name)
+    for pattern in (".mirror-*", ".fetch-*", ".epoch-*"):
+        for leftover in folder.glob(pattern):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def newest_position(folder: Path) -> tuple[int, int] | None:

@@ -19,7 +19,6 @@ from model_core.checkpoints.files import (
     changed_versions,
     load_training,
     load_weights,
-    recover,
     save_checkpoint,
     saved_info,
     verify_checkpoint,
@@ -187,8 +186,7 @@ class CheckpointManager:
 
     def _load_newest(self, model: nn.Module) -> tuple[Path, dict[str, Any]] | None:
         """Load the newest whole checkpoint into ``model``: its folder, and the state of its run."""
-        for name in (BEST, LAST):
-            recover(self.folder / name)
+        local.tidy_up(self.folder)
         faults: list[str] = []
         for folder in local.states(self.folder):
             try:

@@ -48,6 +48,13 @@ class TrainingResult:
     """Epochs finished and steps done when this attempt went on from a checkpoint."""
     history: list[dict[str, Any]]
 
+    @property
+    def lost_best_epoch(self) -> int | None:
+        """The epoch with the lowest loss, if its weights were lost to damage and another one is the best now."""
+        rows = [row for row in self.history if math.isfinite(row["validation_loss"])]
+        lowest = min(rows, key=lambda row: float(row["validation_loss"]))
+        return int(lowest["epoch"]) if lowest["validation_loss"] < self.best_validation_loss else None
+
 
 @dataclass(frozen=True)
 class Course:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from model_core.config.run import TrainingSettings
+from model_core.errors import CheckpointError
 from model_core.training.distributed import Team
 from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
@@ -79,10 +80,20 @@ class TrainState:
         }
 
     def restore(self, captured: dict[str, Any]) -> None:
-        """Go back to where ``capture`` was called; the weights are loaded already."""
-        self.optimizer.load_state_dict(captured["optimizer"])
-        self.scaler.load_state_dict(captured["scaler"])
-        self.progress = Progress(**captured["progress"])
-        # A team that grew has members without a state of their own; they keep their fresh seed.
-        if self.team.rank < len(captured["random"]):
-            restore_random_states(captured["random"][self.team.rank])
+        """Go back to where ``capture`` was called; the weights are loaded already.
+
+        Raises:
+            CheckpointError: another version of this code captured it.
+        """
+        try:
+            self.optimizer.load_state_dict(captured["optimizer"])
+            self.scaler.load_state_dict(captured["scaler"])
+            self.progress = Progress(**captured["progress"])
+            # A team that grew has members without a state of their own; they keep their fresh seed.
+            if self.team.rank < len(captured["random"]):
+                restore_random_states(captured["random"][self.team.rank])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                "the checkpoint's state of the run was written by another version of this code "
+                f"({type(error).__name__}: {error}); go on with that version, or choose another output to start anew"
+            ) from error

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from model_core.checkpoints.files import (
     SEAL,
     TRAINING,
     WEIGHTS,
     export_checkpoint,
+    load_training,
     saved_info,
     verify_checkpoint,
 )
@@ -126,6 +128,34 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_and_its_rem
     assert finished(run).resumed_at is None
 
 
+def test_each_flipped_bit_of_the_only_seal_is_a_refusal_in_a_sentence(stopped: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    shutil.rmtree(run / "epoch-0001")
+    for content in flipped((run / LAST / SEAL).read_bytes(), 60, seed=2):
+        in_place_of(run / LAST / SEAL, content)
+        with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints in .* can be used") as caught:
+            train_tiny(run, TWO)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_state_of_another_version_is_refused_in_a_sentence(run: Path) -> None:
+    state = load_training(run / LAST)
+    state["progress"]["moons"] = 2
+    torch.save(state, run / LAST / TRAINING)
+    seal(run / LAST)
+    with pytest.raises(CheckpointError, match="written by another version of this code"):
+        train_tiny(run, THREE)
+
+
+def test_what_a_killed_process_had_half_done_is_put_back_or_removed(run: Path) -> None:
+    (run / LAST).rename(run / ".last.old")
+    (run / "epoch-0001").rename(run / ".epoch-0001.old")
+    for name in (".last-x", ".best-x", ".mirror-x", ".fetch-x", ".epoch-0002-x"):
+        (run / name).mkdir()
+    assert finished(run, TWO).resumed_at == (2, 0)
+    assert {path.name for path in run.iterdir() if path.is_dir()} == {BEST, LAST, "epoch-0001"}
+
+
 # --- best ----------------------------------------------------------------------------------------------
 
 
@@ -148,7 +178,9 @@ def test_a_damaged_best_is_rebuilt_from_the_state_of_its_epoch(
 ) -> None:
     whole = (done / BEST / WEIGHTS).read_bytes()
     flip_a_bit(done / BEST / WEIGHTS)
-    assert finished(done, THREE).best_epoch == 2
+    result = finished(done, THREE)
+    assert result.best_epoch == 2
+    assert result.lost_best_epoch is None
     assert (done / BEST / WEIGHTS).read_bytes() == whole
     assert f"{done / BEST / WEIGHTS} is damaged or missing; rebuilt from {done / 'epoch-0002'}" in caplog.text
 
@@ -165,7 +197,9 @@ def test_a_damaged_best_without_a_copy_gives_way_to_the_best_that_is_left(
 ) -> None:
     flip_a_bit(done / BEST / WEIGHTS)
     shutil.rmtree(done / "epoch-0002")
-    assert finished(done, THREE).best_epoch in {1, 3}
+    result = finished(done, THREE)
+    assert result.best_epoch in {1, 3}
+    assert result.lost_best_epoch == 2
     assert "there is no other copy of epoch 2; epoch" in caplog.text
     assert "takes its place until a better one comes" in caplog.text
 
