@@ -18,6 +18,11 @@ from model_core.documents import MAX_DEPTH, DocumentError, parse_yaml, read_text
 from model_core.errors import SettingsError, quoted, shortened
 
 Tree = dict[str, Any]
+_RETIRED = dict.fromkeys(
+    ("evaluation.bootstrap_replications", "evaluation.seed", "diagnostics.bootstrap_replications"),
+    "intervals have a closed form now, and nothing is drawn at random",
+)
+"""Settings of earlier versions, and why they are gone."""
 _Section = TypeVar("_Section", bound=BaseModel)
 _Sections = tuple[type[BaseModel], ...]
 _TOLD = 10
@@ -227,6 +232,8 @@ def _kind(section: type[BaseModel]) -> object:
 
 
 def _hint(name: str, known: Sequence[str]) -> str:
+    if name in _RETIRED:
+        return f"it was one of an earlier version: delete it, since {_RETIRED[name]}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     if not near:
         # A right name in the wrong section, e.g. ``learning_rate`` at the top.

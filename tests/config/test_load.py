@@ -198,6 +198,11 @@ def test_one_setting_of_a_split_changes_without_naming_its_kind_again(tmp_path: 
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
+        (
+            "evaluation.seed=1",
+            "evaluation.seed is not a setting; it was one of an earlier version: delete it, since intervals have a "
+            "closed form now, and nothing is drawn at random",
+        ),
         ("model.d_modle=3", "model.d_modle is not a setting; did you mean model.d_model?"),
         ("model.drop_out=0.2", "model.drop_out is not a setting; did you mean model.dropout?"),
         ("trainig.seed=1", "trainig is not a setting; did you mean training?"),
