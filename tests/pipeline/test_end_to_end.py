@@ -133,7 +133,7 @@ def test_runs_are_listed_shown_and_compared(runs: Path, capsys: pytest.CaptureFi
     assert main(["runs", "compare", "first", "titled", "--runs", str(runs)]) == 0
     assert "report.title" in capsys.readouterr().out
     assert main(["runs", "show", "nothing", "--runs", str(runs)]) == UserError.exit_code
-    assert "there is no run nothing" in capsys.readouterr().err
+    assert "there is no run 'nothing'" in capsys.readouterr().err
 
 
 def test_opening_a_run_shows_its_report_in_the_browser(
