@@ -42,12 +42,21 @@ class LimitError(ValueError):
         self.found = found
 
 
+class ListsError(ValueError):
+    """A column holds lists, whose length nothing in a file's metadata bounds; ``column`` is its name."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(f"its column {column} holds lists, whose length nothing bounds")
+        self.column = column
+
+
 def read_table(source: Path | bytes, limits: Limits = STEP_LIMITS) -> pa.Table:
     """The table of a Parquet file, given by its path or content.
 
     Raises:
         LimitError: the table exceeds a limit.
-        pyarrow.ArrowException, OSError, ValueError: the file is damaged, or a column holds lists.
+        ListsError: a column holds lists.
+        pyarrow.ArrowException, OSError, ValueError: the file is damaged.
     """
     file = pq.ParquetFile(_opened(source))
     _check_stated(file.metadata, limits)
@@ -115,7 +124,7 @@ def _check_stated(stated: pq.FileMetaData, limits: Limits) -> None:
     columns = [stated.schema.column(i) for i in range(stated.num_columns)]
     lists = [column.path.split(".")[0] for column in columns if column.max_repetition_level]
     if lists:
-        raise ValueError(f"its column {lists[0]} holds lists, whose length nothing bounds")
+        raise ListsError(lists[0])
     widths = (column.length if column.length > 0 else _NUMBER_BYTES for column in columns)
     _check("bytes", stated.num_rows * sum(widths), limits)
     groups = (stated.row_group(i) for i in range(stated.num_row_groups))

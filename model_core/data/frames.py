@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from model_core.config.table import LimitSettings
 from model_core.data.problems import too_large
-from model_core.errors import SourceError
-from model_core.parquet import LimitError, Limits, as_frame, read_table
+from model_core.errors import SourceError, quoted
+from model_core.parquet import LimitError, Limits, ListsError, as_frame, read_table
 
 INDEX = "index"
 """What an index without a name is called."""
@@ -19,13 +19,18 @@ def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFram
     """The table of a Parquet file; what it holds as its index comes first, as columns.
 
     Raises:
-        SourceError: the file is damaged, or larger than the limits allow.
+        SourceError: the file is damaged, holds lists, or is larger than the limits allow.
     """
     allowed = Limits(rows=limits.rows, columns=limits.columns, bytes=limits.bytes)
     try:
         frame = as_frame(read_table(content, allowed))
     except LimitError as error:
         raise too_large(uri, f"holds {error.found:,} {error.limit}", error.limit, error.found) from error
+    except ListsError as error:
+        raise SourceError(
+            f"{uri} holds lists in its column {quoted(error.column)}, which a price table has no use for; write it "
+            "without that column"
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceError(f"{uri} is a damaged Parquet file ({str(error)[:200]}); write it again") from error
     frame.columns = pd.Index(distinct(flat_names(list(frame.columns))))
