@@ -112,6 +112,11 @@ class Lease:
             return self._store.read(OWNER, MAX_BYTES) if self._store.exists(OWNER) else None
         except OversizedError:
             return _TOO_LARGE
+        except StoreError:
+            if self._store.exists(OWNER):
+                raise
+            # Its owner left between the two questions.
+            return None
 
     def _named_in(self, sign: bytes | None) -> Owner | None:
         """Who left a sign; nobody if it is damaged, which is no reason to refuse whoever comes."""

@@ -218,11 +218,13 @@ class CheckpointManager:
     def _foreign(self, folder: Path) -> str | None:
         """Why a run may not go on from a checkpoint, if it belongs to another one."""
         theirs = saved_info(folder).run
+        elsewhere = "choose another output" if self.mirror is None else "choose another --checkpoint-uri"
+        joint = "or" if self.mirror is None else "and"  # a mirror would only bring them back
         for name, ours in self.identity.items():
             if theirs.get(name) != ours:
                 return (
                     f"the checkpoint {folder} belongs to another run ({name} was {_short(theirs.get(name))}, now "
-                    f"{_short(ours)}); delete {self.folder} to start anew, or choose another output or URI"
+                    f"{_short(ours)}); to start anew, delete {self.folder} {joint} {elsewhere}"
                 )
         return None
 

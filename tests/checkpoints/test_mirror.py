@@ -17,6 +17,7 @@ from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, newest_position
 from model_core.errors import CheckpointError, StoreError
+from model_core.store.base import READ_BYTES
 from model_core.store.local import LocalStore
 from tests.checkpoints.fakes import write_checkpoint
 from tests.training.processes import HANGS_AFTER, attempt
@@ -184,6 +185,19 @@ def test_a_second_run_on_the_same_place_is_refused_while_the_first_is_alive(
 ) -> None:
     with pytest.raises(CheckpointError, match=r"another run \(process \d+ on .*\) is writing"):
         open_mirror(held[0].uri, tmp_path, 3, 5.0, PERIOD)
+
+
+def test_an_owner_that_leaves_while_it_is_looked_at_stops_nobody(tmp_path: Path) -> None:
+    class Leaving(LocalStore):
+        def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
+            self.delete(key)
+            return super().read(key, max_bytes)
+
+    store = Leaving(tmp_path / "store")
+    store.write(OWNER, b"{}")
+    lease = Lease(store, 60.0)
+    lease.claim()
+    lease.release()
 
 
 def test_the_place_of_a_run_that_died_elsewhere_is_taken_over(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,8 +204,12 @@ def test_the_same_table_prepared_again_is_the_same_dataset(dataset: Path, tmp_pa
 def test_checkpoints_of_another_model_are_refused(dataset: Path, tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
     train(dataset, tmp_path / "first", checkpoint_uri=uri)
-    with pytest.raises(CheckpointError, match="belongs to another run"):
+    work = tmp_path / ".second-training"
+    with pytest.raises(CheckpointError, match="belongs to another run") as caught:
         train(dataset, tmp_path / "second", checkpoint_uri=uri, seed=1)
+    assert str(caught.value).endswith(f"to start anew, delete {work} and choose another --checkpoint-uri")
+    shutil.rmtree(work)
+    train(dataset, tmp_path / "second", checkpoint_uri=f"{uri}-2", seed=1)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
