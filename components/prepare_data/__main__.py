@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 
 from components.cli import Files, command, execute
 from model_core.config.run import Settings
@@ -34,9 +33,13 @@ def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, flo
     from model_core.data.card import data_card, reading_card
     from model_core.data.dataset import MarketDataset
     from model_core.errors import SettingsError, SourceError
+    from model_core.store.locate import local_path
 
     if given.like and (given.config or given.set):
         raise SettingsError("--like takes its settings from the manifest; leave out --config and --set")
+    manifest = local_path(given.like) if given.like else None
+    if given.like and manifest is None:
+        raise SettingsError(f"--like reads a file of this machine; fetch {given.like} and give its path")
     if not given.dataset:
         if given.like or not given.inspect:
             raise SettingsError("there is no place for the dataset; give --dataset with an output folder")
@@ -49,8 +52,8 @@ def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, flo
         print(card, end="\n\n")
         return headline
     folder = files.output(given.dataset)
-    if given.like:
-        headline = step.rebuild(manifest=Path(given.like), dataset=folder)
+    if manifest is not None:
+        headline = step.rebuild(manifest=manifest, dataset=folder)
     else:
         headline = step.run(source=given.source, dataset=folder, settings=settings.data)
     if given.inspect:

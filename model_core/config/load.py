@@ -5,7 +5,9 @@ Sections merge key by key, everything else replaces. Where a section comes in se
 their own (``data.splits``), another ``kind`` replaces the whole section.
 """
 
+import datetime as dt
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -65,8 +67,8 @@ def validated(model: type[_Section], tree: Mapping[str, Any], place: str = "") -
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        problems = (_sentence(model, place, dict(problem)) for problem in error.errors()[:_LISTED])
-        sentences = list(dict.fromkeys(problems))
+        problems = [_sentence(model, place, dict(problem)) for problem in error.errors()[:_LISTED]]
+        sentences = [" or ".join(told) for told in _together(problems)]
         unseen = max(error.error_count() - _LISTED, 0)
         more = f"; and {len(sentences) - _TOLD + unseen} more" if len(sentences) > _TOLD else ""
         raise SettingsError("; ".join(sentences[:_TOLD]) + more, sentences if more else ()) from error
@@ -191,6 +193,16 @@ def _number(text: str) -> float | str:
         return text
 
 
+def _together(problems: Sequence[str]) -> list[list[str]]:
+    """Different sentences about one value, as kinds of numbers and words that it might be, told as one."""
+    told: dict[str, list[str]] = {}
+    for problem in dict.fromkeys(problems):
+        start, mark, wanted = problem.partition("; input should be ")
+        known = told.setdefault(start + mark, [])
+        known.append(wanted if known else problem)
+    return list(told.values())
+
+
 def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
     prefix = [place] if place else []
     name = ".".join([*prefix, *_as_written(model, problem["loc"])])
@@ -208,19 +220,43 @@ def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
             return f"{name}.kind is {quoted(context['tag'])}; choose one of {context['expected_tags']}"
         case "union_tag_not_found":
             return f"{name}.kind is missing; state which kind of {name} these settings are for"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{name} {_value(problem)}; it takes names with values, e.g. {{name: value}}"
+        case "tuple_type" | "list_type":
+            return f"{name} {_value(problem)}; it takes a list, e.g. [first, second]"
+        case "bool_type" | "bool_parsing":
+            return f"{name} {_value(problem)}; write true or false"
         case _:
-            return f"{name} is {quoted(problem['input'])}; {_lower_first(problem['msg'])}"
+            wanted = re.sub(r", (unable to|input is|got) .*", "", problem["msg"])
+            return f"{name} {_value(problem)}; {_lower_first(wanted)}"
+
+
+def _value(problem: Tree) -> str:
+    value = problem["input"]
+    if value is None:
+        return "has no value"
+    return f"is {quoted(str(value) if isinstance(value, dt.date) else value)}"
 
 
 def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """The location of a problem as a person wrote it: pydantic inserts the kind of a section with kinds."""
     written: list[str] = []
     sections: _Sections = (model,)
+    is_mapping = False
     for part in location:
+        if part == "[key]":
+            continue
         if len(sections) > 1 and part in {_kind(section) for section in sections}:
             sections = tuple(section for section in sections if _kind(section) == part)
             continue
+        if written and not sections and not is_mapping and isinstance(part, str):
+            break  # a kind of value that pydantic tried, such as "constrained-int"
         written.append(str(part))
+        is_mapping = any(
+            get_origin(section.model_fields[part].annotation) is dict
+            for section in sections
+            if part in section.model_fields
+        )
         sections = tuple(
             s for section in sections if part in section.model_fields for s in _inner(section, str(part))
         )

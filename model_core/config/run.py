@@ -5,13 +5,15 @@ each of them, and a test proves that the two agree.
 """
 
 import datetime as dt
+import zoneinfo
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from model_core.config.base import Section
 from model_core.config.model import ModelSettings
 from model_core.config.table import FormatSettings, LimitSettings
+from model_core.errors import quoted
 
 
 class WindowSettings(Section):
@@ -49,6 +51,14 @@ class RatioSplit(Section):
     kind: Literal["ratio"] = "ratio"
     train: float = Field(0.7, gt=0, lt=1)
     validation: float = Field(0.1, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_a_test_span(self) -> Self:
+        if self.train + self.validation > 1 - 1e-9:
+            raise ValueError(
+                f"train {self.train:g} and validation {self.validation:g} leave nothing to test; make them smaller"
+            )
+        return self
 
 
 class TailSplit(Section):
@@ -133,6 +143,17 @@ class DataSettings(Section):
     splits: SplitSettings = RatioSplit()
     sky: SkySettings = SkySettings()
     synthetic: SyntheticSettings = SyntheticSettings()
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{quoted(value)} is no time zone; write one like America/New_York or UTC"
+            ) from error
+        return value
 
 
 class LauncherSettings(Section):

@@ -6,6 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model_core.config.base import Section
+from model_core.errors import quoted
+
+_NO_DELIMITERS = '"\n\r\0'
 
 
 class FormatSettings(Section):
@@ -16,7 +19,7 @@ class FormatSettings(Section):
     """
 
     delimiter: str | None = Field(None, min_length=1)
-    """Between two cells; ``\\t`` or ``tab`` is a tab."""
+    """Between two cells, one sign; ``\\t`` or ``tab`` is a tab, ``space`` any number of blanks."""
     decimal: Literal[".", ","] | None = None
     """Between the whole and the fraction of a number."""
     thousands: Literal[",", ".", " ", "'"] | None = None
@@ -33,17 +36,23 @@ class FormatSettings(Section):
 
     @field_validator("delimiter")
     @classmethod
-    def _named_tab(cls, value: str | None) -> str | None:
-        return "\t" if value in ("\\t", "tab") else value
+    def _one_sign(cls, value: str | None) -> str | None:
+        sign = {"\\t": "\t", "tab": "\t", "space": " "}.get(value or "", value)
+        if sign is not None and (len(sign) != 1 or sign in _NO_DELIMITERS):
+            raise ValueError(f"{quoted(value)} divides no cells; give one sign such as ; or |, tab or space")
+        return sign
 
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str | None) -> str | None:
         try:
-            return None if value is None else codecs.lookup(value).name
-        except LookupError as error:
+            if value is None:
+                return None
+            "".encode(value)  # refuses codecs of no text, such as hex
+            return codecs.lookup(value).name
+        except (LookupError, UnicodeError) as error:
             raise ValueError(
-                f"{value!r} is not an encoding; write one like utf-8, latin-1 or utf-16"
+                f"{quoted(value)} is not an encoding; write one like utf-8, latin-1 or utf-16"
             ) from error
 
     @model_validator(mode="after")

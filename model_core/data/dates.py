@@ -19,6 +19,7 @@ from model_core.data.epochs import epoch_days, epoch_numbers
 from model_core.data.oddities import note
 from model_core.data.problems import Problem, row_name, shown_value
 from model_core.data.zones import LocalDates, Stamps, local_dates
+from model_core.errors import SettingsError
 
 _UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}
 _DAYS = 1.0 / 6.0
@@ -47,7 +48,7 @@ def read_days(column: pd.Series, settings: DataSettings) -> Days:
     """Read a date column: dates, timestamps with or without a time zone, numbers or text.
 
     Raises:
-        SettingsError: ``data.date_format`` or ``data.timezone`` cannot be used.
+        SettingsError: ``data.date_format`` or ``data.format.epoch_unit`` does not fit.
     """
     text = column.astype(object).map(lambda value: "" if pd.isna(value) else str(value).strip())
     text = text.reset_index(drop=True).astype(object)
@@ -103,6 +104,10 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
         )
         offset = unknown if unit == "excel" else np.zeros(len(column))
         return Stamps(local, offset, "", problems, said)
+    if wanted and not settings.date_format and (example := next(filter(None, text), "")):
+        raise SettingsError(
+            f"data.format.epoch_unit is {wanted}, but dates like {shown_value(example)} are no numbers; leave it out"
+        )
     read = read_text(text, settings.date_format)
     return Stamps(read.stamps, read.offset, "", read.problems, read.format)
 

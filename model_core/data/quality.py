@@ -70,9 +70,9 @@ def few_windows(windows: int, horizon: int) -> list[dict[str, Any]]:
         return []
     need = MIN_INDEPENDENT_WINDOWS * horizon
     message = (
-        f"the test span holds {windows} windows of {horizon} days, {independent:g} independent ones; no verdict is "
-        f"given below {MIN_INDEPENDENT_WINDOWS}, so set data.splits such that the test span has at least "
-        f"{need + horizon - 1} rows, or give a longer table"
+        f"the test span holds {windows} window{'s' * (windows != 1)} of {horizon} days, as good as {independent:g} "
+        f"independent ones; no verdict is given below {MIN_INDEPENDENT_WINDOWS}, so set data.splits such "
+        f"that the test span has at least {need + horizon - 1} rows, or give a longer table"
     )
     return [note("few_windows", windows, message)]
 

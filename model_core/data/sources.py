@@ -74,6 +74,10 @@ def _content(uri: str, limits: LimitSettings) -> bytes:
 
 def _file(uri: str, max_bytes: int) -> bytes:
     """The first ``max_bytes`` of a file."""
+    if not uri.strip():
+        raise SourceError(
+            "the name of the table is empty; give a CSV or Parquet file, s3://… or sample://nasdaq"
+        )
     try:
         path = Path(uri).expanduser()
         mode = path.stat().st_mode

@@ -80,8 +80,8 @@ def make_splits(
     for name, span in spans.items():
         if len(span) < 1:
             raise SourceError(
-                f"the table has {len(dates)} rows, too few for one {name} window of {window.seq_len} known and "
-                f"{horizon} forecast rows under data.splits kind {settings.kind}; "
+                f"the table has {len(dates)} rows, {dates[0]} … {dates[-1]}, too few for one {name} window of "
+                f"{window.seq_len} known and {horizon} forecast rows under data.splits kind {settings.kind}; "
                 "give a longer table, or smaller data.window or data.splits settings"
             )
     return Splits(**spans)

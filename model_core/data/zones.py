@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.data.problems import Problem
-from model_core.errors import SettingsError
 
 _MOST = 0.95
 """Share of rows that makes a convention; the rest are odd rows."""
@@ -55,11 +54,7 @@ class LocalDates:
 
 
 def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
-    """The date that each stamp means, by the convention that nearly all of them share.
-
-    Raises:
-        SettingsError: the time zone of the exchange is needed and is none.
-    """
+    """The date that each stamp means, by the convention that nearly all of them share."""
     local = stamps.local
     read = local.notna().to_numpy()
     none = np.zeros(len(local), dtype=bool)
@@ -120,10 +115,4 @@ def _moved(utc: pd.Series, rows: Mask, timezone: str) -> pd.Series:
     """Some rows, which are moments in UTC, as local date and time at the exchange."""
     if not rows.any():
         return utc
-    try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError) as error:
-        raise SettingsError(
-            f"data.timezone {timezone!r} is no time zone; write one like America/New_York or UTC"
-        ) from error
-    return utc.mask(rows, utc.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None))
+    return utc.mask(rows, utc.dt.tz_localize("UTC").dt.tz_convert(ZoneInfo(timezone)).dt.tz_localize(None))

@@ -92,6 +92,9 @@ def too_few_windows(count: int, horizon: int) -> str | None:
     independent = independent_windows(count, horizon)
     if independent >= MIN_INDEPENDENT_WINDOWS:
         return None
+    if count == 1 or horizon == 1:
+        there = "is only 1 window" if count == 1 else f"are only {count} windows"
+        return f"there {there}, and a verdict needs {MIN_INDEPENDENT_WINDOWS} independent ones"
     return (
         f"{count} windows that share days with their neighbors hold only {independent:g} independent ones, and a "
         f"verdict needs {MIN_INDEPENDENT_WINDOWS}"

@@ -173,3 +173,10 @@ def test_flags_that_contradict_each_other_are_refused_in_one_sentence(
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_in_a_store_is_refused_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run("--like", "s3://bucket/manifest.json", "--dataset", "again")
+    assert end.value.code == 2
+    assert "--like reads a file of this machine; fetch s3://bucket/manifest.json" in capsys.readouterr().err

@@ -105,3 +105,18 @@ def test_a_day_that_no_calendar_holds_is_refused(last: object, tmp_path: Path) -
     message = refusal(str(tmp_path / "market.parquet"))
     assert "row 300: " in message
     assert "is no date from 1800-01-01 to 2100-12-31" in message
+
+
+def test_blanks_divide_cells_when_asked_to(tmp_path: Path) -> None:
+    frame = market()
+    path = put(tmp_path, frame.to_string(index=False))
+    assert is_market(read(path, "data.format.delimiter=space"), frame)
+
+
+def test_a_unit_of_numbers_is_refused_where_dates_are_none(tmp_path: Path) -> None:
+    message = refusal(put(tmp_path, csv(market())), "data.format.epoch_unit=ms")
+    assert "data.format.epoch_unit is ms, but dates like '2010-01-04' are no numbers; leave it out" in message
+
+
+def test_a_table_without_a_name_is_no_folder() -> None:
+    assert "the name of the table is empty" in refusal("")

@@ -77,7 +77,7 @@ def test_below_five_independent_windows_there_is_no_verdict_and_a_reason(count: 
     assert found.skill == pytest.approx(-1)
     assert (found.low, found.high, found.dm_p_value, found.minimum_detectable_effect) == (None,) * 4
     assert found.reason is not None
-    assert f"{count} windows" in found.reason
+    assert f"{count} window" in found.reason
 
 
 def test_fifty_windows_of_ten_days_are_enough_and_so_are_five_that_share_no_day() -> None:
@@ -124,3 +124,15 @@ def test_a_baseline_whose_error_is_one_single_day_gives_no_verdict() -> None:
 )
 def test_the_verdict_follows_from_the_interval_alone(low: float, high: float, outcome: str) -> None:
     assert outcome_of(low, high) == outcome
+
+
+@pytest.mark.parametrize(
+    ("count", "horizon", "said"),
+    [
+        (1, 3, "there is only 1 window, and a verdict needs 5 independent ones"),
+        (4, 1, "there are only 4 windows, and a verdict needs 5 independent ones"),
+        (5, 3, "5 windows that share days with their neighbors hold only 1.6"),
+    ],
+)
+def test_too_few_windows_are_counted_as_they_are(count: int, horizon: int, said: str) -> None:
+    assert said in str(too_few_windows(count, horizon))
