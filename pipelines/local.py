@@ -26,7 +26,7 @@ from model_core.config.run import Settings
 from model_core.data.sources import SAMPLES, read_source
 from model_core.errors import PipelineError, SourceError, UserError, shown
 from model_core.locks import clear_leftovers
-from model_core.store.locate import check_uri, local_path
+from model_core.store.locate import local_path, open_store
 from model_core.store.names import refuse_bad_run_name
 from pipelines.containers import Containers, step_containers
 from pipelines.held import held_run
@@ -102,7 +102,7 @@ def run_locally(run: LocalRun) -> Path:
     version = source_version(run.source, run.settings)
     refuse_bad_run_name(run.name, "--name")
     for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
-        check_uri(uri)
+        open_store(uri)  # not asked yet: a store without keys is refused now, not after hours of training
     fresh = not run.folder.exists()
     with held_run(run.folder):
         clear_leftovers(run.folder)
