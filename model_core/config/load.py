@@ -228,14 +228,12 @@ def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
             return f"{name} {_value(problem)}; write true or false"
         case _:
             wanted = re.sub(r", (unable to|input is|got) .*", "", problem["msg"])
-            return f"{name} {_value(problem)}; {_lower_first(wanted)}"
+            return f"{name} {_value(problem)}; {wanted[:1].lower() + wanted[1:]}"
 
 
 def _value(problem: Tree) -> str:
-    value = problem["input"]
-    if value is None:
-        return "has no value"
-    return f"is {quoted(str(value) if isinstance(value, dt.date) else value)}"
+    value = str(problem["input"]) if isinstance(problem["input"], dt.date) else problem["input"]
+    return "has no value" if value is None else f"is {quoted(value)}"
 
 
 def _as_written(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
@@ -278,10 +276,6 @@ def _hint(name: str, known: Sequence[str]) -> str:
     if not near:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else "configs/celestial_enhanced_pgat.yaml lists all settings"
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _inner(section: type[BaseModel], field: str) -> _Sections:

@@ -71,7 +71,9 @@ def make_splits(
     """
     train_end, validation_end, test_end = _target_borders(dates, settings)
     horizon = window.pred_len
-    first = max(window.seq_len, scale_rows) - 1
+    known = max(window.seq_len, scale_rows)
+    first = known - 1
+    shorter = "data.scale_rows" if scale_rows > window.seq_len else "data.window"
     spans = {
         "train": Span(first, train_end - horizon),
         "validation": Span(max(first, train_end - 1), validation_end - horizon),
@@ -81,8 +83,8 @@ def make_splits(
         if len(span) < 1:
             raise SourceError(
                 f"the table has {len(dates)} rows, {dates[0]} … {dates[-1]}, too few for one {name} window of "
-                f"{window.seq_len} known and {horizon} forecast rows under data.splits kind {settings.kind}; "
-                "give a longer table, or smaller data.window or data.splits settings"
+                f"{known} known and {horizon} forecast rows under data.splits kind {settings.kind}; "
+                f"give a longer table, or smaller {shorter} or data.splits settings"
             )
     return Splits(**spans)
 

@@ -15,6 +15,7 @@ from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.splits import Span
 from model_core.data.walk import CLOSE, Variant, displacements, fit_variants, range_scale
+from model_core.errors import SettingsError
 
 Displacements = NDArray[np.float64]
 _OTHER: dict[Variant, Variant] = {"drift": "geometry", "geometry": "drift"}
@@ -41,9 +42,17 @@ def baseline_forecasts(
     """All baselines for the windows of ``span``; fitted, where they are, on train windows only.
 
     ``structured_walk`` is the variant that was better on validation; the other one stands beside it.
+
+    Raises:
+        SettingsError: the season is longer than what lies before the first window's target days.
     """
     prices = dataset.log_prices
     rows = np.arange(span.first, span.stop)
+    if settings.seasonal_period > span.first + 1:
+        raise SettingsError(
+            f"evaluation.seasonal_period is {settings.seasonal_period}, but only {span.first + 1} rows are known "
+            "before the first forecast; make it smaller"
+        )
     horizon = dataset.window.pred_len
     anchor = prices[rows, CLOSE]
     shape = (len(rows), horizon, len(TARGETS))

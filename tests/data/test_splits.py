@@ -178,3 +178,9 @@ def test_every_kind_is_disjoint_purged_scored_once_and_blind_to_what_comes_later
     scaler, blind = (Scaler.fit(waves, whole.specs, train_rows) for waves in (whole.waves, later))
     np.testing.assert_array_equal(scaler.mean, blind.mean)
     np.testing.assert_array_equal(scaler.std, blind.std)
+
+
+def test_where_many_rows_make_the_scale_their_setting_is_named() -> None:
+    days = np.busday_offset(np.datetime64("2010-01-04"), np.arange(300))
+    with pytest.raises(SourceError, match=r"of 290 known .* or smaller data\.scale_rows or data\.splits"):
+        make_splits(days, WindowSettings(seq_len=16, label_len=8, pred_len=3), RatioSplit(), 290)

@@ -10,6 +10,7 @@ from model_core.config.run import DataSettings, EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
 from model_core.data.walk import CLOSE, displacements, fit_structured_walk, fit_variants
+from model_core.errors import SettingsError
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.significance import compare
 from tests.data.market import noise_dataset
@@ -240,3 +241,13 @@ def test_the_bar_in_the_documentation_is_what_real_markets_give(source: str) -> 
     percent = [100 * value for value in (found.skill, found.low, found.high) if value is not None]
     assert percent == pytest.approx([skill, low, high], abs=0.06)
     assert found.outcome == "better"
+
+
+def test_a_season_longer_than_what_is_known_is_refused_and_takes_no_price_from_the_end(
+    dataset: MarketDataset,
+) -> None:
+    """A negative row would count from the end of the table, which lies in the future."""
+    test, longest = dataset.splits.test, dataset.splits.test.first + 1
+    baseline_forecasts(dataset, test, SETTINGS.model_copy(update={"seasonal_period": longest}))
+    with pytest.raises(SettingsError, match=f"only {longest} rows are known before the first forecast"):
+        baseline_forecasts(dataset, test, SETTINGS.model_copy(update={"seasonal_period": longest + 1}))
