@@ -36,6 +36,10 @@ _SHAPES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\d{1,2} [A-Za-z]{3} \d{2}", ("%d %b %y", "%y %b %d")),
     (r"[A-Za-z]{3} \d{1,2} \d{2}", ("%b %d %y",)),
 )
+DESCRIBE = (
+    "write dates like 2018-12-31, or describe them with --set 'data.date_format=…' in Python's strftime codes "
+    "(%Y-%m-%d describes 2018-12-31)"
+)
 _FIRST_YEAR, _LAST_YEAR = 1800, 2100
 """What else is read as a year is not one."""
 _FEW = 0.02
@@ -169,8 +173,8 @@ def _by_shape(dates: pd.Series) -> tuple[pd.Series, list[Problem], str]:
         if not written.any():
             return nothing, [], "none"
         text = (
-            f"its dates, e.g. {shown_value(dates[written].iloc[0])}, are written in no way that is known here; name "
-            "it, e.g. --set data.date_format=%d-%m-%Y"
+            f"its dates, e.g. {shown_value(dates[written].iloc[0])}, are written in no way that is known here; "
+            f"{DESCRIBE}"
         )
         return nothing, [Problem("unknown dates", text)], "none"
     read = {pattern: _days(plain.where(of_shape), pattern) for pattern in formats}

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from model_core.config.run import DataSettings
 from model_core.data.calendar import days_of_week
-from model_core.data.date_text import read_text
+from model_core.data.date_text import DESCRIBE, read_text
 from model_core.data.epochs import epoch_days, epoch_numbers
 from model_core.data.oddities import note
-from model_core.data.problems import Problem, row_name, shown_value
+from model_core.data.problems import Problem, mostly, row_name, shown_value
+from model_core.data.repeats import several_a_day
 from model_core.data.zones import LocalDates, Stamps, local_dates
 from model_core.errors import SettingsError
 
@@ -29,6 +30,8 @@ _EVENING, _MORNING = pd.Timedelta(hours=20), pd.Timedelta(hours=4)
 _BOTH, _FEWEST = 0.01, 2
 """Share and number of rows on either side of midnight from which one hour is meant that summer time moves across
 it."""
+_A_WAY = 0.2
+"""Share of rows from which dates that cannot be read are another way of writing, not single mistakes."""
 _FIRST_DAY, _LAST_DAY = np.datetime64("1800-01-01"), np.datetime64("2100-12-31")
 
 
@@ -62,16 +65,25 @@ def read_days(column: pd.Series, settings: DataSettings) -> Days:
     outside = (days < _FIRST_DAY) | (days > _LAST_DAY)
     days = np.where(outside, np.datetime64("NaT"), days)
     problems = [*stamps.problems, *read.problems]
-    if not problems:
+    if not problems and not several_a_day(days):
         problems += _across_midnight(read, settings) or _wrong_week(days, read, settings)
     if not stamps.problems:
-        for row in np.flatnonzero(np.isnat(days)).tolist():
-            written = text.iloc[row]
-            said = f"{shown_value(written)} is no date" if written else "the date is missing"
-            if outside[row]:
-                said += f" from {_FIRST_DAY} to {_LAST_DAY}"
-            problems.append(Problem("no date", said, row))
+        problems += _unread(text, days, outside)
     return Days(days, problems, _notes(read, days), {"dates": stamps.written_as, "convention": convention})
+
+
+def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.bool_]) -> list[Problem]:
+    """A problem for each row without a date, or one for the column if they are many of its rows."""
+    rows = np.flatnonzero(np.isnat(days)).tolist()
+    said = []
+    for row in rows:
+        written = text.iloc[row]
+        told = f"{shown_value(written)} is no date" if written else "the date is missing"
+        said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
+    if mostly(rows, len(days), _A_WAY):
+        others = f"in row {rows[0] + 1} and {len(rows) - 1} others of {len(days)}"
+        return [Problem("no dates", f"{said[0]}, {others}; {DESCRIBE}")]
+    return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
 
 def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[dict[str, Any]]:
@@ -98,7 +110,7 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
     wanted = settings.format.epoch_unit
     numbers = None if settings.date_format else epoch_numbers(column, text, wanted)
     if numbers is not None:
-        local, unit, problems = epoch_days(numbers, wanted)
+        local, unit, problems = epoch_days(numbers, text, wanted)
         said = (
             "day numbers of a spreadsheet" if unit == "excel" else f"numbers in {unit} since 1970-01-01 UTC"
         )

@@ -18,6 +18,8 @@ _LEAST, _LEAST_SECONDS = 10_000, 1e8
 """A spreadsheet's 1927, and 1973 in seconds: smaller numbers are not taken for dates, or for seconds, unasked."""
 _UNITS_APART = 2.0
 """Powers of ten from row to row that no two dates in one unit lie apart; two units lie 3 apart."""
+_COMPACT_FORMATS = {"%y%m%d": 6, "%d%m%y": 6, "%m%d%y": 6, "%Y%j": 7}
+"""Ways of writing a day as one number → its digits."""
 _COMPACT = (19_000_101, 21_001_231)
 """20181231 is a date as written."""
 
@@ -44,30 +46,57 @@ def _eight_digits(text: pd.Series, written: NDArray[np.bool_]) -> bool:
     return bool(text[written].str.fullmatch(r"\d{8}").mean() >= _SHARE)
 
 
-def epoch_days(numbers: NDArray[np.float64], wanted: str | None) -> tuple[pd.Series, str, list[Problem]]:
+def epoch_days(
+    numbers: NDArray[np.float64], text: pd.Series, wanted: str | None
+) -> tuple[pd.Series, str, list[Problem]]:
     """Moments in UTC (naive), and the unit: the one setting, or the only one that gives plausible daily dates."""
     known = numbers[np.isfinite(numbers)]
     if wanted is not None:
         return _moments(numbers, wanted), wanted, []
     if problems := _two_units(numbers):
         return _moments(np.full(len(numbers), np.nan), "s"), "none", problems
-    fitting = [unit for unit in _PER_DAY if _plausible(known, unit)]
+    fitting = [unit for unit in _PER_DAY if _plausible(known, unit)] or _within_days(known)
     if fitting and fitting != ["excel"]:
         return _moments(numbers, fitting[0]), fitting[0], []
     nothing = pd.Series(pd.NaT, index=range(len(numbers)), dtype="datetime64[us]")
     example = f"{known[0]:.0f}"
     if fitting:
         day = str(_moments(known[:1], "excel").iloc[0])[:10]
-        text = (
+        said = (
             f"its dates are numbers like {example}, the day numbers of a spreadsheet (then {day})?; --set "
             "data.format.epoch_unit=excel says so"
         )
     else:
-        text = (
+        said = (
             f"its dates are numbers like {example}, which are daily dates in no unit of time since 1970; write them "
-            "as 2018-12-31, or say which with --set data.format.epoch_unit=s (or ms, us, ns)"
+            f"as 2018-12-31, or say {_ways(text)}"
         )
-    return nothing, "none", [Problem("dates as numbers", text)]
+    return nothing, "none", [Problem("dates as numbers", said)]
+
+
+def _within_days(known: NDArray[np.float64]) -> list[str]:
+    """The unit in which the numbers are moments from 1973 to 2100, several a day; no two units share these years."""
+    sizes = np.abs(known)
+    for unit in ("s", "ms", "us", "ns"):
+        days = sizes / _PER_DAY[unit]
+        if days.min() >= _LEAST_SECONDS / _PER_DAY["s"] and days.max() <= _LAST:
+            return [unit] if len(days) > 1 and np.median(np.abs(np.diff(days))) < _SHORTEST_STEP else []
+    return []
+
+
+def _ways(text: pd.Series) -> str:
+    """The settings that may read the numbers: a compact way of writing days in order, else a unit."""
+    written = text[text.ne("")]
+    fitting = []
+    for pattern, digits in _COMPACT_FORMATS.items():
+        days = pd.to_datetime(written.where(written.str.len() == digits), format=pattern, errors="coerce")
+        steps = days.dropna().diff().dropna().dt.days
+        if days.notna().mean() >= _SHARE and ((steps > 0).all() or (steps < 0).all()):
+            first = f"{days.dropna().iloc[0]:%Y-%m-%d}"
+            fitting.append(f"--set data.date_format={pattern} (the first is {first} then)")
+    if fitting:
+        return "how they are written: " + " or ".join(fitting)
+    return "which with --set data.format.epoch_unit=s (or ms, us, ns)"
 
 
 def _two_units(numbers: NDArray[np.float64]) -> list[Problem]:

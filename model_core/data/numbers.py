@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.config.table import FormatSettings
+from model_core.data.currency import without_currency
 from model_core.data.oddities import note
-from model_core.data.problems import Problem, shown_value
+from model_core.data.problems import Problem, mostly, shown_value
 
 _SPACES = re.compile("[\u00a0\u202f\u2009]")
 _GROUPED_BY_SPACES = r"[+-]?\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?"
+_SWISS = "\u2019"
+"""What a word processor makes of the mark ' of thousands."""
 _OTHER = {".": ",", ",": "."}
 _CROSSING = 50.0
 """Whole numbers this much larger than those with a point: the point is a thousands separator (699, 1.353)."""
@@ -48,7 +51,9 @@ def read_numbers(
     Args:
         columns: our name → the table's column.
     """
-    texts = {name: _text(frame[columns[name]]) for name in names if name in columns}
+    texts, currency = without_currency(
+        {name: _text(frame[columns[name]]) for name in names if name in columns}
+    )
     plain = {
         name: pd.to_numeric(frame[columns[name]] if text is None else text, errors="coerce")
         for name, text in texts.items()
@@ -65,12 +70,28 @@ def read_numbers(
         read = plain[name] if text is None else _converted(text, plain[name], marks)
         numbers = read.to_numpy(dtype=np.float64, na_value=np.nan)
         values[:, position] = numbers
-        for row in [] if marks.problem else np.flatnonzero(~np.isfinite(numbers)).tolist():
-            shown = "missing" if pd.isna(raw.iloc[row]) else shown_value(raw.iloc[row])
-            problems.append(Problem(f"{name} is no number", f"{name} is {shown}, not a number", row))
+        if not marks.problem:
+            problems += _unread(name, raw, np.flatnonzero(~np.isfinite(numbers)).tolist())
     notes = [note("three_decimals", len(frame), marks.warning)] if marks.warning else []
+    if currency:
+        notes.append(note("currency", len(frame), f"{currency} stands beside the prices and was left out"))
     reading = {"decimal": marks.decimal, "thousands": marks.thousands or "none"} if written else {}
     return Numbers(values, problems, notes, reading)
+
+
+def _unread(name: str, raw: pd.Series, rows: list[int]) -> list[Problem]:
+    """A problem for each row whose number cannot be read, or one for the column if they are most of its rows."""
+    said = [
+        f"{name} is {'missing' if pd.isna(raw.iloc[row]) else shown_value(raw.iloc[row])}, not a number"
+        for row in rows
+    ]
+    if mostly(rows, len(raw)):
+        text = (
+            f"{said[0]}, in row {rows[0] + 1} and {len(rows) - 1} others of {len(raw)}; write numbers like 1234.5, or "
+            f"name another column, --set 'data.columns={{{name}: its name}}'"
+        )
+        return [Problem(f"{name} is unreadable", text)]
+    return [Problem(f"{name} is no number", text, row) for row, text in zip(rows, said, strict=True)]
 
 
 def _text(column: pd.Series) -> pd.Series | None:
@@ -81,7 +102,8 @@ def _text(column: pd.Series) -> pd.Series | None:
         return None
     if not isinstance(column.dtype, pd.StringDtype) and not any(isinstance(value, str) for value in column):
         return None
-    return column.astype("string").str.strip()
+    text = column.astype("string").str.strip()
+    return text.str.replace(_SWISS, "'", regex=False)
 
 
 def _marks(written: Sequence[pd.Series], plain: Sequence[pd.Series], settings: FormatSettings) -> _Marks:

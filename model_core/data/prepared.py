@@ -19,6 +19,7 @@ from model_core.data.problems import Problem, refusal, row_name
 from model_core.data.rows_read import rows_as_read
 from model_core.data.sources import SourceTable
 from model_core.data.splits import Splits, make_splits
+from model_core.data.strays import without_strays
 from model_core.data.table import DATE, find_columns, order_of, read_rows, too_few_rows
 from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave, waves_of
@@ -43,7 +44,8 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     numbers = read_numbers(found.frame, columns, names, settings.format)
     waves = numbers.values
     order, unordered, sorting = order_of(days, settings)
-    problems += [*days.problems, *numbers.problems, *unordered, *too_few_rows(len(waves), settings)]
+    rows = without_strays(found.frame, columns, days.problems, numbers.problems)
+    problems += [*rows, *unordered, *too_few_rows(len(waves), settings)]
     shown = rows_as_read(found.frame, columns, DATE, days.days, waves[:, _PRICES])
     reading = {**found.reading, **days.reading, **numbers.reading, **shown}
     if problems:

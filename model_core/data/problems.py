@@ -73,6 +73,11 @@ def at_rows(kind: str, rows: Iterable[int] | NDArray[np.bool_], text: str = "") 
     return [Problem(kind, text or kind, row) for row in rows]
 
 
+def mostly(rows: Sequence[int], total: int, share: float = 0.5) -> bool:
+    """Whether so many rows share a problem that it is one of their whole column."""
+    return len(rows) > max(1, share * total)
+
+
 def _told(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
     return problem.text if problem.row is None else f"{row_name(problem.row, dates)}: {problem.text}"
 

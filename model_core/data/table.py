@@ -17,9 +17,11 @@ from model_core.data.dates import Days, read_days
 from model_core.data.frames import INDEX, column_name
 from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
-from model_core.data.problems import Problem, at_rows, refusal, row_name, runs
+from model_core.data.problems import Problem, refusal, row_name, runs
+from model_core.data.repeats import repeats, several_a_day
 from model_core.data.rows_read import rows_as_read
 from model_core.data.sources import SourceTable
+from model_core.data.strays import without_strays
 from model_core.errors import SettingsError, SourceError, shortened
 
 DATE = "Date"
@@ -60,7 +62,8 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
     days = read_rows(source, columns, settings)
     numbers = read_numbers(source.frame, columns, TARGETS, settings.format)
     prices, rounded = without_float_noise(numbers.values)
-    problems += [*days.problems, *numbers.problems, *_bad_prices(prices), *_bad_candles(prices)]
+    problems += without_strays(source.frame, columns, days.problems, numbers.problems)
+    problems += [*_bad_prices(prices), *_bad_candles(prices)]
     order, unordered, sorting = order_of(days, settings)
     problems += [*unordered, *too_few_rows(len(source.frame), settings)]
     shown = rows_as_read(source.frame, columns, DATE, days.days, prices)
@@ -227,8 +230,7 @@ def order_of(
     steps = np.diff(dates).astype(np.int64)
     descents = known[1:][steps < 0].tolist()
     order = known[np.argsort(dates, kind="stable")]
-    again = np.sort(order[1:][np.diff(days.days[order]) == np.timedelta64(0, "D")]).tolist()
-    problems = at_rows("this date occurs twice", again)
+    problems = repeats(days.days)
     if not descents:
         return known, problems, []
     if interchanged(dates):
@@ -238,6 +240,8 @@ def order_of(
             "days for months leaves that; export the table again with dates as 2018-12-31"
         )
         return known, [Problem("two ways of writing dates", text)], []
+    if several_a_day(days.days):
+        return known, problems, []
     if settings.sort:
         message = "rows were out of order and have been sorted by date, as data.sort asks"
         examples = [row_name(row, days.days) for row in descents[:5]]
@@ -246,8 +250,7 @@ def order_of(
         text = "its newest row comes first; --set data.sort=true puts the oldest first"
     else:
         text = (
-            f"dates are not ascending ({len(descents)} such rows: {runs(descents, days.days)}); put its rows "
-            "in the order of their dates"
+            f"dates are not ascending ({runs(descents, days.days)}); put its rows in the order of their dates"
         )
     return known, [Problem("dates are not ascending", text), *problems], []
 
@@ -259,7 +262,7 @@ def too_few_rows(rows: int, settings: DataSettings) -> list[Problem]:
     if rows >= needed:
         return []
     text = (
-        f"has {rows} rows, too few for one train window of {window.seq_len} known and {window.pred_len} forecast "
-        f"rows and one window each of validation and test; at least {needed} are needed"
+        f"has {rows} row{'s' * (rows != 1)}, too few for one train window of {window.seq_len} known and "
+        f"{window.pred_len} forecast rows and one window each of validation and test; at least {needed} are needed"
     )
     return [Problem("too few rows", text)]

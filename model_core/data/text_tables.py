@@ -230,7 +230,7 @@ def _refuse_other_starts(uri: str, numbered: Sequence[tuple[int, list[str]]]) ->
         lines = numbered[title][0]
         raise SourceError(
             f"{uri} starts with {lines} line{'s' * (lines > 1)} before the table ({', '.join(first)[:100]!r}); "
-            f"--set data.format.skip={lines} leaves them out"
+            f"--set data.format.skip={lines} leaves {'them' if lines > 1 else 'it'} out"
         )
 
 

@@ -119,9 +119,14 @@ def _checked(dates: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
         raise SkyError(f"date number {row} is missing; every row needs a date before its sky can be computed")
     outside = days[(days < FIRST_DATE) | (days > LAST_DATE)]
     if len(outside):
+        remedy = (
+            "give a table of dates within"
+            if len(outside) == len(days)
+            else "leave those rows out of the table"
+        )
         raise SkyError(
             f"the sky is known from {FIRST_DATE} to {LAST_DATE}, and {len(outside)} of {len(days)} dates lie "
-            f"outside, the first of them {outside[0]}; leave those rows out of the table"
+            f"outside, the first of them {outside[0]}; {remedy}"
         )
     return days
 

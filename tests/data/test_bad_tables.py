@@ -56,7 +56,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "duplicate date": (repeat_row, "row 11 (2010-01-15): this date occurs twice"),
     "unsorted": (
         swap_rows,
-        "dates are not ascending (1 such rows: row 22 (2010-02-01)); put its rows in the order of their dates",
+        "dates are not ascending (row 22 (2010-02-01)); put its rows in the order of their dates",
     ),
     "descending": (
         lambda f: f[::-1],
@@ -92,7 +92,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
         lambda f: f[:20],
         "has 20 rows, too few for one train window of 16 known and 3 forecast rows",
     ),
-    "one row": (lambda f: f[:1], "has 1 rows, too few"),
+    "one row": (lambda f: f[:1], "has 1 row, too few"),
     "short for its splits": (
         lambda f: f[:30],
         "the table has 30 rows, 2010-01-04 … 2010-02-12, too few for one train window",
