@@ -87,7 +87,8 @@ def _split(text: pd.Series) -> Parts:
     times = split["time"].fillna("") + split["compact"].fillna("")
     return Parts(
         date=split["date"].fillna(""),
-        time=pd.to_timedelta(_mapped(times, _time_of_day)),
+        # In nanoseconds no sum with a day before 1678 exists.
+        time=pd.to_timedelta(_mapped(times, _time_of_day)).astype("timedelta64[us]"),
         offset=_mapped(split["zone"].fillna(""), _minutes).to_numpy(dtype=np.float64),
     )
 

@@ -82,7 +82,8 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
         said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
     if mostly(rows, len(days), _A_WAY):
         others = f"in row {rows[0] + 1} and {len(rows) - 1} others of {len(days)}"
-        return [Problem("no dates", f"{said[0]}, {others}; {DESCRIBE}")]
+        remedy = "give dates of these years" if outside[rows[0]] else DESCRIBE
+        return [Problem("no dates", f"{said[0]}, {others}; {remedy}")]
     return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_core.data.date_text import DESCRIBE
 from model_core.data.problems import Problem
 
 _PER_DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9, "excel": 1.0}
+_UNITS = ("s", "ms", "us", "ns")
 _FIRST, _LAST = -25_567.0, 47_482.0
 """1900-01-01 and 2100-01-01 in days since 1970-01-01."""
 _EXCEL_ZERO = -25_569.0
@@ -64,28 +66,27 @@ def epoch_days(
         day = str(_moments(known[:1], "excel").iloc[0])[:10]
         said = (
             f"its dates are numbers like {example}, the day numbers of a spreadsheet (then {day})?; --set "
-            "data.format.epoch_unit=excel says so"
+            "data.format.epoch_unit=excel says so; else write dates like 2018-12-31"
         )
     else:
         said = (
-            f"its dates are numbers like {example}, which are daily dates in no unit of time since 1970; write them "
-            f"as 2018-12-31, or say {_ways(text)}"
+            f"its dates are numbers like {example}, which are daily dates in no unit of time since 1970; "
+            f"{_remedy(known, text)}"
         )
     return nothing, "none", [Problem("dates as numbers", said)]
 
 
 def _within_days(known: NDArray[np.float64]) -> list[str]:
     """The unit in which the numbers are moments from 1973 to 2100, several a day; no two units share these years."""
-    sizes = np.abs(known)
-    for unit in ("s", "ms", "us", "ns"):
-        days = sizes / _PER_DAY[unit]
+    for unit in _UNITS:
+        days = known / _PER_DAY[unit]
         if days.min() >= _LEAST_SECONDS / _PER_DAY["s"] and days.max() <= _LAST:
             return [unit] if len(days) > 1 and np.median(np.abs(np.diff(days))) < _SHORTEST_STEP else []
     return []
 
 
-def _ways(text: pd.Series) -> str:
-    """The settings that may read the numbers: a compact way of writing days in order, else a unit."""
+def _remedy(known: NDArray[np.float64], text: pd.Series) -> str:
+    """The settings that may read the numbers: a compact way of writing days in order, else the units that fit."""
     written = text[text.ne("")]
     fitting = []
     for pattern, digits in _COMPACT_FORMATS.items():
@@ -95,8 +96,22 @@ def _ways(text: pd.Series) -> str:
             first = f"{days.dropna().iloc[0]:%Y-%m-%d}"
             fitting.append(f"--set data.date_format={pattern} (the first is {first} then)")
     if fitting:
-        return "how they are written: " + " or ".join(fitting)
-    return "which with --set data.format.epoch_unit=s (or ms, us, ns)"
+        return "write dates like 2018-12-31, or say how they are written: " + " or ".join(fitting)
+    units = [unit for unit in _UNITS if _possible(known / _PER_DAY[unit])]
+    if units:
+        others = f" (or {', '.join(units[1:])})" if units[1:] else ""
+        return (
+            f"write dates like 2018-12-31, or say which with --set data.format.epoch_unit={units[0]}{others}"
+        )
+    return DESCRIBE
+
+
+def _possible(days: NDArray[np.float64]) -> bool:
+    """Whether the days since 1970 are of this calendar, and not all within a few days."""
+    steps = np.abs(np.diff(days))
+    return bool(
+        days.min() >= _FIRST and days.max() <= _LAST and len(steps) and np.median(steps) >= _SHORTEST_STEP
+    )
 
 
 def _two_units(numbers: NDArray[np.float64]) -> list[Problem]:

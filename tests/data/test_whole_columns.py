@@ -114,6 +114,26 @@ def test_an_unknown_way_of_writing_dates_can_be_described(pattern: str, tmp_path
     assert is_market(read(path, setting.replace("…", pattern)), frame)
 
 
+def test_a_table_of_months_can_be_described(tmp_path: Path) -> None:
+    months = pd.date_range("1990-01-01", periods=300, freq="MS")
+    path = put(tmp_path, csv(dated(market(), months.strftime("%Y-%m"))))
+    message = refusal(path)
+    assert "e.g. '1990-01', are written in no way that is known here" in message
+    found = read(path, *[setting.replace("…", "%Y-%m") for setting in advice(message)])
+    assert found.dates.tolist() == months.to_numpy().astype("datetime64[D]").tolist()
+
+
+def test_years_of_another_calendar_are_refused_once_by_a_format_of_ones_own_too(tmp_path: Path) -> None:
+    frame = market()
+    path = put(tmp_path, csv(dated(frame, days(frame).map(DATES["a year of the Hijra"]))))
+    message = refusal(path, "data.date_format=%Y-%m-%d")
+    assert (
+        "is no date from 1800-01-01 to 2100-12-31, in row 1 and 299 others of 300; give dates of these"
+        in message
+    )
+    assert is_market(read(put(tmp_path, csv(frame)), "data.date_format=%Y-%m-%d"), frame)
+
+
 def bars_within_days(frame: pd.DataFrame) -> pd.DataFrame:
     again = pd.concat([frame, frame], ignore_index=True).sort_values("Date", kind="stable")
     hours = np.tile(["02:00", "23:30"], len(frame))
@@ -169,6 +189,27 @@ def test_days_written_as_one_number_are_refused_with_their_format(pattern: str, 
     (setting,) = advice(refusal(path))
     assert setting == f"data.date_format={pattern}"
     assert is_market(read(path, setting), frame)
+
+
+def test_a_count_of_days_is_not_offered_a_unit_of_time(tmp_path: Path) -> None:
+    frame = market()
+    julian = days(frame).map(lambda day: int(day.to_julian_date() + 0.5))
+    message = refusal(put(tmp_path, csv(dated(frame, julian))))
+    assert (
+        f"its dates are numbers like {julian[0]}, which are daily dates in no unit of time since 1970"
+        in message
+    )
+    assert "epoch_unit" not in message
+    assert is_market(read(put(tmp_path, csv(frame))), frame)
+
+
+def test_seconds_a_quarter_apart_are_offered_the_unit_that_fits(tmp_path: Path) -> None:
+    frame = market().assign(Date=pd.date_range("1975-01-01", periods=300, freq="QS").strftime("%Y-%m-%d"))
+    frame = frame[frame["Date"] < "2049"]
+    path = put(tmp_path, csv(dated(frame, since_1970("s", 1)(frame))))
+    message = refusal(path)
+    assert advice(message) == ["data.format.epoch_unit=s"]
+    assert is_market(read(path, *advice(message)), frame)
 
 
 def test_one_line_before_the_table_is_spoken_of_as_one(tmp_path: Path) -> None:
