@@ -7,6 +7,7 @@ import pandas as pd
 
 _SIGNS = r"US\$|[$€£¥]"
 _CODES = "USD|EUR|GBP|JPY|CHF|CNY|INR|CAD|AUD|HKD|KRW|BRL|SEK|NOK|DKK|PLN"
+_DIGIT = re.compile(r"\d")
 _BEFORE = re.compile(rf"(?P<sign>[+-]?)\s*(?P<mark>{_SIGNS})\s*(?=[+-]?[\d.,])")
 _AFTER = re.compile(rf"(?<=[\d.,])\s*(?P<mark>{_SIGNS}|{_CODES})$")
 
@@ -14,7 +15,8 @@ _AFTER = re.compile(rf"(?<=[\d.,])\s*(?P<mark>{_SIGNS}|{_CODES})$")
 def without_currency(texts: Mapping[str, pd.Series | None]) -> tuple[dict[str, pd.Series | None], str]:
     """Columns of text without the one currency that all values of a column carry, and that currency.
 
-    A column in which a value carries none, or another, stays as it is; so do all columns if two have different ones.
+    A column in which a value with digits carries none, or another, stays as it is; so do all columns if two have
+    different ones.
 
     Args:
         texts: our name → its text, ``None`` for a column of real numbers.
@@ -32,9 +34,9 @@ def without_currency(texts: Mapping[str, pd.Series | None]) -> tuple[dict[str, p
 
 
 def _mark(text: pd.Series, place: re.Pattern[str]) -> str:
-    """The currency in that place of every value; empty if there is none, or more than one."""
-    values = text.dropna()
-    found = None if values.empty else _in(place, values.iloc[0])
+    """The currency in that place of every value that holds a digit; empty if there is none, or more than one."""
+    values = [value for value in text.dropna() if _DIGIT.search(value)]
+    found = _in(place, values[0]) if values else ""
     if not found:
         return ""
     return found if all(_in(place, value) == found for value in values) else ""

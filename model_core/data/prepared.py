@@ -43,8 +43,8 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     days = read_rows(found, columns, settings)
     numbers = read_numbers(found.frame, columns, names, settings.format)
     waves = numbers.values
+    days, rows = without_strays(found.frame, columns, days, numbers.problems)
     order, unordered, sorting = order_of(days, settings)
-    rows = without_strays(found.frame, columns, days.problems, numbers.problems)
     problems += [*rows, *unordered, *too_few_rows(len(waves), settings)]
     shown = rows_as_read(found.frame, columns, DATE, days.days, waves[:, _PRICES])
     reading = {**found.reading, **days.reading, **numbers.reading, **shown}

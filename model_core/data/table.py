@@ -62,8 +62,8 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
     days = read_rows(source, columns, settings)
     numbers = read_numbers(source.frame, columns, TARGETS, settings.format)
     prices, rounded = without_float_noise(numbers.values)
-    problems += without_strays(source.frame, columns, days.problems, numbers.problems)
-    problems += [*_bad_prices(prices), *_bad_candles(prices)]
+    days, rows = without_strays(source.frame, columns, days, numbers.problems)
+    problems += [*rows, *_bad_prices(prices), *_bad_candles(prices)]
     order, unordered, sorting = order_of(days, settings)
     problems += [*unordered, *too_few_rows(len(source.frame), settings)]
     shown = rows_as_read(source.frame, columns, DATE, days.days, prices)

@@ -182,6 +182,34 @@ def test_a_line_after_the_table_is_one_problem_and_goes(line: str, shown: str, t
     assert is_market(read(put(tmp_path, csv(frame))), frame)
 
 
+@pytest.mark.parametrize("unit", ["s", "compact"])
+def test_a_lone_number_among_dates_that_are_numbers_is_no_row_either(unit: str, tmp_path: Path) -> None:
+    frame = market()
+    numbered = since_1970("s", 1)(frame) if unit == "s" else days(frame).dt.strftime("%Y%m%d")
+    sound = csv(dated(frame, numbered))
+    message = refusal(put(tmp_path, sound + "300\n"))
+    assert "refused for 1 problem: row 301: not a row of the table ('300'); remove that line;" in message
+    assert is_market(read(put(tmp_path, sound)), frame)
+
+
+def test_a_day_without_any_price_is_one_problem_and_goes(tmp_path: Path) -> None:
+    frame = market()
+    lines = csv(frame).splitlines(keepends=True)
+    message = refusal(put(tmp_path, "".join([*lines[:10], "2010-01-14,,,,\n", *lines[10:]])))
+    assert (
+        "refused for 1 problem: row 10: not a row of the table ('2010-01-14'); remove that line;" in message
+    )
+    assert is_market(read(put(tmp_path, "".join(lines))), frame)
+
+
+def test_a_dash_among_prices_with_a_currency_is_the_one_that_is_named(tmp_path: Path) -> None:
+    frame = market()
+    text = frame.assign(Close="$" + frame["Close"].map("{:.2f}".format))
+    path = put(tmp_path, csv(text.assign(Close=["-", *text["Close"][1:]])))
+    assert "refused for 1 problem: row 1 (2010-01-04): Close is '-', not a number;" in refusal(path)
+    assert is_market(read(put(tmp_path, csv(text))), frame)
+
+
 @pytest.mark.parametrize("pattern", ["%y%m%d", "%d%m%y", "%Y%j"])
 def test_days_written_as_one_number_are_refused_with_their_format(pattern: str, tmp_path: Path) -> None:
     frame = market()
