@@ -18,9 +18,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PIP = (sys.executable, "-m", "pip")
 # Errors only: what pip warns of is how this machine is set up, and nothing that a user of this project can change.
-INSTALL = (*PIP, "install", "-qq", "--disable-pip-version-check")
+INSTALL = (*PIP, "install", "-qq", "--disable-pip-version-check", "--no-compile")
 UV = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable)
 HASHED = ("--require-hashes", "--requirement", str(HERE / "dev.lock"))
+USED = (
+    "components.train.step components.evaluate.step components.diagnose.step torch._dynamo torch.utils.tensorboard",
+    "components.prepare_data.step components.report.step pipelines.__main__ pipelines.local",
+)
+"""What the commands import, in two halves for two processors."""
 PROJECT = ("--no-deps", "--no-build-isolation", "--editable", str(HERE.parent))
 
 VARIABLES = {
@@ -51,13 +56,38 @@ def main() -> None:
         install_torch(torch, index, has_uv and not index and not named_places(settings))
         say("installing requirements/dev.lock")
         if has_uv:
-            call([*UV, "--compile-bytecode", *HASHED], variables_of(settings))
+            call([*UV, *HASHED], variables_of(settings))
             call([*UV, *PROJECT])
         else:
             call([*INSTALL, *HASHED])
             call([*INSTALL, *PROJECT])
+        compile_used()
     except InstallError as error:
         sys.exit(f"error: {error}")
+
+
+def compile_used() -> None:
+    """Import what the commands import, so that Python keeps its byte code: that of all that is installed takes far longer.
+
+    Raises:
+        InstallError: something that was installed cannot be imported.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    halves = [
+        subprocess.Popen(
+            [sys.executable, "-c", f"import {half.replace(' ', ', ')}"],
+            cwd=HERE.parent,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for half in USED
+    ]
+    for half in halves:
+        _, said = half.communicate()
+        if half.returncode:
+            raise InstallError(f"what was installed cannot be imported: {said.strip()}")
 
 
 def try_uv() -> bool:
