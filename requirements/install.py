@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def compile_used() -> None:
-    """Import what the commands import, so that Python keeps its byte code: that of all that is installed takes far longer.
+    """Import what the commands import, so that Python keeps its byte code: compiling everything takes far longer.
 
     Raises:
         InstallError: something that was installed cannot be imported.
