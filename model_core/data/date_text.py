@@ -264,5 +264,6 @@ def _future(days: pd.Series, dates: pd.Series) -> list[Problem]:
     if not len(later):
         return []
     example: Sequence[str] = dates.iloc[later[:1]].tolist()
-    text = f"{len(later)} of its dates lie in the future, e.g. {example[0]!r}: write years with four digits"
+    lie = "lies" if len(later) == 1 else "lie"
+    text = f"{len(later)} of its dates {lie} in the future, e.g. {example[0]!r}: write years with four digits"
     return [Problem("years of two digits", text)]

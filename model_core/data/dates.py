@@ -17,7 +17,7 @@ from model_core.data.calendar import days_of_week
 from model_core.data.date_text import DESCRIBE, read_text
 from model_core.data.epochs import epoch_days, epoch_numbers
 from model_core.data.oddities import note
-from model_core.data.problems import Problem, mostly, row_name, shown_value
+from model_core.data.problems import Problem, among, mostly, row_name, shown_value
 from model_core.data.repeats import several_a_day
 from model_core.data.zones import LocalDates, Stamps, local_dates
 from model_core.errors import SettingsError
@@ -81,9 +81,8 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
         told = f"{shown_value(written)} is no date" if written else "the date is missing"
         said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
     if mostly(rows, len(days), _A_WAY):
-        others = f"in row {rows[0] + 1} and {len(rows) - 1} others of {len(days)}"
         remedy = "give dates of these years" if outside[rows[0]] else DESCRIBE
-        return [Problem("no dates", f"{said[0]}, {others}; {remedy}")]
+        return [Problem("no dates", f"{said[0]}, in {among(rows, len(days))}; {remedy}")]
     return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model_core.config.table import FormatSettings
 from model_core.data.currency import without_currency
 from model_core.data.oddities import note
-from model_core.data.problems import Problem, mostly, shown_value
+from model_core.data.problems import Problem, among, mostly, shown_value
 
 _SPACES = re.compile("[\u00a0\u202f\u2009]")
 _GROUPED_BY_SPACES = r"[+-]?\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?"
@@ -87,7 +87,7 @@ def _unread(name: str, raw: pd.Series, rows: list[int]) -> list[Problem]:
     ]
     if mostly(rows, len(raw)):
         text = (
-            f"{said[0]}, in row {rows[0] + 1} and {len(rows) - 1} others of {len(raw)}; write numbers like 1234.5, or "
+            f"{said[0]}, in {among(rows, len(raw))}; write numbers like 1234.5, or "
             f"name another column, --set 'data.columns={{{name}: its name}}'"
         )
         return [Problem(f"{name} is unreadable", text)]

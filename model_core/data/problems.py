@@ -78,6 +78,12 @@ def mostly(rows: Sequence[int], total: int, share: float = 0.5) -> bool:
     return len(rows) > max(1, share * total)
 
 
+def among(rows: Sequence[int], total: int) -> str:
+    """``row 1 and 299 others of 300``."""
+    others = len(rows) - 1
+    return f"row {rows[0] + 1} and {others} other{'s' * (others != 1)} of {total}"
+
+
 def _told(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
     return problem.text if problem.row is None else f"{row_name(problem.row, dates)}: {problem.text}"
 

@@ -133,7 +133,7 @@ def _layout(uri: str, text: str, settings: FormatSettings) -> Layout:
         start += 1
     if start >= len(lines):
         raise SourceError(
-            f"{uri} has no line of a table after its first {start} lines; give one with a header"
+            f"{uri} has no line of a table after its first {start} line{'s' * (start != 1)}; give one with a header"
         )
     delimiter = delimiter or _delimiter(lines[start:])
     numbered = [(start + i, _cells(line, delimiter)) for i, line in enumerate(lines[start:]) if line.strip()]
@@ -245,6 +245,10 @@ def _block_names(block: list[list[str]]) -> list[str]:
     return distinct([first, *names])
 
 
+def _rows_have(rows: int) -> str:
+    return "1 row has" if rows == 1 else f"{rows} rows have"
+
+
 def _fitted(uri: str, frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """The frame under its names: without what a delimiter at the end of lines adds, with an unnamed first column.
 
@@ -259,7 +263,7 @@ def _fitted(uri: str, frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         row = int(extra.nonzero()[0][0])
         cells = len(names) + int(filled.iloc[row].to_numpy().nonzero()[0][-1]) + 1
         raise SourceError(
-            f"{uri} is no table: {int(extra.sum())} rows have more cells than the header's {len(names)}, first row "
+            f"{uri} is no table: {_rows_have(int(extra.sum()))} more cells than the header's {len(names)}, first row "
             f"{row + 1} with {cells}; put cells that hold a {_DELIMITERS.get(layout.delimiter, 'delimiter')} in "
             "quotes, or name another data.format.delimiter"
         )

@@ -125,8 +125,8 @@ def _checked(dates: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
             else "leave those rows out of the table"
         )
         raise SkyError(
-            f"the sky is known from {FIRST_DATE} to {LAST_DATE}, and {len(outside)} of {len(days)} dates lie "
-            f"outside, the first of them {outside[0]}; {remedy}"
+            f"the sky is known from {FIRST_DATE} to {LAST_DATE}, and {len(outside)} of {len(days)} dates "
+            f"{'lies' if len(outside) == 1 else 'lie'} outside, the first of them {outside[0]}; {remedy}"
         )
     return days
 

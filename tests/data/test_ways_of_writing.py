@@ -426,7 +426,7 @@ def test_a_cell_with_a_comma_is_named_with_its_row(tmp_path: Path) -> None:
     lines = csv(market()).splitlines()
     lines[12] += ",5,6"
     message = refusal(put(tmp_path, "\n".join(lines)))
-    assert "1 rows have more cells than the header's 5, first row 12 with 7" in message
+    assert "1 row has more cells than the header's 5, first row 12 with 7" in message
 
 
 def test_dates_of_which_half_name_a_zone_are_refused(tmp_path: Path) -> None:

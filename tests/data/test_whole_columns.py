@@ -249,6 +249,20 @@ def test_one_line_before_the_table_is_spoken_of_as_one(tmp_path: Path) -> None:
     assert is_market(read(path, *advice(message)), market())
 
 
+@pytest.mark.parametrize(("cells", "said"), [(1, "1 row has more cells"), (2, "2 rows have more cells")])
+def test_rows_with_too_many_cells_are_counted_in_english(cells: int, said: str, tmp_path: Path) -> None:
+    lines = csv(market()).splitlines()
+    longer = [line + ",7" if 100 <= i < 100 + cells else line for i, line in enumerate(lines)]
+    assert said in refusal(put(tmp_path, "\n".join(longer)))
+    assert is_market(read(put(tmp_path, "\n".join(lines))), market())
+
+
+def test_one_day_outside_the_sky_is_to_be_left_out() -> None:
+    dates = np.array(["2051-12-29", "2060-01-01"], dtype="datetime64[D]")
+    with pytest.raises(SkyError, match=r"1 of 2 dates lies outside, .*; leave those rows out of the table"):
+        places(dates, SkySettings())
+
+
 def test_a_table_that_lies_outside_the_sky_is_not_to_be_emptied() -> None:
     late = np.arange("2060-01-01", "2060-01-05", dtype="datetime64[D]")
     with pytest.raises(
