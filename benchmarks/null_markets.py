@@ -11,6 +11,7 @@ Cases, each with windows that share all but one of their ``horizon`` days with t
   Student's t innovations (5 degrees of freedom): positive, heavy-tailed, clustered losses, horizons 10 and 1.
 * ``power``: ``overlap`` with a planted mean of 2, 3 and 4 standard errors.
 * ``confidence_set``: 8 equally good forecasts; how often the set of the best excludes any.
+* ``excess``: model and walk lose alike when disturbed; how often ``diagnose`` claims an excess.
 * ``direction``: signs of market and forecast independent; how often skill is claimed.
 
 ``false_claims`` are percent of the markets, where 5 is promised. ``no_interval`` is how often the chosen test
@@ -29,6 +30,7 @@ from scipy.fft import dct
 
 from model_core.config.run import EvaluationSettings
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
+from model_core.diagnostics.growth import excess_interval
 from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.smoothing import critical_value, degrees_of_freedom
 from model_core.metrics.direction import pesaran_timmermann
@@ -207,6 +209,30 @@ def comparison_case(name: str, horizon: int, count: int, markets: int, shift: fl
     return row
 
 
+def excess_case(growth: float, count: int, horizon: int, markets: int) -> dict[str, Any]:
+    """Model and walk, each with noise of its own, lose alike under a disturbance: how often an excess is claimed."""
+    random = np.random.default_rng(count)
+    moves = overlap(random, markets, count, horizon)
+    own = [0.5 * overlap(random, markets, count, horizon) for _ in range(2)]
+    common = overlap(random, markets, count, horizon)
+    change = [growth * (common + 0.3 * overlap(random, markets, count, horizon)) for _ in range(2)]
+    clean = [np.abs(moves - noise) for noise in own]
+    disturbed = [np.abs(moves - noise - more) for noise, more in zip(own, change, strict=True)]
+    claims = []
+    for market in range(markets):
+        model, walk = ((disturbed[who][market], clean[who][market]) for who in range(2))
+        low, high = excess_interval(model, walk, horizon, CONFIDENCE)
+        claims.append(low > 0 or high < 0)
+    return {
+        "case": "excess",
+        "horizon": horizon,
+        "windows": count,
+        "markets": markets,
+        "degradation_ratio": round(float(disturbed[0].mean() / clean[0].mean()), 2),
+        "false_claims": round(100 * float(np.mean(claims)), 1),
+    }
+
+
 def arch_excludes(losses: Markets, horizon: int, seed: int) -> bool:
     """Whether the model confidence set of ``arch`` (block bootstrap, blocks of two horizons) leaves any out."""
     chosen = MCS(
@@ -249,7 +275,8 @@ def confidence_set_case(count: int, markets: int, forecasts: int = 8) -> dict[st
 def direction_case(count: int, markets: int) -> dict[str, Any]:
     """One-sided, on independent cases; the market rises in 55 % and so does the forecast."""
     random = np.random.default_rng(count)
-    p = [pesaran_timmermann(*(random.random((2, count)) < 0.55))["p_value"] for _ in range(markets)]
+    found = [pesaran_timmermann(*(random.random((2, count)) < 0.55), at_least=0) for _ in range(markets)]
+    p = [row["p_value"] for row in found]
     claims = 100 * float(np.mean([value is not None and value < 1 - CONFIDENCE for value in p]))
     return {"case": "direction", "windows": count, "markets": markets, "false_claims": round(claims, 1)}
 
@@ -263,11 +290,15 @@ def cases(wanted: set[str], markets: int) -> Iterator[dict[str, Any]]:
         yield from (comparison_case("overlap", HORIZON, 998, markets, shift) for shift in (2.0, 3.0, 4.0))
     if "confidence_set" in wanted:
         yield from (confidence_set_case(count, markets) for count in COUNTS if count >= 41)
+    if "excess" in wanted:
+        spans = ((16, 1), (64, 1), (128, 2), (50, HORIZON), (91, HORIZON), (200, HORIZON), (998, HORIZON))
+        for growth in (0.02, 0.3, 5.0):
+            yield from (excess_case(growth, count, horizon, markets) for count, horizon in spans)
     if "direction" in wanted:
-        yield from (direction_case(count, markets) for count in (5, 8, 12, 20, 50, 100, 998))
+        yield from (direction_case(count, markets) for count in (8, 20, 30, 50, 100, 998))
 
 
-CASES = ("overlap", "memory", "garch", "power", "confidence_set", "direction")
+CASES = ("overlap", "memory", "garch", "power", "confidence_set", "excess", "direction")
 
 
 def main() -> None:

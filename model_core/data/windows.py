@@ -134,6 +134,16 @@ class WindowSet:
             dates=self._days[anchors[:, None] + self._span],
         )
 
+    def displacements(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B P T"]:
+        """float64 log price − anchor of the horizon of windows number ``indices``: what forecasts are scored on.
+
+        ``Window.target`` is the same in units of the scale and in float32, whose rounding (10⁻⁷) would be scored as
+        an error of a forecast that is exact.
+        """
+        anchors = self.anchor_rows[indices.to(self.device)]
+        anchor = self._log_prices[anchors, CLOSE][:, None, None]
+        return self._log_prices[anchors[:, None] + self._horizon] - anchor
+
     def batches(self, batch_size: int) -> Iterator[Window]:
         """All windows once, in order; the last batch may be smaller."""
         for first in range(0, len(self), batch_size):

@@ -94,13 +94,13 @@ def evaluate_each(
             advance(len(part))
         forecasts.append(made)
         # Not the window itself: its history is a thousand times larger.
-        known.append((clean.scale, clean.target, clean.anchor, clean.dates))
-    scale, target, anchor, days = (torch.cat(parts).cpu() for parts in zip(*known, strict=True))
+        known.append((clean.scale, windows.displacements(part), clean.anchor, clean.dates))
+    scale, true, anchor, days = (torch.cat(parts).cpu() for parts in zip(*known, strict=True))
     unit = scale.double()[:, None, None]
     return [
         Predictions(
             forecast=(torch.cat([f.point.double().cpu() for f in parts]) * unit).numpy(),
-            true=(target.double() * unit).numpy(),
+            true=true.numpy(),
             anchor=anchor.numpy(),
             scale=scale.double().numpy(),
             dates=days.numpy().astype("datetime64[D]"),

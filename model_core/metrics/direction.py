@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Signs = NDArray[np.bool_]
-MIN_CASES = 20
+MIN_CASES = 30
 """Below, the normal approximation claims skill too often (``benchmarks/null_markets.py``)."""
 
 
@@ -43,11 +43,11 @@ def direction_score(true: NDArray[np.float64], forecast: NDArray[np.float64], st
     }
 
 
-def pesaran_timmermann(up: Signs, said: Signs) -> dict[str, Any]:
+def pesaran_timmermann(up: Signs, said: Signs, at_least: int = MIN_CASES) -> dict[str, Any]:
     """The test on independent cases [n]: small p-values speak for skill."""
     n, y, x = len(up), float(up.mean()), float(said.mean())
-    if n < MIN_CASES:
-        reason = f"{n} windows that share no day are too few for the test; it needs {MIN_CASES}"
+    if n < at_least:
+        reason = f"{n} windows that share no day are too few for the test; it needs {at_least}"
         return {"windows": n, "statistic": None, "p_value": None, "reason": reason}
     if min(x, y) == 0 or max(x, y) == 1:
         who = "the forecast" if x in (0, 1) else "the market"

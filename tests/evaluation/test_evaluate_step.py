@@ -8,7 +8,8 @@ import pytest
 
 from model_core.artifacts import read_json
 from model_core.axes import TARGETS
-from model_core.evaluation.scores import invalid_candles, verdict_text
+from model_core.evaluation.scores import invalid_candles
+from model_core.evaluation.verdict import verdict_text
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import small_run
 
@@ -114,3 +115,15 @@ def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: str, said: 
     assert said in text
     assert ("four times out of five" in text) == (outcome == "no evidence either way")
     assert "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])" in text
+
+
+def test_no_verdict_says_why_and_quotes_no_interval() -> None:
+    nothing = {"verdict": "no verdict", "low": None, "high": None, "minimum_detectable_effect": None}
+    overall = nothing | {"skill": -0.156, "reason": "41 windows hold only 4.1 independent ones"}
+    text = verdict_text(overall, overall, "ridge", 0.95)
+    assert text.startswith("There is no verdict on whether the model beats the best trivial forecast, ridge")
+    assert "41 windows hold only 4.1 independent ones" in text
+    assert "−15.6 %" in text
+    assert "[" not in text
+    exact = nothing | {"skill": None, "reason": "the baseline makes no error at all"}
+    assert "no error at all." in verdict_text(exact, exact, "ridge", 0.95)

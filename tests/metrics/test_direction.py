@@ -17,7 +17,7 @@ def test_the_statistic_is_the_published_one() -> None:
     v_chance = (2 * y - 1) ** 2 * x * (1 - x) / 20 + (2 * x - 1) ** 2 * y * (1 - y) / 20
     v_chance += 4 * y * x * (1 - y) * (1 - x) / 20**2
     expected = (right - chance) / (v_right - v_chance) ** 0.5
-    found = pesaran_timmermann(up, said)
+    found = pesaran_timmermann(up, said, at_least=20)
     assert found["statistic"] == pytest.approx(expected)
     assert found["p_value"] == pytest.approx(norm.sf(expected))
 
@@ -53,3 +53,12 @@ def test_accuracy_counts_every_window_and_the_test_only_those_that_share_no_day(
     assert found["majority_accuracy"] == 4 / 6
     assert found["share_forecast_up"] == 4 / 6
     assert found["pesaran_timmermann"]["windows"] == 3
+
+
+def test_below_thirty_independent_windows_skill_in_direction_is_not_tested() -> None:
+    up = np.arange(29) % 2 == 0
+    found = pesaran_timmermann(up, up)
+    assert (found["statistic"], found["p_value"]) == (None, None)
+    assert "29 windows that share no day are too few" in found["reason"]
+    longer = np.arange(30) % 2 == 0
+    assert pesaran_timmermann(longer, longer)["p_value"] < 0.01

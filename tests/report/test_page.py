@@ -1,6 +1,8 @@
 """The review page of a real small run: whole, self-contained, valid, and honest about what is missing."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,9 +14,11 @@ from typing import Any
 import pytest
 
 from components.report.step import run
+from model_core.artifacts import read_json, read_manifest, write_manifest
 from model_core.config.run import ReportSettings
 from model_core.errors import ArtifactError
-from model_core.evaluation.verdict import HEADLINES, skill_words
+from model_core.evaluation.scores import skill_row
+from model_core.evaluation.verdict import HEADLINES, skill_words, verdict_text
 from model_core.report import words
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
@@ -230,3 +234,88 @@ def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(ev
     blind = replace(evidence, findings=evidence.findings | {"reads": reads})
     assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a-run")
     assert "was not measured in this run" in render_page(evidence, SETTINGS, "a-run")
+
+
+def without(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in names}
+
+
+def as_version_1(evaluation: Path, findings: Path) -> None:
+    """Turn the two JSON files into what earlier code wrote, and vouch for them again."""
+    scores: Any = read_json(evaluation / "scores.json")
+    scores = without(scores, "confidence_set_reason") | {"schema_version": 1}
+    scores["verdict"] = without(scores["verdict"], "reason")
+    scores["skill"] = [without(row, "reason", "degrees_of_freedom") for row in scores["skill"]]
+    found: Any = read_json(findings / "findings.json")
+    found = without(found, "test_windows", "overlap", "reads", "left_out") | {"schema_version": 1}
+    found["scenarios"] = [
+        without(row, "excess_low", "excess_high", "fragile_reason") | {"fragile": False}
+        for row in found["scenarios"]
+    ]
+    for folder, name, content in ((evaluation, "scores", scores), (findings, "findings", found)):
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        manifest = read_manifest(folder / "manifest.json", producer=PRODUCERS[name])
+        write_manifest(folder, producer=manifest.producer, settings=manifest.settings)
+
+
+PRODUCERS = {"scores": "evaluate", "findings": "diagnose"}
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> dict[str, Path]:
+    """The small run's folders; evaluation and findings may be changed."""
+    folders = small_run()
+    return {
+        name: Path(shutil.copytree(path, tmp_path / name)) if name in ("evaluation", "findings") else path
+        for name, path in folders.items()
+    }
+
+
+def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path]) -> None:
+    as_version_1(copies["evaluation"], copies["findings"])
+    evidence = read_evidence(**copies)
+    page = render_page(evidence, SETTINGS, "an old run")
+    assert evidence.scores["verdict"]["text"] in checked(page).text
+    assert evidence.scores["verdict"]["text"] in render_summary(evidence, "an old run")
+
+
+@pytest.mark.parametrize(("artifact", "name"), [("evaluation", "scores"), ("findings", "findings")])
+def test_what_later_code_wrote_is_refused(copies: dict[str, Path], artifact: str, name: str) -> None:
+    path = copies[artifact] / f"{name}.json"
+    path.write_text(json.dumps(read_json(path) | {"schema_version": 3}), encoding="utf-8")
+    write_manifest(copies[artifact], producer=PRODUCERS[name], settings={})
+    with pytest.raises(ArtifactError, match=r"schema version 3.*run the (evaluate|diagnose) step again"):
+        read_evidence(**copies)
+
+
+def no_verdict(row: dict[str, Any]) -> dict[str, Any]:
+    nothing = dict.fromkeys(("low", "high", "dm_statistic", "dm_p_value", "minimum_detectable_effect"))
+    return row | nothing | {"verdict": "no verdict", "reason": "41 windows are too few"}
+
+
+def test_a_run_without_a_verdict_says_why_in_page_and_summary(evidence: Evidence) -> None:
+    skill = [no_verdict(row) for row in evidence.scores["skill"]]
+    best = evidence.scores["best_baseline"]
+    text = verdict_text(
+        skill_row(skill, best, "overall"), skill_row(skill, "last_close", "Close"), best, 0.95
+    )
+    scores = evidence.scores | {
+        "skill": skill,
+        "confidence_set": None,
+        "confidence_set_reason": "41 windows are too few",
+        "verdict": evidence.scores["verdict"] | {"outcome": "no verdict", "text": text},
+    }
+    bare = {"low": None, "high": None}
+    scenarios = [
+        row | {"fragile": None, "fragile_reason": "16 windows are too few", "excess_low": None, "excess_high": None}
+        | {part: row[part] | bare for part in ("degradation", "walk_degradation")}
+        for row in evidence.findings["scenarios"]
+    ]  # fmt: skip
+    findings = evidence.findings | {"scenarios": scenarios}
+    undecided = replace(evidence, scores=scores, findings=findings)
+    page = checked(render_page(undecided, SETTINGS, "a run")).text
+    for shown in (page, render_summary(undecided, "a run")):
+        assert "There is no verdict on whether the model beats the best trivial forecast" in shown
+        assert "41 windows are too few" in shown
+        assert f"None of {len(scenarios)} disturbances can be judged: 16 windows are too few." in shown
+        assert "None," not in shown
