@@ -94,7 +94,7 @@ NO_VERDICT = {
     "exact exponential growth": "makes no error",
     "two to four ticks": "varies too much",
 }
-"""Why: the best trivial forecast is exact, or errs on too few days. In the other markets there is something to say."""
+"""Why: the best trivial forecast is exact, or errs on too few days. The other markets move in all of the test span."""
 
 
 def through_all_steps(
@@ -138,9 +138,11 @@ def through_all_steps(
 def test_a_degenerate_market_goes_through_all_steps(market: str, mixture: bool, tmp_path: Path) -> None:
     scores, findings, page = through_all_steps(saved(MARKETS[market](), tmp_path), tmp_path, mixture=mixture)
     verdict = scores["verdict"]
-    assert (verdict["outcome"] == "no verdict") == (market in NO_VERDICT)
-    assert NO_VERDICT.get(market, "") in (verdict["reason"] or "")
-    assert html.escape(verdict["text"]) in page
+    assert (verdict["outcome"] == "no verdict") == (verdict["reason"] is not None)
+    if market in NO_VERDICT:
+        assert verdict["outcome"] == "no verdict"
+        assert NO_VERDICT[market] in verdict["reason"]
+    assert verdict["text"] in html.unescape(page)
     for row in findings["scenarios"]:
         assert (row["fragile"] is None) == (row["fragile_reason"] is not None)
     shown = page[: page.index('<h2 id="provenance">')]
@@ -170,4 +172,4 @@ def test_a_test_span_of_a_few_windows_is_scored_without_a_verdict(test: int, tmp
     reasons |= {row["fragile_reason"] for row in findings["scenarios"]}
     for reason in reasons:
         assert "independent" in reason
-        assert html.escape(reason) in page
+        assert reason in html.unescape(page)
