@@ -1,7 +1,9 @@
 """Splits are chronological, purged and complete, whatever the table and the settings."""
 
 import datetime as dt
+import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +19,12 @@ from model_core.config.run import (
     TailSplit,
     WindowSettings,
 )
+from model_core.data.prepare import prepare
 from model_core.data.scaling import Scaler
-from model_core.data.splits import Splits, make_splits
+from model_core.data.splits import Splits, independent_windows, make_splits
 from model_core.data.windows import Split, WindowSet
 from model_core.errors import SourceError
-from tests.data.market import WINDOW, noise_dataset
+from tests.data.market import SETTINGS, WINDOW, noise_dataset
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 DATES = np.busday_offset(np.datetime64("2001-01-01"), np.arange(1500))
@@ -184,3 +187,18 @@ def test_where_many_rows_make_the_scale_their_setting_is_named() -> None:
     days = np.busday_offset(np.datetime64("2010-01-04"), np.arange(300))
     with pytest.raises(SourceError, match=r"of 290 known .* or smaller data\.scale_rows or data\.splits"):
         make_splits(days, WindowSettings(seq_len=16, label_len=8, pred_len=3), RatioSplit(), 290)
+
+
+def test_a_test_span_too_short_for_a_verdict_is_warned_of_and_the_remedy_removes_the_warning() -> None:
+    def few_windows(test_rows: int) -> list[dict[str, Any]]:
+        splits = TailSplit(kind="tail", validation=20, test=test_rows)
+        quality = prepare("sample://synthetic", SETTINGS.model_copy(update={"splits": splits})).quality
+        assert quality["independent_windows"]["test"] == independent_windows(test_rows - 2, 3)
+        return [warning for warning in quality["warnings"] if warning["code"] == "few_windows"]
+
+    (warning,) = few_windows(16)
+    assert "14 windows of 3 days, 4.6 independent ones" in warning["message"]
+    assert "data.splits" in warning["message"]
+    needed = re.search(r"at least (\d+) rows", warning["message"])
+    assert needed is not None
+    assert few_windows(int(needed[1])) == []
