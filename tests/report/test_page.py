@@ -240,7 +240,7 @@ def without(content: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in names}
 
 
-def as_version_1(evaluation: Path, findings: Path) -> None:
+def as_version_1(evaluation: Path, findings: Path, inputs: dict[str, Path]) -> None:
     """Turn the two JSON files into what earlier code wrote, and vouch for them again."""
     scores: Any = read_json(evaluation / "scores.json")
     scores = without(scores, "confidence_set_reason") | {"schema_version": 1}
@@ -255,7 +255,7 @@ def as_version_1(evaluation: Path, findings: Path) -> None:
     for folder, name, content in ((evaluation, "scores", scores), (findings, "findings", found)):
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         manifest = read_manifest(folder / "manifest.json", producer=PRODUCERS[name])
-        write_manifest(folder, producer=manifest.producer, settings=manifest.settings)
+        write_manifest(folder, producer=manifest.producer, settings=manifest.settings, inputs=inputs)
 
 
 PRODUCERS = {"scores": "evaluate", "findings": "diagnose"}
@@ -271,8 +271,12 @@ def copies(tmp_path: Path) -> dict[str, Path]:
     }
 
 
+def inputs_of(folders: dict[str, Path]) -> dict[str, Path]:
+    return {name: folders[name] for name in ("dataset", "model")}
+
+
 def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path]) -> None:
-    as_version_1(copies["evaluation"], copies["findings"])
+    as_version_1(copies["evaluation"], copies["findings"], inputs_of(copies))
     evidence = read_evidence(**copies)
     page = render_page(evidence, SETTINGS, "an old run")
     assert evidence.scores["verdict"]["text"] in checked(page).text
@@ -283,7 +287,7 @@ def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path]) -> None
 def test_what_later_code_wrote_is_refused(copies: dict[str, Path], artifact: str, name: str) -> None:
     path = copies[artifact] / f"{name}.json"
     path.write_text(json.dumps(read_json(path) | {"schema_version": 3}), encoding="utf-8")
-    write_manifest(copies[artifact], producer=PRODUCERS[name], settings={})
+    write_manifest(copies[artifact], producer=PRODUCERS[name], settings={}, inputs=inputs_of(copies))
     with pytest.raises(ArtifactError, match=r"schema version 3.*run the (evaluate|diagnose) step again"):
         read_evidence(**copies)
 
