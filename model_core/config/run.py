@@ -252,7 +252,7 @@ class DiagnosticsSettings(Section):
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Of degradation ratios and of what the model loses beyond the random walk."""
     smallest_effect: float = Field(0.01, ge=0)
-    """A model is fragile only if its error grows by more than this share of the clean error beyond the walk's."""
+    """A model is fragile only if its error grows by more than this share, and by as much more than the walk's does."""
 
     def windows_of(self, available: int) -> int:
         """How many of so many test windows are disturbed."""

@@ -17,7 +17,8 @@ Pair = tuple[Losses, Losses]
 def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsSettings) -> dict[str, Any]:
     """Degradation ratios of model and walk, their difference (the excess), and whether the model is fragile.
 
-    Fragile: the model's error grows, the excess is significant, and it is larger than ``settings.smallest_effect``.
+    Fragile: the model's error grows and the excess is positive, both significantly and both by more than
+    ``settings.smallest_effect``. A model whose error stays as it is is not fragile because a walk's error shrinks.
     The excess is tested itself, as a paired comparison: model and walk are disturbed in the same windows, so it is
     known far better than the two ratios, and comparing the ends of their intervals would miss much of what is there.
 
@@ -49,7 +50,8 @@ def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsS
     low, high = excess_interval(model, walk, overlap, settings.confidence)
     growth = mean_test(model[0] - model[1], overlap)
     grows = growth.mean > 0 and growth.p_value < 1 - settings.confidence
-    fragile = grows and low > 0 and found["excess"] > settings.smallest_effect
+    matters = min(ratio - 1, found["excess"]) > settings.smallest_effect
+    fragile = grows and low > 0 and matters
     return found | {"excess_low": low, "excess_high": high, "fragile": bool(fragile)}
 
 

@@ -36,6 +36,7 @@ def test_a_model_that_loses_more_than_the_walk_is_fragile_even_if_both_ratios_ar
         (1.25, 1.30),  # loses less than the walk
         (0.95, 0.90),  # loses more than the walk, which gains; but it gains, too
         (1.0, 1.0),
+        (1.001, 0.96),  # stays as it is, surely a little above; the walk happens to gain
     ],
 )
 def test_a_model_is_not_fragile_without_a_growth_that_matters(model: float, walk: float) -> None:
