@@ -16,10 +16,10 @@ from model_core.axes import TARGETS
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
+from model_core.nn.baseline import StructuredWalkBaseline
 from model_core.nn.bundles import Explanation, Forecast, Reads
 from model_core.nn.embedding import sinusoids
-from model_core.nn.graph.gated import GatedGraphCombiner
-from model_core.nn.heads.forecast import StructuredWalkBaseline
+from model_core.nn.graph.combiners.gated import GatedGraphCombiner
 from model_core.nn.waves.features import FourierPhases, delayed_influence
 from model_core.nn.waves.messages import PathMessages
 from model_core.nn.waves.patches import LatentReader, PatchEmbedding

@@ -7,6 +7,7 @@ from model_core.config.model import BODIES, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
 from model_core.model import FIRST_SKY, CelestialEnhancedPGAT
+from model_core.nn.baseline import StructuredWalkBaseline
 from model_core.nn.blocks import plain, recomputed
 from model_core.nn.bundles import Reads
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
@@ -22,16 +23,15 @@ from model_core.nn.embedding import (
     KnownFutureSky,
     UnknownFutureSky,
 )
-from model_core.nn.graph.batched import CelestialGraphCombiner
-from model_core.nn.graph.data_driven import DataDrivenLearner
-from model_core.nn.graph.dynamic import DynamicAdjacency
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
+from model_core.nn.graph.combiners.gated import GatedGraphCombiner
+from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
 from model_core.nn.graph.edges import EdgeSources
-from model_core.nn.graph.gated import GatedGraphCombiner
-from model_core.nn.graph.regularisation import GraphRegularisation, NoGraphRegularisation
-from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
-from model_core.nn.graph.stochastic import StochasticGraphLearner
-from model_core.nn.graph.traditional import TraditionalLearner
-from model_core.nn.heads.forecast import StructuredWalkBaseline
+from model_core.nn.graph.learners.data_driven import DataDrivenLearner
+from model_core.nn.graph.learners.dynamic import DynamicAdjacency
+from model_core.nn.graph.learners.stochastic import StochasticGraphLearner
+from model_core.nn.graph.learners.traditional import TraditionalLearner
+from model_core.nn.graph.regularization import GraphRegularisation, NoGraphRegularisation
 from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Forecast, Mixture
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 

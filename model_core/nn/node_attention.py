@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from model_core.nn.blocks import pieces
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 
 def attend_nodes(

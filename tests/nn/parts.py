@@ -31,14 +31,14 @@ from model_core.nn.covariates import EfficientCovariateInteraction, FullInteract
 from model_core.nn.decoder_layer import DecoderLayer
 from model_core.nn.embedding import CalendarQueries, DataEmbedding, KnownFutureQueries
 from model_core.nn.graph.attention import AdjacencyAwareGraphAttention
-from model_core.nn.graph.batched import CelestialGraphCombiner
-from model_core.nn.graph.data_driven import DataDrivenLearner
-from model_core.nn.graph.dynamic import DynamicAdjacency
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
+from model_core.nn.graph.combiners.gated import GatedGraphCombiner
+from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
 from model_core.nn.graph.edges import EdgeSources
-from model_core.nn.graph.gated import GatedGraphCombiner
-from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
-from model_core.nn.graph.stochastic import StochasticGraphLearner
-from model_core.nn.graph.traditional import TraditionalLearner
+from model_core.nn.graph.learners.data_driven import DataDrivenLearner
+from model_core.nn.graph.learners.dynamic import DynamicAdjacency
+from model_core.nn.graph.learners.stochastic import StochasticGraphLearner
+from model_core.nn.graph.learners.traditional import TraditionalLearner
 from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder

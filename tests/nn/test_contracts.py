@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_core.nn.graph.batched import CelestialGraphCombiner
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
 from tests.nn.kit import (
     assert_same,
     awake,

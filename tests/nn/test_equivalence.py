@@ -20,9 +20,9 @@ from model_core.nn.blocks import CausalConvMixer, Dropout, over_steps
 from model_core.nn.bundles import Edges
 from model_core.nn.celestial.processor import GroupedWaveNetwork
 from model_core.nn.embedding import DataEmbedding
-from model_core.nn.graph.axial_fusion import AxialFusionLayer
-from model_core.nn.graph.batched import CelestialGraphCombiner
-from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.graph.combiners.axial_fusion import AxialFusionLayer
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
+from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
 from model_core.nn.node_attention import attend_nodes, node_weights
 from model_core.sky.bodies import BODIES
 from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of

@@ -16,18 +16,18 @@ from model_core.config.model import (
 )
 from model_core.errors import SettingsError
 from model_core.losses import forecast_loss
+from model_core.nn.baseline import StructuredWalkBaseline, ewma_volatility
 from model_core.nn.bundles import BodyStates, Edges
 from model_core.nn.celestial.aspects import AspectEdges
 from model_core.nn.celestial.phase import BodyPhases, Phases, relative_angle
 from model_core.nn.celestial.phase_edges import phase_features
 from model_core.nn.embedding import sinusoids
-from model_core.nn.graph.batched import CelestialGraphCombiner
-from model_core.nn.graph.gated import GatedGraphCombiner
-from model_core.nn.graph.regularisation import GraphRegularisation
-from model_core.nn.graph.sequential import SequentialCelestialGraphCombiner
-from model_core.nn.graph.stochastic import StochasticGraphLearner, gaussian_kl
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
+from model_core.nn.graph.combiners.gated import GatedGraphCombiner
+from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
+from model_core.nn.graph.learners.stochastic import StochasticGraphLearner, gaussian_kl
+from model_core.nn.graph.regularization import GraphRegularisation
 from model_core.nn.heads.candle import candle_coordinates, candle_from, corrected_candle
-from model_core.nn.heads.forecast import StructuredWalkBaseline, ewma_volatility
 from model_core.sky.aspects import ASPECTS
 from model_core.sky.bodies import BODIES
 from model_core.sky.waves import column_of, waves_of

@@ -15,7 +15,7 @@ from model_core.data.windows import WindowSet
 from model_core.losses import LossParts, forecast_loss, mixture_nll
 from model_core.nn.bundles import Forecast, Mixture
 from model_core.nn.graph.attention import MIN_ADJACENCY, log_adjacency
-from model_core.nn.graph.stochastic import gaussian_kl
+from model_core.nn.graph.learners.stochastic import gaussian_kl
 from model_core.nn.node_attention import attend_nodes, node_weights
 from model_core.training.precision import Kind, Precision
 from model_core.training.validation import mean_losses

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from model_core.nn.attention import NodeTemporalAttention
 from model_core.nn.blocks import Dropout, FeedForward
+from model_core.nn.casting import wide
 from model_core.nn.node_attention import attend_nodes, node_weights
-from model_core.nn.wide import wide
 
 MIN_ADJACENCY = 1e-6
 """Keeps the logarithm finite where the graph has (almost) no edge; bf16 would round its log by up to 0.03."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 MIN_RANGE = 1e-3
 """Smallest base range, in window ranges: a base candle without a range has no inverse softplus."""

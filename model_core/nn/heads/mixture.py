@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from model_core.axes import TARGETS
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Baseline, Forecast, Mixture
+from model_core.nn.casting import wide
 from model_core.nn.heads.candle import corrected_candle
-from model_core.nn.wide import wide
 
 FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
 """Variance of Open, High, Low, Close about the Close before, in units of one day's Close variance.

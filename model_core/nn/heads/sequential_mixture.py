@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model_core.axes import TARGETS
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Baseline, Forecast
+from model_core.nn.casting import wide
 from model_core.nn.heads.candle import corrected_candle
 from model_core.nn.heads.mixture import (
     bounded,
@@ -24,7 +25,6 @@ from model_core.nn.heads.mixture import (
     starting_log_spread,
     zero_linear,
 )
-from model_core.nn.wide import wide
 
 CLOSE = TARGETS.index("Close")
 

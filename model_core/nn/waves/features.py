@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 SHORTEST_PERIOD, LONGEST_PERIOD = 4.0, 256.0
 """Trading days; the Nyquist period is 2, a year has about 252."""

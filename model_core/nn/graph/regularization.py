@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.config.model import GraphSettings
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 
 class GraphRegularisation(nn.Module):

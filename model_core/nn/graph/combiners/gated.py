@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from model_core.config.model import CombinerSettings
 from model_core.nn.bundles import Edges
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 STATISTICS = 4
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from model_core.config.model import BODIES, CombinerSettings
 from model_core.nn.blocks import over_steps
 from model_core.nn.bundles import Edges
-from model_core.nn.graph.axial_fusion import AxialFusionLayer
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
+from model_core.nn.graph.combiners.axial_fusion import AxialFusionLayer
 
 
 class CelestialGraphCombiner(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from model_core.data.inputs import ModelInputs
 from model_core.metrics.probabilistic import EWMA_DECAY
 from model_core.nn.bundles import Baseline
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 CLOSE = 3
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from model_core.nn.bundles import Edges
-from model_core.nn.graph.axial_fusion import AxialFusionLayer
-from model_core.nn.graph.batched import CelestialGraphCombiner
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
+from model_core.nn.graph.combiners.axial_fusion import AxialFusionLayer
+from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
 
 
 class SequentialCelestialGraphCombiner(CelestialGraphCombiner):

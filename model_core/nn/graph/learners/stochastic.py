@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_core.config.model import BODIES, StochasticLearnerSettings
 from model_core.nn.bundles import Proposal
-from model_core.nn.wide import wide
+from model_core.nn.casting import wide
 
 MAX_LOG_STD = 5.0
 """Bound of log σ/σ₀, reached smoothly, so that no edge's noise or KL overflows."""
