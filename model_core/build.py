@@ -2,13 +2,13 @@
 
 from torch import nn
 
-from model_core.base_model import EnhancedPGAT
-from model_core.config.model import BODIES, ModelSettings
+from model_core.axes import FIRST_SKY
+from model_core.base_model import EnhancedPGAT, PathEncoder, PathGraphBuilder, WaveReader
+from model_core.config.model import NUM_BODIES, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
-from model_core.model import FIRST_SKY, CelestialEnhancedPGAT
+from model_core.model import CelestialEnhancedPGAT, GraphBuilder, NodeEncoder, SkyEncoder, WindowReader
 from model_core.nn.baseline import StructuredWalkBaseline
-from model_core.nn.blocks import plain, recomputed
 from model_core.nn.bundles import Reads
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
@@ -31,11 +31,13 @@ from model_core.nn.graph.learners.data_driven import DataDrivenLearner
 from model_core.nn.graph.learners.dynamic import DynamicAdjacency
 from model_core.nn.graph.learners.stochastic import StochasticGraphLearner
 from model_core.nn.graph.learners.traditional import TraditionalLearner
-from model_core.nn.graph.regularization import GraphRegularisation, NoGraphRegularisation
+from model_core.nn.graph.regularization import GraphRegularization, NoGraphRegularization
 from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
+from model_core.nn.recomputation import RunPolicy, activation_checkpoint, direct
+from model_core.nn.slots import HorizonDecoder
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
 from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
@@ -87,37 +89,37 @@ def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
 
 
 def _celestial(settings: ModelSettings, inputs: ModelInputs) -> CelestialEnhancedPGAT:
-    width, node_width = settings.width, settings.width // BODIES
+    width, node_width = settings.width, settings.width // NUM_BODIES
     body_width = settings.celestial_dim if settings.use_celestial_graph else 0
-    interaction = (
-        EfficientCovariateInteraction if settings.use_efficient_covariate_interaction else FullInteraction
-    )
     encoding = {"dynamic": DynamicSpatioTemporalEncoding, "joint": JointSpatioTemporalEncoding}
-    run = recomputed if settings.gradient_checkpointing else plain
     sees_future = settings.use_future_sky and settings.use_celestial_graph
+    run = activation_checkpoint if settings.gradient_checkpointing else direct
+    # Parts draw their weights in the order in which they are built: another one would be another model for each seed.
     sources = _edge_sources(settings, inputs)
     return CelestialEnhancedPGAT(
-        future_sky=KnownFutureSky() if sees_future else UnknownFutureSky(),
-        processor=_processor(settings, inputs),
-        embedding=DataEmbedding(FIRST_SKY + BODIES * body_width, width, settings.dropout),
-        market_context=MarketContextEncoder(width, settings.n_heads),
-        body_nodes=CelestialBodyNodes(body_width, node_width) if body_width else LatentNodes(node_width),
-        body_reader=GatedBodyReader(width, node_width, settings.n_heads),
-        edge_sources=sources,
-        combiner=_combiner(settings, len(sources.names)),
-        graph_penalties=_graph_penalties(settings),
-        mapper=_mapper(settings),
-        encoding=encoding[settings.encoding.kind](node_width, settings.dropout, settings.encoding),
-        target_nodes=TargetNodes(node_width),
-        interaction=interaction(
-            node_width, settings.n_heads, settings.e_layers, settings.d_ff, settings.dropout, run
+        sky=SkyEncoder(
+            future_sky=KnownFutureSky() if sees_future else UnknownFutureSky(),
+            processor=_processor(settings, inputs),
         ),
-        queries=KnownFutureQueries(BODIES * body_width, width) if sees_future else CalendarQueries(width),
-        decoder=_decoder(settings),
-        baseline=StructuredWalkBaseline(inputs),
-        head=_head(settings),
+        reader=WindowReader(
+            embedding=DataEmbedding(FIRST_SKY + NUM_BODIES * body_width, width, settings.dropout),
+            market_context=MarketContextEncoder(width, settings.n_heads),
+            body_nodes=CelestialBodyNodes(body_width, node_width) if body_width else LatentNodes(node_width),
+            body_reader=GatedBodyReader(width, node_width, settings.n_heads),
+        ),
+        graph=GraphBuilder(
+            edge_sources=sources,
+            combiner=_combiner(settings, len(sources.names)),
+            penalties=_graph_penalties(settings),
+        ),
+        encoder=NodeEncoder(
+            mapper=_mapper(settings),
+            encoding=encoding[settings.encoding.kind](node_width, settings.dropout, settings.encoding),
+            target_nodes=TargetNodes(node_width),
+            interaction=_interaction(settings, run),
+        ),
+        horizon=_horizon(settings, inputs, NUM_BODIES * body_width if sees_future else None),
         width=width,
-        node_width=node_width,
         label_len=inputs.window.label_len,
         run=run,
         reads=Reads(past_sky=settings.use_celestial_graph, future_sky=sees_future),
@@ -148,18 +150,37 @@ def _base(settings: ModelSettings, inputs: ModelInputs) -> EnhancedPGAT:
             f"model.enhanced_pgat.influence_lags holds {longest}, but a window of {inputs.window.seq_len} days "
             f"(data.window.seq_len) has changes at most {inputs.window.seq_len - 2} days apart; leave it out"
         )
-    width, sky = settings.width, len(inputs.waves) - FIRST_SKY
-    queries = KnownFutureQueries(sky, width) if settings.use_future_sky else CalendarQueries(width)
-    reads = Reads(past_sky=True, future_sky=settings.use_future_sky)
-    return EnhancedPGAT(settings, inputs, queries, _decoder(settings), _head(settings), reads)
+    own, width, sky = settings.enhanced_pgat, settings.width, len(inputs.waves) - FIRST_SKY
+    # Parts draw their weights in the order in which they are built, and here the decoder comes first.
+    horizon = _horizon(settings, inputs, sky if settings.use_future_sky else None)
+    return EnhancedPGAT(
+        waves=WaveReader.of(own, inputs, width),
+        graph=PathGraphBuilder.of(own, settings.combiner, len(inputs.waves), width),
+        encoder=PathEncoder.of(own, width, settings.e_layers, settings.d_ff, settings.dropout),
+        horizon=horizon,
+        width=width,
+        reads=Reads(past_sky=True, future_sky=settings.use_future_sky),
+    )
 
 
-def _decoder(settings: ModelSettings) -> nn.ModuleList:
-    width, node_width = settings.width, settings.width // BODIES
+def _horizon(settings: ModelSettings, inputs: ModelInputs, future_features: int | None) -> HorizonDecoder:
+    """Queries, decoder layers, baseline and head, in either model.
+
+    Args:
+        future_features: numbers known of the sky of a forecast day; ``None`` if it is not read.
+    """
+    width, node_width = settings.width, settings.width // NUM_BODIES
     causal = settings.use_mixture_decoder and settings.mixture.kind == "sequential_mixture"
-    return nn.ModuleList(
-        DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
-        for _ in range(settings.d_layers)
+    return HorizonDecoder(
+        queries=(
+            CalendarQueries(width) if future_features is None else KnownFutureQueries(future_features, width)
+        ),
+        layers=nn.ModuleList(
+            DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
+            for _ in range(settings.d_layers)
+        ),
+        baseline=StructuredWalkBaseline(inputs),
+        head=_head(settings),
     )
 
 
@@ -181,7 +202,7 @@ def _edge_sources(settings: ModelSettings, inputs: ModelInputs) -> EdgeSources:
     Raises:
         SettingsError: every one of them is off.
     """
-    graph, width, node_width = settings.graph, settings.width, settings.width // BODIES
+    graph, width, node_width = settings.graph, settings.width, settings.width // NUM_BODIES
     sky_graphs: dict[str, nn.Module] = {}
     if settings.use_celestial_graph and graph.use_phase_edges:
         sky_graphs["phase"] = PhaseGraph()
@@ -214,8 +235,14 @@ def _combiner(settings: ModelSettings, sources: int) -> nn.Module:
 
 def _graph_penalties(settings: ModelSettings) -> nn.Module:
     if settings.graph.sparsity_weight == settings.graph.smoothness_weight == 0:
-        return NoGraphRegularisation()
-    return GraphRegularisation(settings.graph)
+        return NoGraphRegularization()
+    return GraphRegularization(settings.graph)
+
+
+def _interaction(settings: ModelSettings, run: RunPolicy) -> EfficientCovariateInteraction | FullInteraction:
+    kind = EfficientCovariateInteraction if settings.use_efficient_covariate_interaction else FullInteraction
+    node_width = settings.width // NUM_BODIES
+    return kind(node_width, settings.n_heads, settings.e_layers, settings.d_ff, settings.dropout, run)
 
 
 def _mapper(settings: ModelSettings) -> nn.Module:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Forecast, Mixture
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -40,11 +40,11 @@ def forecast_loss(forecast: Forecast, target: Float[Tensor, "B P T"], settings: 
         settings: says which likelihood of the mixture is meant.
     """
     if forecast.mixture is None:
-        point = wide(forecast.point)
+        point = at_least_fp32(forecast.point)
         parts = {"mse": F.mse_loss(point, target.to(point.dtype))}
     else:
         parts = {"nll": mixture_nll(forecast.mixture, target, settings)}
-    parts |= {name: wide(penalty) for name, penalty in forecast.penalties.items()}
+    parts |= {name: at_least_fp32(penalty) for name, penalty in forecast.penalties.items()}
     return LossParts(total=torch.stack(list(parts.values())).sum(), parts=parts)
 
 
@@ -57,9 +57,9 @@ def mixture_nll(
     ``joint`` scores the whole candle, −log Σ_m π_m Π_t N(y_t; μ_mt, σ_mt), so that one component has to
     explain all four; it is divided by T to be in the same unit.
     """
-    log_weights = F.log_softmax(wide(mixture.logits), dim=-1)
-    log_scale = wide(mixture.log_scale)
-    deviation = (wide(target).unsqueeze(-2) - wide(mixture.mean)) * torch.exp(-log_scale)
+    log_weights = F.log_softmax(at_least_fp32(mixture.logits), dim=-1)
+    log_scale = at_least_fp32(mixture.log_scale)
+    deviation = (at_least_fp32(target).unsqueeze(-2) - at_least_fp32(mixture.mean)) * torch.exp(-log_scale)
     log_density = -0.5 * deviation.square() - log_scale - _LOG_SQRT_2PI
     match settings.nll_mode:
         case "independent":

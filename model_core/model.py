@@ -1,23 +1,66 @@
 """CelestialEnhancedPGAT: the whole forward pass, in the order of the diagram in ``docs/model.md``."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.axes import TARGETS
+from model_core.axes import FIRST_SKY, TARGETS
+from model_core.config.model import NUM_BODIES
 from model_core.data.windows import Window
-from model_core.nn.blocks import Run
 from model_core.nn.bundles import BodyStates, Explanation, Forecast, Reads
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, LatentNodes
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
 from model_core.nn.graph.edges import EdgeSources
+from model_core.nn.recomputation import RunPolicy
+from model_core.nn.slots import (
+    CelestialProcessor,
+    GraphCombiner,
+    HorizonDecoder,
+    SpatioTemporalEncoding,
+    TemporalMapper,
+)
 
-TIME_DELTA = len(TARGETS)
-FIRST_SKY = TIME_DELTA + 1
+
+@dataclass(frozen=True)
+class SkyEncoder:
+    """From the sky of the window and of the horizon to the state of every body."""
+
+    future_sky: nn.Module
+    """As much of the horizon's sky as the model may see."""
+    processor: CelestialProcessor
+
+
+@dataclass(frozen=True)
+class WindowReader:
+    """From prices, calendar and body states to an encoder state a day, the market context, and the nodes."""
+
+    embedding: nn.Module
+    market_context: nn.Module
+    body_nodes: CelestialBodyNodes | LatentNodes
+    body_reader: nn.Module
+
+
+@dataclass(frozen=True)
+class GraphBuilder:
+    """From all of these to one graph a day, and what is asked of it beside a good forecast."""
+
+    edge_sources: EdgeSources
+    combiner: GraphCombiner
+    penalties: nn.Module
+
+
+@dataclass(frozen=True)
+class NodeEncoder:
+    """Mixes nodes along the graph and along time, and lets the targets read the bodies."""
+
+    mapper: TemporalMapper
+    encoding: SpatioTemporalEncoding
+    target_nodes: nn.Module
+    interaction: EfficientCovariateInteraction | FullInteraction
 
 
 class Graph(NamedTuple):
@@ -34,59 +77,53 @@ class Graph(NamedTuple):
 class CelestialEnhancedPGAT(nn.Module):
     """Phase-aware graph attention over thirteen bodies and four targets; built by ``model_core.build``.
 
-    Every argument is a slot that holds one module (``model_core.nn.bundles`` has the signatures);
-    nothing here asks which variant it is. The head corrects a structured random walk and is zero before
+    Nothing here asks which variant a slot holds. The head corrects a structured random walk and is zero before
     training, so an untrained model forecasts that walk.
+
+    Args:
+        sky, reader, graph, encoder, horizon: its parts, registered here under their published names.
+        width: D.
+        label_len: L.
+        run: how the encoder's and the decoder's layers are run.
+        reads: what of a window reaches the forecast.
     """
 
     def __init__(
         self,
         *,
-        future_sky: nn.Module,
-        processor: nn.Module,
-        embedding: nn.Module,
-        market_context: nn.Module,
-        body_nodes: CelestialBodyNodes | LatentNodes,
-        body_reader: nn.Module,
-        edge_sources: EdgeSources,
-        combiner: nn.Module,
-        graph_penalties: nn.Module,
-        mapper: nn.Module,
-        encoding: nn.Module,
-        target_nodes: nn.Module,
-        interaction: EfficientCovariateInteraction | FullInteraction,
-        queries: nn.Module,
-        decoder: nn.ModuleList,
-        baseline: nn.Module,
-        head: nn.Module,
+        sky: SkyEncoder,
+        reader: WindowReader,
+        graph: GraphBuilder,
+        encoder: NodeEncoder,
+        horizon: HorizonDecoder,
         width: int,
-        node_width: int,
         label_len: int,
-        run: Run,
+        run: RunPolicy,
         reads: Reads,
     ) -> None:
         super().__init__()
-        self.future_sky = future_sky
-        self.processor = processor
-        self.embedding = embedding
-        self.market_context = market_context
-        self.body_nodes = body_nodes
-        self.body_reader = body_reader
-        self.edge_sources = edge_sources
-        self.combiner = combiner
-        self.graph_penalties = graph_penalties
-        self.mapper = mapper
-        self.encoding = encoding
-        self.target_nodes = target_nodes
-        self.interaction = interaction
-        self.queries = queries
-        self.decoder = decoder
-        self.baseline = baseline
-        self.head = head
+        # Names and order of the parts are those of every checkpoint: state and optimizer refer to them.
+        self.future_sky = sky.future_sky
+        self.processor = sky.processor
+        self.embedding = reader.embedding
+        self.market_context = reader.market_context
+        self.body_nodes = reader.body_nodes
+        self.body_reader = reader.body_reader
+        self.edge_sources = graph.edge_sources
+        self.combiner = graph.combiner
+        self.graph_penalties = graph.penalties
+        self.mapper = encoder.mapper
+        self.encoding = encoder.encoding
+        self.target_nodes = encoder.target_nodes
+        self.interaction = encoder.interaction
+        self.queries = horizon.queries
+        self.decoder = horizon.layers
+        self.baseline = horizon.baseline
+        self.head = horizon.head
+        self.node_width = width // NUM_BODIES
         self.encoder_norm = nn.LayerNorm(width)
-        self.known_targets = nn.Linear(len(TARGETS) * node_width, width, bias=False)
+        self.known_targets = nn.Linear(len(TARGETS) * self.node_width, width, bias=False)
         self.horizon_context = nn.Linear(width, width, bias=False)
-        self.node_width = node_width
         self.label_len = label_len
         self.run = run
         self.reads = reads
@@ -96,8 +133,8 @@ class CelestialEnhancedPGAT(nn.Module):
         graph = self._graph(window)
         nodes, targets = self.interaction(graph.nodes, graph.targets, graph.adjacency)
         decoded = self._decode(window, graph, nodes, targets)
-        baseline = self.baseline(window.past_waves[..., :TIME_DELTA], window.scale)
-        forecast: Forecast = self.head(decoded, baseline)
+        baseline = self.baseline(window.past_waves[..., : len(TARGETS)], window.scale)
+        forecast = self.head(decoded, baseline)
         return replace(forecast, penalties={**graph.penalties, **forecast.penalties})
 
     @torch.no_grad()
@@ -113,25 +150,29 @@ class CelestialEnhancedPGAT(nn.Module):
         )
 
     def _graph(self, window: Window) -> Graph:
-        """Steps 1–9: waves to nodes, their combined graph, and the spatio-temporal encoding."""
+        """Waves to nodes, their combined graph, and the spatio-temporal encoding."""
         waves = window.past_waves
         steps = waves.shape[1]
         past_sky = waves[..., FIRST_SKY:]
+        # One pass over S + P days, or S if the horizon's sky is not read: the processor is causal, so no known day
+        # hears of the horizon.
         bodies = self.processor(torch.cat([past_sky, self.future_sky(window.future_sky)], dim=1))
         known = BodyStates(bodies.states[:, :steps], bodies.edges[:, :steps])
 
+        # Prices, time step, and the states of all bodies side by side: [B, S, 5 + N · C]
         features = torch.cat([waves[..., :FIRST_SKY], known.states.flatten(2)], dim=-1)
-        encoded = self.embedding(features, window.past_calendar)
-        context = self.market_context(encoded)
-        body_nodes = self.body_nodes(known.states)
+        encoded = self.embedding(features, window.past_calendar)  # [B, S, D]
+        context = self.market_context(encoded)  # [B, D]
+        body_nodes = self.body_nodes(known.states)  # [B, S, N, d]
         encoded = self.body_reader(encoded, body_nodes)
 
         edges, penalties = self.edge_sources(past_sky, known, encoded, body_nodes, context)
         adjacency = self.combiner(edges, encoded, context)
+        # D = N · d: each node gets its own d channels of the encoder state.
         nodes = self.mapper(body_nodes + encoded.unflatten(-1, (-1, self.node_width)))
         return Graph(
             nodes=self.run(self.encoding, nodes, adjacency),
-            targets=self.target_nodes(waves[..., :TIME_DELTA]),
+            targets=self.target_nodes(waves[..., : len(TARGETS)]),
             adjacency=adjacency,
             future_states=bodies.states[:, steps:],
             context=context,
@@ -145,15 +186,17 @@ class CelestialEnhancedPGAT(nn.Module):
         nodes: Float[Tensor, "B S N d"],
         targets: Float[Tensor, "B S T d"],
     ) -> Float[Tensor, "B P D"]:
-        """Steps 12: the last known days and the horizon's queries through the decoder layers."""
-        encoded = self.encoder_norm(nodes.flatten(2))
+        """The last known days and the horizon's queries through the decoder layers."""
+        encoded = self.encoder_norm(nodes.flatten(2))  # [B, S, D]
         label = encoded[:, -self.label_len :] + self.known_targets(targets.flatten(2)[:, -self.label_len :])
         calendar = window.future_calendar
         horizon, width = calendar.shape[1], encoded.shape[-1]
+        # Positions go on where the encoder's end.
         position = sinusoids(horizon, width, start=encoded.shape[1], device=encoded.device)
         context = self.horizon_context(graph.context).unsqueeze(1)
         future = self.queries(graph.future_states, calendar) + position + context
-        tokens = torch.cat([label, future], dim=1)
+        tokens = torch.cat([label, future], dim=1)  # [B, L + P, D]
+        # Every layer but the last computes all tokens; of the last one only the horizon is read.
         *layers, last = self.decoder
         for layer in layers:
             tokens = self.run(layer, tokens, encoded, nodes[:, -1], tokens.shape[1])

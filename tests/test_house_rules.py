@@ -101,6 +101,20 @@ def test_only_build_reads_a_kind_of_the_model_settings() -> None:
     assert guilty == []
 
 
+def test_every_letter_of_a_shape_stands_in_the_legend() -> None:
+    """Axes of one letter are those of ``model_core.axes``, listed once each; others are words or numbers."""
+    legend = re.findall(r"^    (\w)  ", (ROOT / "model_core/axes.py").read_text(encoding="utf-8"), re.M)
+    assert len(legend) == len(set(legend))
+    strange = set()
+    for name, tree in parsed():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value) in {"Float", "Int", "Bool"}:
+                axes = ast.unparse(node.slice).strip("()").partition(", ")[2].strip("'")
+                letters = re.findall(r"(?<!\w)[A-Za-z](?!\w)", axes)
+                strange |= {f"{name}:{node.lineno} {axis}" for axis in letters if axis not in legend}
+    assert sorted(strange) == []
+
+
 def test_no_broad_except_swallows_an_error() -> None:
     """An ``except Exception`` or a bare ``except`` raises again, and no handler is ``pass`` alone."""
     guilty = []

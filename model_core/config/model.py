@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from model_core.config.base import Section
 
-BODIES = 13
+NUM_BODIES = 13
 """Celestial bodies, the nodes of the graph; their names stand in ``model_core.sky.bodies``."""
 
 
@@ -138,13 +138,15 @@ class ModelSettings(Section):
     @property
     def width(self) -> int:
         """D: the next multiple of lcm(bodies, heads) at or above ``d_model`` (130 → 208)."""
-        step = math.lcm(BODIES, self.n_heads)
+        step = math.lcm(NUM_BODIES, self.n_heads)
         return step * math.ceil(self.d_model / step)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.d_model < BODIES:
-            raise ValueError(f"d_model is {self.d_model}; it must be at least {BODIES}, one column per body")
+        if self.d_model < NUM_BODIES:
+            raise ValueError(
+                f"d_model is {self.d_model}; it must be at least {NUM_BODIES}, one column per body"
+            )
         if len(self.target_wave_indices) != 4 or len(set(self.target_wave_indices)) != 4:
             raise ValueError(
                 "target_wave_indices must name four different waves (Open, High, Low, Close), "

@@ -18,13 +18,15 @@ class NodeTemporalAttention(nn.Module):
         self.out = nn.Linear(node_width, node_width)
 
     def forward(self, nodes: Float[Tensor, "B S N d"]) -> Float[Tensor, "B S N d"]:
+        # [B, S, N, d] -> [B, N, S, d] each: the kernel's [batch, heads, length, channels]
         queries, keys, values = (part.transpose(1, 2) for part in self.project(nodes).chunk(3, dim=-1))
         return self.out(F.scaled_dot_product_attention(queries, keys, values, is_causal=True).transpose(1, 2))
 
 
 class MultiHeadAttention(nn.Module):
-    """Queries read a memory, which may be their own sequence; keys have no bias (it would be dead).
+    """Queries read a memory, which may be their own sequence.
 
+    Keys have no bias: it adds the same q_i · b to all scores of a query, and the softmax takes that out again.
     With ``causal``, the queries are the last ones of the memory and see nothing after themselves.
     """
 
@@ -37,10 +39,11 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, queries: Float[Tensor, "B Q D"], memory: Float[Tensor, "B M Dm"]
-    ) -> Float[Tensor, "B Q D"]:
+        self, queries: Float[Tensor, "B queries D"], memory: Float[Tensor, "B keys memory_width"]
+    ) -> Float[Tensor, "B queries D"]:
         keys, values = self.memory(memory).chunk(2, dim=-1)
-        whole = queries.shape[1] == memory.shape[1]  # then the kernel masks for itself, and no mask is stored
+        # Queries and memory of equal length are one sequence: the kernel masks for itself, and no mask is stored.
+        whole = queries.shape[1] == memory.shape[1]
         seen = self._seen(queries.shape[1], memory) if self.causal and not whole else None
         read = F.scaled_dot_product_attention(
             self._split(self.query(queries)),
@@ -49,11 +52,14 @@ class MultiHeadAttention(nn.Module):
             attn_mask=seen,
             is_causal=self.causal and whole,
         )
-        return self.out(read.transpose(1, 2).flatten(2))
+        return self.out(read.transpose(1, 2).flatten(2))  # [B, H, queries, c] -> [B, queries, D]
 
-    def _seen(self, queries: int, memory: Float[Tensor, "B M Dm"]) -> Bool[Tensor, "Q M"]:
+    def _seen(
+        self, queries: int, memory: Float[Tensor, "B keys memory_width"]
+    ) -> Bool[Tensor, "queries keys"]:
+        """True where a query may look; query i stands at position keys − queries + i of the memory."""
         everything = torch.ones(queries, memory.shape[1], dtype=torch.bool, device=memory.device)
         return everything.tril(memory.shape[1] - queries)
 
-    def _split(self, x: Float[Tensor, "B Q D"]) -> Float[Tensor, "B H Q c"]:
+    def _split(self, x: Float[Tensor, "B length D"]) -> Float[Tensor, "B H length c"]:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -1,114 +1,17 @@
-"""Small bricks: feed-forward, causal temporal mixers, and recomputation instead of stored activations."""
-
-from collections.abc import Callable, Iterator
-from typing import Any
+"""Small bricks: dropout, feed-forward, and causal temporal mixers."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.utils.checkpoint import checkpoint
 
-STEPS_PER_CHUNK = 256
-"""Time steps handled together on a CPU: an edge tensor [256, 13, 13, 16] is 2.8 MB and stays in cache.
+EMBEDDING_STD = 0.5
+"""Initial deviation of a learned vector that tells nodes, pairs or waves apart.
 
-With one piece for all 4,000 steps of a batch (43 MB a tensor) a whole training step took 1.4 times as long;
-512 is as fast as 256 (docs/log.md).
+It is added to projections of what the node carries. A fresh ``nn.Linear`` turns inputs of unit variance into
+outputs of variance 1/3, a deviation of 0.58 (its weights are uniform within ±1/√inputs): at half, neither of
+the two drowns the other.
 """
-
-Run = Callable[..., Any]
-"""How a module is run: ``plain``, or ``recomputed`` in the backward pass to save memory."""
-
-
-def plain(module: Callable[..., Any], *inputs: Any) -> Any:
-    """Run ``module`` and keep its activations for the backward pass."""
-    return module(*inputs)
-
-
-def recomputed(module: Callable[..., Any], *inputs: Any) -> Any:
-    """Run ``module``, keep only its inputs, and run it again in the backward pass (same dropout)."""
-    if not torch.is_grad_enabled():
-        return module(*inputs)
-    return checkpoint(module, *inputs, use_reentrant=False)
-
-
-def over_steps(
-    module: nn.Module, function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor
-) -> tuple[Tensor, ...]:
-    """``function(*tensors)`` in pieces along the first axis, each recomputed in the backward pass.
-
-    For functions that treat every time step alone and draw no random numbers. The result is that of one
-    call; memory is that of one piece plus inputs and outputs. A GPU gets a single piece.
-
-    Args:
-        module: owner of every parameter that ``function`` uses.
-        function: maps tensors [n, …] to a tuple of tensors [n, …].
-        tensors: inputs with the same first axis (batch and time, flattened).
-    """
-    if tensors[0].is_cuda:
-        return recomputed(function, *tensors)
-    outputs: tuple[Tensor, ...] = _OverSteps.apply(  # type: ignore[no-untyped-call]
-        function, len(tensors), *tensors, *module.parameters()
-    )
-    return outputs
-
-
-class _OverSteps(torch.autograd.Function):
-    """Writes each piece's result, and in the backward pass each piece's gradient, into one buffer.
-
-    ``torch.utils.checkpoint`` on every piece is the same mathematics, but leaves small tensors of many
-    pieces all over the heap.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, function: Callable[..., tuple[Tensor, ...]], count: int, *inputs: Tensor) -> Any:
-        ctx.function, ctx.count = function, count
-        ctx.autocast = (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"))
-        ctx.save_for_backward(*inputs)
-        wholes: tuple[Tensor, ...] = ()
-        for piece in pieces(inputs[0]):
-            parts = function(*(tensor[piece] for tensor in inputs[:count]))
-            wholes = wholes or tuple(part.new_empty((inputs[0].shape[0], *part.shape[1:])) for part in parts)
-            for whole, part in zip(wholes, parts, strict=True):
-                whole[piece] = part
-        return wholes
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        inputs: tuple[Tensor, ...] = ctx.saved_tensors
-        wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        sums: list[Tensor | None] = [None] * len(inputs)
-        enabled, dtype = ctx.autocast
-        for piece in pieces(inputs[0]):
-            local = [
-                tensor[piece].detach().requires_grad_(needed) if i < ctx.count else tensor
-                for i, (tensor, needed) in enumerate(zip(inputs, ctx.needs_input_grad[2:], strict=True))
-            ]
-            with torch.enable_grad(), torch.autocast("cpu", dtype, enabled):
-                parts = ctx.function(*local[: ctx.count])
-            arriving = [gradient[piece] for gradient in gradients]
-            leaving = torch.autograd.grad(parts, [local[i] for i in wanted], arriving, allow_unused=True)
-            for i, gradient in zip(wanted, leaving, strict=True):
-                if gradient is None:
-                    continue
-                if i >= ctx.count:
-                    total = sums[i]
-                    sums[i] = gradient.clone() if total is None else total.add_(gradient)
-                else:
-                    buffer = sums[i]
-                    if buffer is None:
-                        buffer = sums[i] = torch.zeros_like(inputs[i])
-                    buffer[piece] = gradient
-        return (None, None, *sums)
-
-
-def pieces(x: Float[Tensor, "n ..."]) -> Iterator[slice]:
-    """Where ``x`` is cut along its first axis: ``STEPS_PER_CHUNK`` on a CPU, nowhere on a GPU."""
-    steps = x.shape[0]
-    length = steps if x.is_cuda else STEPS_PER_CHUNK
-    return (slice(start, start + length) for start in range(0, steps, length))
 
 
 class Dropout(nn.Module):
@@ -125,10 +28,14 @@ class Dropout(nn.Module):
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
         if not self.training or self.p == 0 or x.is_cuda:
             return F.dropout(x, self.p, self.training)
+        # 16 bits decide on one number: it goes if they fall among the lowest p · 2¹⁶ of their 2¹⁶ values.
         dropped = round(self.p * 2**16)
+        # ⌈numbers / 4⌉ words over the whole range of int64; its upper end, 2⁶³, can only be given as None.
         bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        draws = bits.view(torch.int16)[: x.numel()].view(x.shape)
-        return x * ((draws >= dropped - 2**15).to(x.dtype) * (2**16 / (2**16 - dropped)))
+        draws = bits.view(torch.int16)[: x.numel()].view(x.shape)  # each of −2¹⁵ … 2¹⁵ − 1 equally likely
+        kept = (draws >= dropped - 2**15).to(x.dtype)
+        # Divided by the share that is really kept, p rounded to 1/65536, so that the mean stays.
+        return x * (kept * (2**16 / (2**16 - dropped)))
 
 
 class FeedForward(nn.Module):
@@ -152,11 +59,14 @@ class CausalConvMixer(nn.Module):
 
     def __init__(self, width: int, kernel: int = 4) -> None:
         super().__init__()
+        # Neighboring days are nearly alike, so the taps add up like a random walk: √kernel / kernel = 0.5 of the
+        # input for 4 taps, less than the state that the result is added to.
         self.taps = nn.Parameter(torch.randn(kernel, width) / kernel)
 
     def forward(self, x: Float[Tensor, "B S N C"]) -> Float[Tensor, "B S N C"]:
         mixed = x * self.taps[0]
         for lag in range(1, self.taps.shape[0]):
+            # The pairs of the pad count from the last axis: nothing in C and N, ``lag`` zeros before S.
             mixed = mixed + F.pad(x[:, :-lag], (0, 0, 0, 0, lag, 0)) * self.taps[lag]
         return mixed
 
@@ -170,6 +80,6 @@ class CausalGRUMixer(nn.Module):
 
     def forward(self, x: Float[Tensor, "B S N C"]) -> Float[Tensor, "B S N C"]:
         batch, steps, nodes, width = x.shape
-        series = x.transpose(1, 2).reshape(batch * nodes, steps, width)
+        series = x.transpose(1, 2).reshape(batch * nodes, steps, width)  # [B · N, S, C]
         mixed, _ = self.gru(series)
         return mixed.view(batch, nodes, steps, width).transpose(1, 2)

@@ -1,12 +1,10 @@
-"""The named bundles that the model's parts hand to each other, and the one signature of every slot.
+"""The named bundles that the model's parts hand to each other; ``model_core.nn.slots`` has the parts' signatures.
 
-A slot of the model always holds a module; an absent part is a module that does nothing. Letters are
-those of ``model_core.axes``. An adjacency ``A[i, j]`` says how much node *i* hears from node *j*.
+Letters are those of ``model_core.axes``. An adjacency ``A[i, j]`` says how much node *i* hears from node *j*.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -36,7 +34,7 @@ class Proposal:
     """One learner's graph, and what it asks to be added to the loss (already weighted)."""
 
     values: Float[Tensor, "B S N N"]
-    """Edge strengths in [0, 1]; not normalised."""
+    """Edge strengths in [0, 1]; not normalized."""
     penalties: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
@@ -92,43 +90,3 @@ class Explanation:
     source_names: tuple[str, ...]
     node_names: tuple[str, ...]
     """The N nodes: the bodies, or latent nodes in a model without a sky."""
-
-
-class CelestialProcessor(Protocol):
-    """Sky waves (angles raw, the rest scaled) to body states; causal in time."""
-
-    def __call__(self, sky: Float[Tensor, "B S K"]) -> BodyStates: ...
-
-
-class GraphLearner(Protocol):
-    """Encoder state and node features to one graph per time step."""
-
-    def __call__(self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]) -> Proposal: ...
-
-
-class GraphCombiner(Protocol):
-    """All source graphs to one non-negative adjacency whose rows sum to 1."""
-
-    def __call__(
-        self, edges: Edges, encoded: Float[Tensor, "B S D"], context: Float[Tensor, "B D"]
-    ) -> Float[Tensor, "B S N N"]: ...
-
-
-class SpatioTemporalEncoding(Protocol):
-    """Mixes node features along the graph and along time; any S."""
-
-    def __call__(
-        self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
-    ) -> Float[Tensor, "B S N d"]: ...
-
-
-class TemporalMapper(Protocol):
-    """Adds summaries of coarser time scales to the nodes (or nothing at all)."""
-
-    def __call__(self, nodes: Float[Tensor, "B S N d"]) -> Float[Tensor, "B S N d"]: ...
-
-
-class ForecastHead(Protocol):
-    """Decoded horizon and the structured random walk to a forecast of valid candles."""
-
-    def __call__(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast: ...

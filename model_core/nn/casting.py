@@ -5,6 +5,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def wide(x: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+def at_least_fp32(x: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
     """``x`` with at least 32 bits; fp32 and fp64 come back as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

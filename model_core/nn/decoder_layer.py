@@ -30,11 +30,12 @@ class DecoderLayer(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "B Q D"],
+        tokens: Float[Tensor, "B tokens D"],
         encoded: Float[Tensor, "B S D"],
         bodies: Float[Tensor, "B N d"],
         kept: int,
     ) -> Float[Tensor, "B kept D"]:
+        # All tokens are read; only the kept ones ask and are carried on: [B, tokens, D] -> [B, kept, D].
         normed = self.self_norm(tokens)
         tokens = tokens[:, -kept:] + self.dropout(self.self_attention(normed[:, -kept:], normed))
         normed = self.cross_norm(tokens)

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 from model_core.data.calendar import CALENDAR_FEATURES
 from model_core.nn.blocks import Dropout
 
+CALENDAR_STD = 0.02
+"""Initial deviation of a calendar vector, the habit of transformers since BERT and GPT-2: little beside the sinusoids
+(0.71), so that a day which training has not met, a rare week of the year say, is no noise."""
+
 
 def sinusoids(steps: int, width: int, start: int, device: torch.device) -> Float[Tensor, "steps width"]:
     """Sine and cosine of the position at geometrically spaced periods, for positions start … (any S).
@@ -18,7 +22,7 @@ def sinusoids(steps: int, width: int, start: int, device: torch.device) -> Float
     """
     position = torch.arange(start, start + steps, device=device, dtype=torch.float32)
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
-    angle = position[:, None] * rate
+    angle = position[:, None] * rate  # [steps, ⌈width / 2⌉]
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
@@ -33,9 +37,10 @@ class CalendarEmbedding(nn.Module):
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         self.register_buffer("offsets", torch.tensor(starts), persistent=False)
         self.table = nn.EmbeddingBag(sum(sizes), width, mode="sum")
-        nn.init.normal_(self.table.weight, std=0.02)
+        nn.init.normal_(self.table.weight, std=CALENDAR_STD)
 
     def forward(self, calendar: Int[Tensor, "B S F"]) -> Float[Tensor, "B S D"]:
+        # [B, S, F] -> [n, F]: a bag of F rows for each day
         rows = (calendar + self.offsets).flatten(0, 1)
         return self.table(rows).unflatten(0, calendar.shape[:2])
 
@@ -44,6 +49,7 @@ class DataEmbedding(nn.Module):
     """Value (a causal convolution of width 3 over all features) + position + calendar, dropout."""
 
     KERNEL = 3
+    """Days that the convolution sees: a day and the two before it."""
 
     def __init__(self, features: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -56,8 +62,9 @@ class DataEmbedding(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, features: Float[Tensor, "B S V"], calendar: Int[Tensor, "B S F"]
+        self, features: Float[Tensor, "B S features"], calendar: Int[Tensor, "B S F"]
     ) -> Float[Tensor, "B S D"]:
+        # [B, S, D] each: what a day says to itself, to the next day, and to the one after that
         now, *earlier = self.value(features).chunk(self.KERNEL, dim=-1)
         value = now + self.bias
         for lag, tap in enumerate(earlier, start=1):
@@ -85,7 +92,7 @@ class CalendarQueries(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.start = nn.Parameter(torch.randn(width) * 0.02)
+        self.start = nn.Parameter(torch.randn(width) * CALENDAR_STD)
         self.calendar = CalendarEmbedding(width)
 
     def forward(

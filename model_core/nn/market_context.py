@@ -19,6 +19,7 @@ class MarketContextEncoder(nn.Module):
 
     def forward(self, encoded: Float[Tensor, "B S D"]) -> Float[Tensor, "B D"]:
         tokens = self.norm(encoded)
+        # [B, S, H]; each head pools its own c = D / H channels -> [B, H, c] -> [B, D]
         weights = torch.softmax(self.scores(tokens), dim=1)
         pooled = torch.einsum("bsh,bshc->bhc", weights, tokens.unflatten(-1, (self.heads, -1))).flatten(1)
         return self.outer(F.gelu(self.inner(torch.cat([pooled, tokens[:, -1]], dim=-1))))

@@ -21,7 +21,7 @@ from model_core.config.model import (
     TraditionalLearnerSettings,
 )
 from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention
-from model_core.nn.blocks import CausalConvMixer, CausalGRUMixer, FeedForward, plain
+from model_core.nn.blocks import CausalConvMixer, CausalGRUMixer, FeedForward
 from model_core.nn.bundles import Baseline, BodyStates, Edges
 from model_core.nn.celestial.aspects import AspectEdges
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader
@@ -43,6 +43,7 @@ from model_core.nn.heads.mixture import MixtureDensityDecoder
 from model_core.nn.heads.point import PointHead
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
+from model_core.nn.recomputation import direct
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
 from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding
@@ -196,14 +197,14 @@ PARTS: dict[str, Part] = {
         causal=True,
     ),
     "EfficientCovariateInteraction": Part(
-        lambda: EfficientCovariateInteraction(d, H, 2, 32, 0.0, plain),
+        lambda: EfficientCovariateInteraction(d, H, 2, 32, 0.0, direct),
         lambda b, s: (numbers(b, s, N, d), numbers(b, s, T, d), graph(b, s)),
         causal=True,
         adjacency=2,
         bodies=0,
     ),
     "FullInteraction": Part(
-        lambda: FullInteraction(d, H, 2, 32, 0.0, plain),
+        lambda: FullInteraction(d, H, 2, 32, 0.0, direct),
         lambda b, s: (numbers(b, s, N, d), numbers(b, s, T, d), graph(b, s)),
         causal=True,
         adjacency=2,

@@ -14,43 +14,34 @@ from torch import Tensor
 
 from model_core.build import build_model
 from model_core.config.model import CombinerSettings
-from model_core.nn import blocks
+from model_core.nn import recomputation
 from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention
-from model_core.nn.blocks import CausalConvMixer, Dropout, over_steps
+from model_core.nn.blocks import CausalConvMixer, Dropout
 from model_core.nn.bundles import Edges
 from model_core.nn.celestial.processor import GroupedWaveNetwork
 from model_core.nn.embedding import DataEmbedding
 from model_core.nn.graph.combiners.axial_fusion import AxialFusionLayer
 from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
 from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
-from model_core.nn.node_attention import attend_nodes, node_weights
+from model_core.nn.node_attention import attend_nodes, attend_nodes_reference, node_weights
+from model_core.nn.recomputation import chunked_checkpoint
 from model_core.sky.bodies import BODIES
 from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 
 
-def written_out_attention(
-    queries: Tensor, memory: Tensor, heads: int, bias: Tensor, slope: Tensor
-) -> tuple[Tensor, Tensor]:
-    """softmax_j(qᵢ·kⱼ / √c + slope_h · bias_ij) vⱼ as one reads it."""
-    q, k, v = (x.unflatten(-1, (heads, -1)) for x in (queries, *memory.chunk(2, dim=-1)))
-    scores = torch.einsum("nihc,njhc->nhij", q, k) / math.sqrt(q.shape[-1])
-    weights = torch.softmax(scores + slope[:, None, None] * bias.unsqueeze(1), dim=-1)
-    return torch.einsum("nhij,njhc->nihc", weights, v).flatten(2), weights.permute(1, 2, 3, 0)
-
-
 def test_attention_among_nodes_is_the_written_out_one() -> None:
-    """Result, weights and every gradient; four targets read seventeen nodes in pieces that do not divide."""
+    """Result, weights and every gradient; four targets read seventeen nodes in chunks that do not divide."""
     torch.manual_seed(0)
     inputs = [torch.randn(7, 4, 20), torch.randn(7, 17, 40), torch.randn(7, 4, 17), torch.randn(4)]
     results = []
-    for attend in (attend_nodes, lambda *asked: written_out_attention(*asked)[0]):
+    for attend in (attend_nodes, lambda *asked: attend_nodes_reference(*asked)[0]):
         queries, memory, bias, slope = (x.clone().requires_grad_() for x in inputs)
         read = attend(queries, memory, 4, bias, slope)
         scalar_of(read).backward()
         results.append([read, *(x.grad for x in (queries, memory, bias, slope))])
     weights = node_weights(*inputs[:2], 4, *inputs[2:])
     results[0].append(weights)
-    results[1].append(written_out_attention(*inputs[:2], 4, *inputs[2:])[1])
+    results[1].append(attend_nodes_reference(*inputs[:2], 4, *inputs[2:])[1])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
@@ -59,8 +50,8 @@ def test_attention_among_nodes_is_the_written_out_one() -> None:
 def test_the_gradient_of_attention_among_nodes_is_the_slope_of_its_result(
     biased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against differences in float64, in pieces of two steps, the last one shorter."""
-    monkeypatch.setattr(blocks, "STEPS_PER_CHUNK", 2)
+    """Against differences in float64, in chunks of two steps, the last one shorter."""
+    monkeypatch.setattr(recomputation, "STEPS_PER_CHUNK", 2)
     torch.manual_seed(0)
     shapes = [(3, 2, 4), (3, 3, 8), *([(3, 2, 3), (2,)] if biased else [])]
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -72,11 +63,7 @@ def test_the_gradient_of_an_axial_layer_is_the_slope_of_its_result() -> None:
     torch.manual_seed(0)
     layer = AxialFusionLayer(3).double()
     edges = torch.randn(2, 4, 4, 3, dtype=torch.float64, requires_grad=True)
-    arriving, leaving = (
-        layer.arriving(edges.mean(2, keepdim=True)),
-        layer.leaving(edges.mean(1, keepdim=True)),
-    )
-    torch.testing.assert_close(layer(edges), edges + (layer.edge(edges) + arriving + leaving).relu())
+    torch.testing.assert_close(layer(edges), layer.reference(edges))
     weights = list(layer.parameters())
     assert torch.autograd.gradcheck(lambda x, *_: layer(x), [edges, *weights])
 
@@ -157,7 +144,7 @@ def test_the_grouped_network_is_one_network_per_body() -> None:
         torch.testing.assert_close(together[:, n], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_pieces_of_steps_give_the_result_and_the_gradients_of_one_call(
+def test_chunks_of_steps_give_the_result_and_the_gradients_of_one_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(0)
@@ -169,14 +156,14 @@ def test_pieces_of_steps_give_the_result_and_the_gradients_of_one_call(
 
     values.grad = state.grad = None
     combiner.zero_grad()
-    monkeypatch.setattr(blocks, "STEPS_PER_CHUNK", 5)
-    (pieces,) = over_steps(combiner, combiner.combine, values, state)
-    scalar_of(pieces).backward()
-    torch.testing.assert_close(pieces, whole)
+    monkeypatch.setattr(recomputation, "STEPS_PER_CHUNK", 5)
+    (chunked,) = chunked_checkpoint(combiner, combiner.combine, values, state)
+    scalar_of(chunked).backward()
+    torch.testing.assert_close(chunked, whole)
     for gradient, other in zip(
         [values.grad, state.grad, *(p.grad for p in combiner.parameters())], expected, strict=True
     ):
-        if other is None:  # the projection of the encoder state runs before the pieces
+        if other is None:  # the projection of the encoder state runs before the chunks
             assert gradient is None or not gradient.any()
         else:
             torch.testing.assert_close(gradient, other, atol=1e-4, rtol=1e-4)
@@ -238,8 +225,8 @@ for compiled in (False, True):
     scalar_of(result).backward()
     results.append([result, *(p.grad.clone() for p in model.parameters())])
 assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
-for plain, fast in zip(*results, strict=True):
-    torch.testing.assert_close(fast, plain, atol=1e-4, rtol=1e-4)
+for interpreted, compiled in zip(*results, strict=True):
+    torch.testing.assert_close(compiled, interpreted, atol=1e-4, rtol=1e-4)
 """
 """In a process of its own: the shape checks of the tests cannot be compiled."""
 

@@ -16,10 +16,21 @@ TOLERANCE = 1e-9
 what training could make of that in thirty steps is far below the ninth, and any change of the model far above."""
 
 
-def test_parameters_keep_their_names_and_shapes(golden: Callable[[str, str], str]) -> None:
-    model = build_model(ModelSettings(), make_inputs(seq_len=250, pred_len=10))
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [
+        (ModelSettings(), "state_dict_keys.txt"),
+        (ModelSettings(kind="enhanced_pgat"), "state_dict_keys_enhanced_pgat.txt"),
+    ],
+    ids=lambda given: given.kind if isinstance(given, ModelSettings) else "",
+)
+def test_parameters_keep_their_names_shapes_and_order(
+    golden: Callable[[str, str], str], settings: ModelSettings, file: str
+) -> None:
+    """The order, too: an optimizer's state knows its parameters by number."""
+    model = build_model(settings, make_inputs(seq_len=250, pred_len=10))
     keys = "".join(f"{name} {list(value.shape)}\n" for name, value in model.state_dict().items())
-    assert keys == golden("state_dict_keys.txt", keys)
+    assert keys == golden(file, keys)
 
 
 def test_thirty_seeded_steps_give_the_same_losses(golden: Callable[[str, str], str]) -> None:

@@ -26,7 +26,7 @@ from model_core.nn.graph.combiners.batched import CelestialGraphCombiner
 from model_core.nn.graph.combiners.gated import GatedGraphCombiner
 from model_core.nn.graph.combiners.sequential import SequentialCelestialGraphCombiner
 from model_core.nn.graph.learners.stochastic import StochasticGraphLearner, gaussian_kl
-from model_core.nn.graph.regularization import GraphRegularisation
+from model_core.nn.graph.regularization import GraphRegularization
 from model_core.nn.heads.candle import candle_coordinates, candle_from, corrected_candle
 from model_core.sky.aspects import ASPECTS
 from model_core.sky.bodies import BODIES
@@ -183,7 +183,7 @@ def test_the_weight_of_the_divergence_rises_over_the_first_epochs() -> None:
 
 
 def test_a_graph_of_equal_edges_is_least_sparse_and_one_edge_a_row_most() -> None:
-    penalties = GraphRegularisation(GraphSettings(sparsity_weight=0.5, smoothness_weight=2.0))
+    penalties = GraphRegularization(GraphSettings(sparsity_weight=0.5, smoothness_weight=2.0))
     equal, single = torch.full((2, 6, 13, 13), 1 / 13), torch.eye(13).expand(2, 6, 13, 13)
     assert penalties(equal)["graph_sparsity"].item() == pytest.approx(0.5)
     assert penalties(single)["graph_sparsity"].item() == 0.0
@@ -191,7 +191,7 @@ def test_a_graph_of_equal_edges_is_least_sparse_and_one_edge_a_row_most() -> Non
 
 
 def test_a_graph_that_moves_pays_for_it_and_every_penalty_has_a_gradient() -> None:
-    penalties = GraphRegularisation(GraphSettings(sparsity_weight=0.5, smoothness_weight=2.0))
+    penalties = GraphRegularization(GraphSettings(sparsity_weight=0.5, smoothness_weight=2.0))
     logits = torch.randn(2, 6, 13, 13, requires_grad=True)
     found = penalties(torch.softmax(logits, dim=-1))
     moved = torch.softmax(logits, dim=-1).diff(dim=1).square().mean() * 13

@@ -3,6 +3,7 @@
 The ablations are read from ``configs/ablations``; a new combination of settings joins by an entry in ``VARIANTS``.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from model_core.config.load import load_settings
 from model_core.config.model import ModelSettings
 from model_core.losses import forecast_loss
 from model_core.model import CelestialEnhancedPGAT
+from model_core.nn import slots
 from model_core.sky.waves import waves_of
 from tests.nn.kit import (
     SMALL,
@@ -42,7 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gru mixer": {"celestial_processor": {"temporal_mixer": "gru"}},
     "ungrouped waves": {"aggregate_waves_to_celestial": False},
     "one layer each": {"e_layers": 1, "d_layers": 1, "celestial_fusion_layers": 1},
-    "regularised graph": {"graph": {"sparsity_weight": 0.1, "smoothness_weight": 0.1}},
+    "regularized graph": {"graph": {"sparsity_weight": 0.1, "smoothness_weight": 0.1}},
     "base model without known-future sky": {"kind": "enhanced_pgat", "use_future_sky": False},
 }
 WIDTHS = SMALL.model_dump(include={"d_model", "n_heads", "e_layers", "d_layers", "d_ff", "celestial_dim",
@@ -69,6 +71,26 @@ def whole_loss(model: nn.Module, settings: ModelSettings) -> Tensor:
     window = make_window()
     forecast = model(window)
     return forecast_loss(forecast, window.target, settings.mixture).total + scalar_of(forecast.point)
+
+
+SLOTS = {
+    "processor": slots.CelestialProcessor,
+    "combiner": slots.GraphCombiner,
+    "mapper": slots.TemporalMapper,
+    "encoding": slots.SpatioTemporalEncoding,
+    "queries": slots.HorizonQueries,
+    "head": slots.ForecastHead,
+}
+"""Published name of a part → what its slot is given and returns."""
+
+
+def test_every_part_has_the_signature_of_its_slot(settings: ModelSettings) -> None:
+    """Names, bundles and shapes; only calendar queries need no state, of however many days."""
+    parts = dict(build_model(settings, INPUTS).named_children())
+    assert {"queries", "head"} <= parts.keys()
+    for name in SLOTS.keys() & parts.keys():
+        slot, part = (inspect.signature(f) for f in (SLOTS[name].__call__, type(parts[name]).forward))
+        assert str(part).replace("_P", "P") == str(slot), name
 
 
 def test_the_untrained_model_is_the_structured_random_walk(settings: ModelSettings) -> None:

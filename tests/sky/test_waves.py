@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from model_core.config.model import BODIES as BODY_COUNT
+from model_core.config.model import NUM_BODIES
 from model_core.sky.aspects import ASPECTS
 from model_core.sky.bodies import BODIES, CHIRON, NODES
 from model_core.sky.waves import Layout, Quantity, column_of, sky_names, waves_of
@@ -38,7 +38,7 @@ def test_angles_come_as_unscaled_pairs_of_one_body(layout: Layout) -> None:
 
 
 def test_every_body_of_the_ephemeris_layout_has_its_nine_or_seven_waves() -> None:
-    assert len(BODIES) == BODY_COUNT
+    assert len(BODIES) == NUM_BODIES
     waves = waves_of("ephemeris")
     for body in BODIES:
         own = [wave for wave in waves if wave.body == body]

@@ -7,13 +7,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from model_core.data.inputs import ModelInputs
-from model_core.nn.blocks import over_steps
 from model_core.nn.bundles import BodyStates
 from model_core.nn.celestial.phase import BodyPhases, relative_angle, wave_bodies
+from model_core.nn.recomputation import chunked_checkpoint
 from model_core.sky.aspects import ASPECTS
 
-NOT_FELT = -40.0
-"""Least exponent of an aspect: exp(-40) = 4e-18. What lies below would be denormal, ten times as slow."""
+MIN_EXPONENT = -40.0
+"""Least exponent of an aspect: exp(-40) = 4e-18, nothing beside the strengths.
+
+Below exp(-87) fp32 numbers are denormal, and a processor computes ten times as slowly with them; a pair 60° off an
+aspect with an orb of 4° has an exponent of -112.
+"""
 
 
 class AspectEdges(nn.Module):
@@ -23,13 +27,16 @@ class AspectEdges(nn.Module):
     """
 
     pairs: Bool[Tensor, "N N"]
-    angle: Float[Tensor, " A"]
+    angle: Float[Tensor, " aspects"]
 
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         self.phases = BodyPhases(inputs)
-        stands = self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0]
-        pairs = stands & stands.unsqueeze(-1) & ~torch.eye(len(stands), dtype=torch.bool)
+        # The longitude is the first quantity; a body without it reads the column of zeros behind the waves.
+        has_longitude = (
+            self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0]
+        )
+        pairs = has_longitude & has_longitude.unsqueeze(-1) & ~torch.eye(len(has_longitude), dtype=torch.bool)
         self.register_buffer("pairs", pairs, persistent=False)
         angle = torch.tensor([math.radians(aspect.angle_deg) for aspect in ASPECTS])
         self.register_buffer("angle", angle, persistent=False)
@@ -39,18 +46,20 @@ class AspectEdges(nn.Module):
         )
 
     def forward(self, sky: Float[Tensor, "B S K"], bodies: BodyStates) -> Float[Tensor, "B S N N"]:
-        (edges,) = over_steps(self, self._aspects, sky.flatten(0, 1))
+        (edges,) = chunked_checkpoint(self, self._aspects, sky.flatten(0, 1))
         return edges.unflatten(0, sky.shape[:2])
 
     def _aspects(self, sky: Float[Tensor, "n K"]) -> tuple[Float[Tensor, "n N N"]]:
-        cos, sin = relative_angle(self.phases(sky).longitude)
-        # A pair without angles stands at 0°, far from the origin where atan2 has no gradient.
+        cos, sin = relative_angle(self.phases(sky).longitude)  # [n, N, N] each
+        # A pair without angles has_longitude at 0°, far from the origin where atan2 has no gradient.
         separation = torch.atan2(sin.abs(), torch.where(self.pairs, cos, 1.0))
         # Aspects first: every pass and every sum over the pairs then runs over contiguous numbers.
+        # [aspects, n, N, N]
         squared = (separation - self.angle[:, None, None, None]).square()
         exponent = squared * (-0.5 * torch.exp(-2 * self.log_orb))[:, None, None, None]
-        felt = torch.exp(exponent.clamp_min(NOT_FELT))
-        return (torch.mv(felt.flatten(1).T, self.strength).view_as(separation) * self.pairs,)
+        influence = torch.exp(exponent.clamp_min(MIN_EXPONENT))
+        # Σ_a strength_a · influence_a: [n · N · N, aspects] @ [aspects]
+        return (torch.mv(influence.flatten(1).T, self.strength).view_as(separation) * self.pairs,)
 
 
 class PhaseGraph(nn.Module):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from model_core.config.model import NUM_BODIES
 from model_core.data.inputs import ModelInputs
 from model_core.sky.bodies import BODIES
 from model_core.sky.waves import Quantity
@@ -22,6 +23,12 @@ _QUANTITIES: tuple[Quantity, ...] = (
 )
 _WHEN_MISSING: dict[Quantity, float] = {"distance": 1.0}
 """Value of a quantity that a body has no wave for; 0 unless it stands here (the log of 1 au is 0)."""
+_SPEED_UNIT_DEG_PER_DAY = 10.0
+_LATITUDE_UNIT_DEG = 10.0
+"""They bring motions to the size of sines and cosines: the Moon, by far the fastest, moves 12° to 15° a day, and Pluto,
+the farthest from the ecliptic, reaches a latitude of 17°."""
+_MIN_DISTANCE_AU = 1e-3
+"""A perturbed input may ask for a distance of 0 or less; no body comes nearer than the Moon, 0.0024 au."""
 
 
 def wave_bodies(inputs: ModelInputs) -> Bool[Tensor, "K N"]:
@@ -45,20 +52,21 @@ class Phases:
 class BodyPhases(nn.Module):
     """Gathers the quantities of all bodies from the sky waves and undoes their scaling."""
 
-    columns: Int[Tensor, " QN"]
-    mean: Float[Tensor, "Q N"]
-    std: Float[Tensor, "Q N"]
+    columns: Int[Tensor, " quantities*bodies"]
+    """Column among the sky waves of each quantity of each body, quantity by quantity."""
+    mean: Float[Tensor, "quantities N"]
+    std: Float[Tensor, "quantities N"]
 
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         sky = [i for i, wave in enumerate(inputs.waves) if wave.kind == "sky"]
-        place = {(inputs.waves[i].body, inputs.waves[i].quantity): k for k, i in enumerate(sky)}
+        position = {(inputs.waves[i].body, inputs.waves[i].quantity): k for k, i in enumerate(sky)}
         absent = len(sky)  # a column of zeros is appended there
-        columns = torch.full((len(_QUANTITIES), len(BODIES)), absent)
+        columns = torch.full((len(_QUANTITIES), NUM_BODIES), absent)
         mean, std = torch.zeros(columns.shape), torch.ones(columns.shape)
         for q, quantity in enumerate(_QUANTITIES):
             for n, body in enumerate(BODIES):
-                k = place.get((body, quantity))
+                k = position.get((body, quantity))
                 if k is None:
                     mean[q, n] = _WHEN_MISSING.get(quantity, 0.0)
                 else:
@@ -70,21 +78,29 @@ class BodyPhases(nn.Module):
         self.register_buffer("std", std, persistent=False)
 
     def forward(self, sky: Float[Tensor, "*B K"]) -> Phases:
+        # [*B, K + 1] -> [*B, quantities, N]
         raw = F.pad(sky, (0, 1)).index_select(-1, self.columns).unflatten(-1, self.mean.shape)
         cos, sin, sign_cos, sign_sin, speed, latitude, distance = (raw * self.std + self.mean).unbind(-2)
         return Phases(
             longitude=torch.stack([cos, sin], dim=-1),
             sign=torch.stack([sign_cos, sign_sin], dim=-1),
-            # A perturbed input may ask for a distance of 0 or less; no body comes nearer than 0.0025 au.
-            motion=torch.stack([speed / 10, latitude / 10, distance.clamp_min(1e-3).log()], dim=-1),
+            motion=torch.stack(
+                [
+                    speed / _SPEED_UNIT_DEG_PER_DAY,
+                    latitude / _LATITUDE_UNIT_DEG,
+                    distance.clamp_min(_MIN_DISTANCE_AU).log(),
+                ],
+                dim=-1,
+            ),
         )
 
 
 def relative_angle(angle: Float[Tensor, "n N 2"]) -> tuple[Float[Tensor, "n N N"], Float[Tensor, "n N N"]]:
-    """cos(αᵢ − αⱼ) and sin(αᵢ − αⱼ) of every pair, from the cosines and sines alone.
+    """cos(α_i − α_j) and sin(α_i − α_j) of every pair, from the cosines and sines alone.
 
     Products instead of atan2: nothing jumps at 360°, and the direction of the pair keeps its sign.
     """
     cos, sin = angle.unbind(-1)
+    # [n, N, 1] and [n, 1, N]
     cos_i, sin_i, cos_j, sin_j = cos.unsqueeze(-1), sin.unsqueeze(-1), cos.unsqueeze(-2), sin.unsqueeze(-2)
     return cos_i * cos_j + sin_i * sin_j, sin_i * cos_j - cos_i * sin_j

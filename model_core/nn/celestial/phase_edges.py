@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from model_core.nn.celestial.phase import Phases, relative_angle
 
 PHASE_FEATURES = 7
+"""What ``phase_features`` gives of a pair."""
 
 
 def phase_features(phases: Phases) -> Float[Tensor, "7 n N N"]:
@@ -15,6 +16,7 @@ def phase_features(phases: Phases) -> Float[Tensor, "7 n N N"]:
 
     The sines and the three differences change sign when the pair is turned round; the cosines do not.
     """
+    # [n, N, N] each: motion of i less motion of j
     motion = (phases.motion.unsqueeze(-2) - phases.motion.unsqueeze(-3)).unbind(-1)
     return torch.stack([*relative_angle(phases.longitude), *relative_angle(phases.sign), *motion])
 
@@ -33,9 +35,11 @@ class PhaseEdgeNetwork(nn.Module):
         self.outer = nn.Linear(hidden, 1)
 
     def forward(self, phases: Phases, states: Float[Tensor, "n N C"]) -> Float[Tensor, "n N N"]:
+        # [rank, n, N] each
         target, source = (linear(states).permute(2, 0, 1) for linear in (self.target, self.source))
-        product = target.unsqueeze(3) * source.unsqueeze(2)
+        product = target.unsqueeze(3) * source.unsqueeze(2)  # [rank, n, N, N]
         features = torch.cat([phase_features(phases).to(product.dtype), product])
+        # [hidden, features] @ [features, n · N · N], then [1, hidden] @ [hidden, n · N · N]
         hidden = torch.addmm(self.inner.bias.unsqueeze(1), self.inner.weight, features.flatten(1))
         edges = torch.addmm(self.outer.bias.unsqueeze(1), self.outer.weight, F.gelu(hidden))
         return torch.sigmoid(edges).view(features.shape[1:])

@@ -1,4 +1,4 @@
-"""CelestialWaveAggregator: the plain processor, a learned weighted mean of each body's own waves."""
+"""CelestialWaveAggregator: the simple processor, a learned weighted mean of each body's own waves."""
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,10 @@ from model_core.nn.bundles import BodyStates
 from model_core.nn.celestial.phase import wave_bodies
 
 _NOT_READ = -1e9
+"""Logit of a wave that a body does not read: its weight is exactly 0, and, other than with −∞, a body that reads none
+gets even weights, which ``readers`` then makes 0, instead of NaN."""
+BIAS_STD = 0.1
+"""As in the phase-aware processor: enough to tell bodies without waves apart."""
 
 
 class CelestialWaveAggregator(nn.Module):
@@ -20,8 +24,9 @@ class CelestialWaveAggregator(nn.Module):
     """
 
     readers: Float[Tensor, "K N"]
-    wave: Int[Tensor, " R"]
-    body: Int[Tensor, " R"]
+    wave: Int[Tensor, " readings"]
+    body: Int[Tensor, " readings"]
+    """Which wave is read by which body, one pair after the other."""
 
     def __init__(self, inputs: ModelInputs, celestial_dim: int) -> None:
         super().__init__()
@@ -33,11 +38,12 @@ class CelestialWaveAggregator(nn.Module):
         waves, bodies = readers.shape
         self.importance = nn.Parameter(torch.zeros(len(wave)))
         self.vectors = nn.Parameter(torch.randn(waves, celestial_dim))
-        self.bias = nn.Parameter(torch.randn(bodies, celestial_dim) * 0.1)
+        self.bias = nn.Parameter(torch.randn(bodies, celestial_dim) * BIAS_STD)
         self.edge_scale = nn.Parameter(torch.ones(()))
         self.edge_bias = nn.Parameter(torch.zeros(bodies, bodies))
 
     def forward(self, sky: Float[Tensor, "B S K"]) -> BodyStates:
+        # The weighted mean as one matrix: [K, N, 1] · [K, 1, C] -> [K, N · C]
         mean = self.importances().unsqueeze(-1) * self.vectors.unsqueeze(1)
         states = (sky @ mean.flatten(1)).unflatten(-1, self.bias.shape) + self.bias
         unit = F.normalize(states, dim=-1)

@@ -6,16 +6,20 @@ from torch import Tensor, nn
 
 from model_core.nn.attention import NodeTemporalAttention
 from model_core.nn.blocks import Dropout, FeedForward
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 from model_core.nn.node_attention import attend_nodes, node_weights
 
 MIN_ADJACENCY = 1e-6
-"""Keeps the logarithm finite where the graph has (almost) no edge; bf16 would round its log by up to 0.03."""
+"""Keeps the logarithm finite where the graph has (almost) no edge: log 1e-6 = −13.8 closes it for a slope of 1.
+
+The logarithm is taken in fp32. bf16 has 8 significant bits, so numbers from 8 to 16 lie 1/16 apart in it, and this one
+would be off by up to 0.03.
+"""
 
 
 def log_adjacency(adjacency: Float[Tensor, "B S N N"]) -> Float[Tensor, "B S N N"]:
     """What the graph attention adds to its scores; taken once for all layers."""
-    return (wide(adjacency) + MIN_ADJACENCY).log()
+    return (at_least_fp32(adjacency) + MIN_ADJACENCY).log()
 
 
 class GraphAttention(nn.Module):
@@ -26,13 +30,14 @@ class GraphAttention(nn.Module):
         self.heads = heads
         self.norm = nn.LayerNorm(node_width)
         self.project = nn.Linear(node_width, 3 * node_width, bias=False)
+        # At 1, exp(score + log A) = A · exp(score): the graph weighs the attention. Heads may learn to heed it less.
         self.slope = nn.Parameter(torch.ones(heads))
         self.out = nn.Linear(node_width, node_width)
 
     def forward(
         self, nodes: Float[Tensor, "B S N d"], log_graph: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
-        queries, memory = self._project(nodes.flatten(0, 1))
+        queries, memory = self._project(nodes.flatten(0, 1))  # [n, N, d], [n, N, 2 · d]
         read = attend_nodes(queries, memory, self.heads, log_graph.flatten(0, 1), self.slope)
         return self.out(read).unflatten(0, nodes.shape[:2])
 
@@ -72,6 +77,6 @@ class AdjacencyAwareGraphAttention(nn.Module):
     ) -> Float[Tensor, "B S N d"]:
         nodes = nodes + self.dropout(self.graph(nodes, log_graph))
         nodes = nodes + self.dropout(self.time(self.time_norm(nodes)))
-        tokens = nodes.flatten(2)
+        tokens = nodes.flatten(2)  # [B, S, D], a view
         tokens = tokens + self.feed_forward(self.token_norm(tokens))
         return tokens.view_as(nodes)

@@ -58,7 +58,9 @@ class EdgeSources(nn.Module):
         graphs = [graph(sky, bodies) for graph in self.sky_graphs.values()]
         proposals = [learner(encoded, nodes) for learner in self.learners.values()]
         graphs += [proposal.values for proposal in proposals]
+        # Times G, so that equal weights leave the values as they are, however many sources there are.
         weights = self.weights(context) * len(self.names)
+        # [B, S, N, N, G] · [B, 1, 1, 1, G]
         values = torch.stack(graphs, dim=-1) * weights[:, None, None, None, :]
         penalties = {name: value for proposal in proposals for name, value in proposal.penalties.items()}
         return Edges(values, self.names), penalties

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.config.model import GraphSettings
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 
 
-class GraphRegularisation(nn.Module):
+class GraphRegularization(nn.Module):
     """Penalties on the combined graph A, each with its own weight.
 
     graph_sparsity   = weight · mean_ti(−Σ_j A_tij log A_tij) / log N     0: one edge a row; weight: all alike
@@ -24,9 +24,11 @@ class GraphRegularisation(nn.Module):
 
     def forward(self, adjacency: Float[Tensor, "B S N N"]) -> dict[str, Float[Tensor, ""]]:
         """Both penalties, already weighted, fp32."""
-        rows = wide(adjacency)
+        rows = at_least_fp32(adjacency)
         nodes = rows.shape[-1]
+        # Of one row between 0 (one edge) and log N (all alike); entr(0) is 0, where −x log x alone would be NaN.
         entropy = torch.special.entr(rows).sum(-1).mean() / math.log(nodes)
+        # A mean over N² edges that sum to 1 a row shrinks with N; times N it is the squared change of a row.
         change = rows.diff(dim=1).square().mean() * nodes
         return {
             "graph_sparsity": self.sparsity_weight * entropy,
@@ -34,7 +36,7 @@ class GraphRegularisation(nn.Module):
         }
 
 
-class NoGraphRegularisation(nn.Module):
+class NoGraphRegularization(nn.Module):
     """Nothing is asked of the graph."""
 
     def forward(self, adjacency: Float[Tensor, "B S N N"]) -> dict[str, Float[Tensor, ""]]:

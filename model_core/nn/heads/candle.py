@@ -13,21 +13,25 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 
 MIN_RANGE = 1e-3
-"""Smallest base range, in window ranges: a base candle without a range has no inverse softplus."""
+"""Smallest base range, in window ranges; softplus⁻¹ of 0 is −∞. A thousandth of a day's range is a flat candle."""
 MIN_MARGIN = 1e-4
-"""Smallest distance of the base Open and Close from the ends of the base range, as a share of it."""
+"""Smallest distance of the base Open and Close from the ends of the base range, as a share of it.
+
+The logit of 0 is −∞; that of 1e-4 is −9.2, where σ still has a gradient of 1e-4.
+"""
 
 
 def candle_coordinates(candle: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """Open, High, Low, Close → (softplus⁻¹ range, logit of Open, logit of Close, Close).
 
-    A candle that is no candle (High below Low, Open outside) is moved to the nearest one that is.
+    An impossible candle (High below Low, Open outside) is moved to the nearest possible one.
     """
-    opened, high, low, close = wide(candle).unbind(-1)
+    opened, high, low, close = at_least_fp32(candle).unbind(-1)
     span = (high - low).clamp_min(MIN_RANGE)
+    # log(e^span − 1), written so that neither a wide span overflows nor a narrow one cancels.
     raw_range = span + torch.log(-torch.expm1(-span))
     positions = torch.stack([(opened - low) / span, (close - low) / span], dim=-1)
     logits = torch.logit(positions.clamp(MIN_MARGIN, 1 - MIN_MARGIN))
@@ -36,7 +40,7 @@ def candle_coordinates(candle: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
 def candle_from(coordinates: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """(softplus⁻¹ range, logit of Open, logit of Close, Close) → Open, High, Low, Close."""
-    raw_range, open_logit, close_logit, close = wide(coordinates).unbind(-1)
+    raw_range, open_logit, close_logit, close = at_least_fp32(coordinates).unbind(-1)
     span = F.softplus(raw_range)
     low = close - torch.sigmoid(close_logit) * span
     opened = low + torch.sigmoid(open_logit) * span
@@ -47,4 +51,4 @@ def candle_from(coordinates: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
 def corrected_candle(base: Float[Tensor, "*B T"], correction: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
     """The base candle moved by a correction of its coordinates; 0 gives the base back."""
-    return candle_from(candle_coordinates(base) + wide(correction))
+    return candle_from(candle_coordinates(base) + at_least_fp32(correction))

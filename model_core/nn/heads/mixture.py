@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from model_core.axes import TARGETS
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Baseline, Forecast, Mixture
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 from model_core.nn.heads.candle import corrected_candle
 
 FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
@@ -28,9 +28,11 @@ Close by definition; High and Low as the extremes of a Brownian motion over a da
 overnight move, is about a third of a stock index's day. A starting value: s corrects it in training.
 """
 SPREAD = 0.5
-"""The widest component starts e^(2 · SPREAD) times as wide as the narrowest."""
+"""The widest component starts e^(2 · SPREAD) = 2.7 times as wide as the narrowest: apart enough to be told apart by the
+first gradients, near enough that each of them still explains ordinary days."""
 MAX_LOG_STRETCH = 3.0
-"""Bound of s: without one, a component could collapse on a single day and its density become infinite."""
+"""Bound of s, a factor of e³ = 20 either way: without one, a component could collapse on a single day and its density
+become infinite."""
 
 
 class MixtureDensityDecoder(nn.Module):
@@ -47,17 +49,19 @@ class MixtureDensityDecoder(nn.Module):
 
     def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
         normed = self.norm(decoded)
-        pooled = normed.mean(1, keepdim=True)
+        pooled = normed.mean(1, keepdim=True)  # [B, 1, D]
         correction, stretch = components(self.components(normed + pooled))
+        # [P, T]: h − 1 + share_t, since arange counts from 0
         days = torch.arange(decoded.shape[1], device=decoded.device, dtype=torch.float32)
         variance = days[:, None] + first_day_share(decoded.device)
+        # [B, 1, 1, 1] + [P, 1, T] + [M, 1] + [B, P, M, T]
         log_scale = (
-            wide(baseline.volatility).log()[:, None, None, None]
+            at_least_fp32(baseline.volatility).log()[:, None, None, None]
             + 0.5 * variance.log()[:, None, :]
             + self.log_spread[:, None]
             + bounded(stretch)
         )
-        logits = wide(self.weights(pooled)).expand(-1, decoded.shape[1], -1)
+        logits = at_least_fp32(self.weights(pooled)).expand(-1, decoded.shape[1], -1)
         return mixture_forecast(
             logits, corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction), log_scale
         )
@@ -67,7 +71,7 @@ def mixture_forecast(
     logits: Float[Tensor, "B P M"], mean: Float[Tensor, "B P M T"], log_scale: Float[Tensor, "B P M T"]
 ) -> Forecast:
     """The mixture, and its mean as the point forecast."""
-    weights = F.softmax(logits, dim=-1)
+    weights = F.softmax(logits, dim=-1)  # [B, P, M]
     point = (weights.unsqueeze(-1) * mean).sum(-2)
     return Forecast(point=point, mixture=Mixture(logits, mean, log_scale))
 
@@ -76,7 +80,7 @@ def components(
     numbers: Float[Tensor, "B P _numbers"],
 ) -> tuple[Float[Tensor, "B P M T"], Float[Tensor, "B P M T"]]:
     """Candle corrections and raw log stretches of all components, fp32."""
-    correction, stretch = wide(numbers).unflatten(-1, (2, -1, len(TARGETS))).unbind(2)
+    correction, stretch = at_least_fp32(numbers).unflatten(-1, (2, -1, len(TARGETS))).unbind(2)
     return correction, stretch
 
 
@@ -88,6 +92,7 @@ def bounded(stretch: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 def starting_log_spread(count: int) -> Float[Tensor, " M"]:
     """Log widths of the components, evenly apart, such that equal weights keep the variance at 1."""
     logs = torch.linspace(-SPREAD, SPREAD, count)
+    # Minus half the log of the mean variance: the mixture is as wide as one normal of deviation 1.
     return logs - 0.5 * (2 * logs).exp().mean().log()
 
 

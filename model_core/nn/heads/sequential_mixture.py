@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.model import MixtureSettings
 from model_core.nn.bundles import Baseline, Forecast
-from model_core.nn.casting import wide
+from model_core.nn.casting import at_least_fp32
 from model_core.nn.heads.candle import corrected_candle
 from model_core.nn.heads.mixture import (
     bounded,
@@ -26,7 +26,8 @@ from model_core.nn.heads.mixture import (
     zero_linear,
 )
 
-CLOSE = TARGETS.index("Close")
+START_STD = 0.02
+"""Initial deviation of the learned state before the first day: close to 0, a GRU's usual start."""
 
 
 class SequentialMixtureDensityDecoder(nn.Module):
@@ -37,7 +38,7 @@ class SequentialMixtureDensityDecoder(nn.Module):
     def __init__(self, width: int, settings: MixtureSettings) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.start = nn.Parameter(torch.randn(width) * 0.02)
+        self.start = nn.Parameter(torch.randn(width) * START_STD)
         self.walk = nn.GRU(width, width, batch_first=True)
         self.weights = zero_linear(width, settings.components)
         self.components = zero_linear(width, 2 * len(TARGETS) * settings.components)
@@ -45,6 +46,7 @@ class SequentialMixtureDensityDecoder(nn.Module):
 
     def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
         normed = self.norm(decoded)
+        # [1, B, D]: layers first, as nn.GRU wants its state
         start = self.start.to(normed.dtype).expand(1, len(decoded), -1).contiguous()
         states = normed + self.walk(normed, start)[0]
         correction, stretch = components(self.components(states))
@@ -52,10 +54,12 @@ class SequentialMixtureDensityDecoder(nn.Module):
         daily, drift = correction.split([CLOSE, 1], dim=-1)
         correction = torch.cat([daily, drift.cumsum(1)], dim=-1)
 
-        log_day = wide(baseline.volatility).log()[:, None, None] + self.log_spread
+        # [B, 1, 1] + [M] -> [B, 1, M]
+        log_day = at_least_fp32(baseline.volatility).log()[:, None, None] + self.log_spread
+        # v of the docstring, [B, P, M, T]
         variance = torch.exp(2 * (log_day.unsqueeze(-1) + bounded(stretch)))
         close = variance[..., CLOSE:]
-        before = close.cumsum(1) - close
+        before = close.cumsum(1) - close  # Σ over k < h, without day h itself
         log_scale = 0.5 * (before + first_day_share(decoded.device) * variance).log()
         candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
-        return mixture_forecast(wide(self.weights(states)), candles, log_scale)
+        return mixture_forecast(at_least_fp32(self.weights(states)), candles, log_scale)

@@ -36,13 +36,15 @@ class DynamicSpatioTemporalEncoding(nn.Module):
         self, nodes: Float[Tensor, "B S N d"], adjacency: Float[Tensor, "B S N N"]
     ) -> Float[Tensor, "B S N d"]:
         normed = self.norm(nodes)
-        reach = [normed]
+        reach = [normed]  # x, A x, A² x, …: [B, S, N, d] each
         for _ in range(self.hops):
             reach.append(adjacency @ reach[-1])
         spread = F.gelu(self.spread(torch.cat(reach, dim=-1)))
+        # [B, d, S, N]; each convolution pads both ends of time, and what looks ahead is cut off at the end.
         image = spread.permute(0, 3, 1, 2)
         paths = [kernel(image)[:, :, : nodes.shape[1]].permute(0, 2, 3, 1) for kernel in self.kernels]
         paths.append(self.attention(spread))
+        # One [B, S, N, 1] for each path
         gates = torch.softmax(self.gates(normed), dim=-1).split(1, dim=-1)
         mixed = sum(gate * path for gate, path in zip(gates, paths, strict=True))
         return nodes + self.dropout(self.out(mixed))

@@ -5,7 +5,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.config.model import BODIES, HierarchicalMapperSettings
+from model_core.config.model import NUM_BODIES, HierarchicalMapperSettings
+
+LEVEL_STD = 0.1
+"""Initial deviation of a level's vector: little beside the normed tokens that it is added to (deviation 1), since
+it only has to tell the levels apart."""
 
 
 class HierarchicalTemporalSpatialMapper(nn.Module):
@@ -18,25 +22,27 @@ class HierarchicalTemporalSpatialMapper(nn.Module):
 
     def __init__(self, width: int, settings: HierarchicalMapperSettings) -> None:
         super().__init__()
-        node_width = width // BODIES
+        node_width = width // NUM_BODIES
         self.factors = settings.pool_factors
         self.norm = nn.LayerNorm(node_width)
-        self.queries = nn.Parameter(torch.randn(BODIES, node_width))
-        self.levels = nn.Parameter(torch.randn(len(self.factors), width) * 0.1)
+        # As long as a normed state, √d, so that q · k / √d starts with a variance near that of the keys.
+        self.queries = nn.Parameter(torch.randn(NUM_BODIES, node_width))
+        self.levels = nn.Parameter(torch.randn(len(self.factors), width) * LEVEL_STD)
         self.last_state = nn.Linear(node_width, node_width, bias=False)
         self.memory = nn.Linear(width, 2 * node_width, bias=False)
         self.out = nn.Linear(node_width, node_width)
 
     def forward(self, nodes: Float[Tensor, "B S N d"]) -> Float[Tensor, "B S N d"]:
         normed = self.norm(nodes)
-        queries = self.queries + self.last_state(normed[:, -1])
+        queries = self.queries + self.last_state(normed[:, -1])  # [B, N, d]
         keys, values = self.memory(self._pyramid(normed.flatten(2))).chunk(2, dim=-1)
+        # [B, N, d]: one head, whose keys are the means of all levels
         summary = F.scaled_dot_product_attention(queries.to(keys.dtype), keys, values)
         return nodes + self.out(summary).unsqueeze(1)
 
-    def _pyramid(self, tokens: Float[Tensor, "B S D"]) -> Float[Tensor, "B L D"]:
+    def _pyramid(self, tokens: Float[Tensor, "B S D"]) -> Float[Tensor, "B means D"]:
         """Means over f days for every factor f, all levels in one sequence, newest first in each."""
-        newest_first = tokens.flip(1).transpose(1, 2)
+        newest_first = tokens.flip(1).transpose(1, 2)  # [B, D, S], as pooling wants it
         levels = [
             F.avg_pool1d(newest_first, factor, factor, ceil_mode=True).transpose(1, 2) + level
             for factor, level in zip(self.factors, self.levels, strict=True)

@@ -31,9 +31,11 @@ class PathMessages(nn.Module):
         graph: PathGraph,
     ) -> tuple[Float[Tensor, "B R d"], Float[Tensor, "B T d"]]:
         """New states of the transitions and the targets."""
+        # [B, R, V] @ [B, V, d] -> [B, R, d]
         heard = graph.into_transition @ self.wave_message(self.wave_norm(waves))
         transitions = transitions + self.dropout(heard)
         transitions = transitions + self.transition_forward(transitions)
+        # [B, T, R] @ [B, R, d] -> [B, T, d]
         heard = graph.into_target @ self.transition_message(self.transition_norm(transitions))
         targets = targets + self.dropout(heard)
         return transitions, targets + self.target_forward(targets)

@@ -10,7 +10,7 @@ from model_core.nn.bundles import Proposal
 
 
 class DynamicAdjacency(nn.Module):
-    """A_ij = σ(W_q xᵢ · W_k xⱼ / √d + b), at every time step."""
+    """A_ij = σ(W_q x_i · W_k x_j / √d + b), at every time step."""
 
     def __init__(self, node_width: int) -> None:
         super().__init__()
@@ -19,5 +19,6 @@ class DynamicAdjacency(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]) -> Proposal:
+        # [B, S, N, d] @ [B, S, d, N] -> [B, S, N, N]
         scores = self.target(nodes) @ self.source(nodes).transpose(-1, -2) / math.sqrt(nodes.shape[-1])
         return Proposal(torch.sigmoid(scores + self.bias))

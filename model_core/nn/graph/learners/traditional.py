@@ -6,12 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from model_core.config.model import BODIES, TraditionalLearnerSettings
+from model_core.config.model import NUM_BODIES, TraditionalLearnerSettings
 from model_core.nn.bundles import Proposal
 
 
 class TraditionalLearner(nn.Module):
-    """A_ij = σ(lᵢ(h) · rⱼ(h) / √rank + b_ij) with l, r linear in the encoder state h.
+    """A_ij = σ(l_i(h) · r_j(h) / √rank + b_ij) with l, r linear in the encoder state h.
 
     The rank keeps the last layer at 2·N·rank outputs instead of a hidden layer before N² of them.
     """
@@ -20,10 +20,11 @@ class TraditionalLearner(nn.Module):
         super().__init__()
         self.rank = settings.rank
         self.norm = nn.LayerNorm(width)
-        self.project = nn.Linear(width, 2 * BODIES * settings.rank)
-        self.bias = nn.Parameter(torch.zeros(BODIES, BODIES))
+        self.project = nn.Linear(width, 2 * NUM_BODIES * settings.rank)
+        self.bias = nn.Parameter(torch.zeros(NUM_BODIES, NUM_BODIES))
 
     def forward(self, encoded: Float[Tensor, "B S D"], nodes: Float[Tensor, "B S N d"]) -> Proposal:
-        left, right = self.project(self.norm(encoded)).unflatten(-1, (2, BODIES, self.rank)).unbind(2)
+        # [B, S, N, rank] each
+        left, right = self.project(self.norm(encoded)).unflatten(-1, (2, NUM_BODIES, self.rank)).unbind(2)
         scores = left @ right.transpose(-1, -2) / math.sqrt(self.rank)
         return Proposal(torch.sigmoid(scores + self.bias))
