@@ -35,8 +35,7 @@ target   one of Open, High, Low, Close       displacement   (log price − ancho
 TARGETS = ("Open", "High", "Low", "Close")
 """The four targets in the order in which every array of this package holds them."""
 
-CLOSE = TARGETS.index("Close")
+# Columns of every wave table, of the dataset's and of the model's input: log prices, the time step, the sky.
+OPEN, HIGH, LOW, CLOSE = range(len(TARGETS))
 TIME_DELTA = len(TARGETS)
-"""Column of the time step among the waves: the first that is not a target."""
 FIRST_SKY = TIME_DELTA + 1
-"""Column of the first sky wave; all later ones are sky waves, too."""
