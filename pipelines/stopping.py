@@ -3,7 +3,8 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+from model_core.signals import on_signal
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -22,18 +23,12 @@ def stopping_on_signals() -> Iterator[None]:
 
     A signal that is ignored, as ``nohup`` does with SIGHUP, stays ignored.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int) -> None:
         for each in handled:
             signal.signal(each, lambda number, frame: None)
         raise StoppedBySignal(number)
 
-    for number in handled:
-        signal.signal(number, stop)
-    try:
+    with on_signal(stop, *handled):
         yield
-    finally:
-        for number in handled:
-            signal.signal(number, before[number])

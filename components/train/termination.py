@@ -1,10 +1,10 @@
 """How a step leaves when its machine is taken away."""
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+from model_core.signals import on_signal
 
 
 @contextmanager
@@ -13,16 +13,9 @@ def leaving_on_termination() -> Iterator[None]:
 
     Also for a container's first process, on which an uncaught SIGTERM has no effect at all.
     """
-    if threading.current_thread() is not threading.main_thread():
-        # Python delivers signals to the main thread only, and only there can they be caught.
-        yield
-        return
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def leave(number: int) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
+    with on_signal(leave, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,6 @@ import logging
 import math
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError, StoreError
+from model_core.signals import on_signal
 
 log = logging.getLogger("pgat.checkpoints")
 MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log", "tensorboard")
@@ -88,17 +88,10 @@ class CheckpointManager:
     @contextmanager
     def catching_termination(self) -> Iterator[None]:
         """Within it SIGTERM lets the batch in progress end, saves, and exits with 143."""
-        if threading.current_thread() is not threading.main_thread():
-            # Python delivers signals to the main thread only, and only there can they be caught.
+        with on_signal(self._note_termination, signal.SIGTERM):
             yield
-            return
-        before = signal.signal(signal.SIGTERM, self._note_termination)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
-    def _note_termination(self, *_: object) -> None:
+    def _note_termination(self, number: int) -> None:
         self._terminated = True
 
     def after_step(self, state: Saveable) -> None:
