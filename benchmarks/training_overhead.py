@@ -17,6 +17,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,7 +36,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.losses import forecast_loss
 from model_core.training.distributed import ALONE
-from model_core.training.memory import MemoryLog
+from model_core.training.memory import memory_log
 from model_core.training.precision import resolve_precision
 from model_core.training.runlog import RunLog
 from model_core.training.state import TrainState
@@ -99,13 +100,13 @@ def overheads(bench: Bench, steps: int, folder: Path) -> None:
     parameters = sum(p.numel() for p in bench.state.model.parameters())
     report("step", seconds=step, parameters=parameters, windows=training.batch_size)
 
-    with MemoryLog(folder / "memory.log", bench.precision.device, training.memory_log_interval) as memory:
+    with memory_log(folder / "memory.log", bench.precision.device, training.memory_log_interval) as memory:
         line = median(times(partial(memory.stage, "batch"), 200))
         per_step = line * training.gradient_accumulation_steps / training.memory_log_interval
         report("memory diagnostics", seconds_per_line=line, share_of_step=per_step / step)
     progress = bench.state.progress
     progress.windows, progress.seconds, progress.step = 1, 1.0, training.step_log_interval
-    with RunLog(folder, training, progress) as runlog:
+    with closing(RunLog(folder, training, progress)) as runlog:
         result = bench.step()
         line = median(times(partial(runlog.step, progress, 1000, result, 1e-3, 0.0), 200))
         per_step = line / training.step_log_interval
@@ -142,7 +143,7 @@ def peak_memory(config: str, overrides: list[str], dataset: Path, case: str) -> 
     bench = Bench(load_settings(config, overrides), dataset)
     with (
         tempfile.TemporaryDirectory() as folder,
-        MemoryLog(Path(folder) / "memory.log", bench.precision.device, 1) as memory,
+        memory_log(Path(folder) / "memory.log", bench.precision.device, 1) as memory,
     ):
         memory.stage("model")
         before = memory.peak_mb

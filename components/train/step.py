@@ -25,7 +25,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.training.distributed import Team, team_of_environment
 from model_core.training.loop import TrainingResult, train
-from model_core.training.memory import MemoryLog
+from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.runlog import HISTORY, write_history
 from model_core.training.seeds import seed_everything
@@ -97,7 +97,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
     settings, device = plan.training, precision.device
     prepared = MarketDataset.open(plan.dataset)
     inputs = ModelInputs.from_dataset(prepared)
-    with MemoryLog(work / MEMORY_LOG, device, settings.memory_log_interval) as memory, ExitStack() as stack:
+    with memory_log(work / MEMORY_LOG, device, settings.memory_log_interval) as memory, ExitStack() as stack:
         memory.stage("device", device=str(device), precision=precision.kind, processes=team.size)
         train_windows = WindowSet(prepared, "train", device, settings.train_window_stride)
         validation_windows = WindowSet(prepared, "validation", device)

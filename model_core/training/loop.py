@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,9 @@ from model_core.training.validation import mean_losses
 
 log = logging.getLogger("pgat.train")
 LEAK_WARNING_MB_PER_EPOCH = 16.0
+"""Far above what an allocator keeps for itself now and then, far below what a tensor kept at every step adds up to."""
 FP16_SEARCH_STEPS = 16
-"""Halvings that take the gradient scaler from its first 2¹⁶ to 1: so many steps may overflow in a row."""
+"""Halvings that take the gradient scaler from its first 2¹⁶ to 1: this many steps may overflow in a row."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ def train(
     memory.stage("optimiser", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
     if settings.compile:
+        # In place, so that the names of the weights stay those of the checkpoints.
         model.compile()
-    with RunLog(folder, settings, state.progress) as runlog, checkpoints.catching_termination():
+    with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
         course = Course(settings, precision, loss, memory, runlog, checkpoints, team)
         while not (stopped_because := _reason_to_stop(state.progress, settings)):
             train_epoch(state, train_windows, course)
@@ -140,7 +143,7 @@ def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
     course.memory.stage("epoch_start", epoch=epoch + 1)
     anneal(state.model, epoch)
     state.model.train()
-    started = time.monotonic() - progress.seconds
+    started = time.monotonic() - progress.seconds  # an epoch that goes on counts on
     title = f"epoch {epoch + 1}/{settings.train_epochs}"
     with ProgressMeter(title, len(steps), "steps", done=progress.step, shown=course.team.leads) as meter:
         for step in range(progress.step, len(steps)):
@@ -201,6 +204,7 @@ def identity_of(
 
 def _take_step(state: TrainState, windows: WindowSet, indices: Tensor, course: Course) -> StepResult:
     def attempt() -> StepResult:
+        # Anew at each attempt: after a lack of memory there are twice as many micro-batches.
         size = math.ceil(course.settings.batch_size / state.progress.micro_batches)
         return optimizer_step(
             state, windows, indices.split(size), course.loss, course.precision, course.settings.clip_grad_norm
@@ -262,7 +266,7 @@ def _finish_epoch(state: TrainState, validation: dict[str, float], course: Cours
     else:
         progress.epochs_without_gain += 1
     if not math.isfinite(loss):
-        log.warning("the validation loss of epoch %d is %g; it can not be the best", progress.epoch, loss)
+        log.warning("the validation loss of epoch %d is %g; it cannot be the best", progress.epoch, loss)
     course.memory.stage("epoch_end", epoch=progress.epoch)
     course.runlog.epoch(progress, validation, state.optimizer.param_groups[0]["lr"], course.memory.peak_mb)
     progress.start_epoch()

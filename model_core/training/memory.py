@@ -7,9 +7,10 @@ allocator (absent without one).
 import json
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psutil
 import torch
@@ -17,13 +18,29 @@ import torch
 from model_core.checkpoints.control import MemoryLine, mend_log
 
 _MIB = 1024 * 1024
+MIN_EPOCHS = 4
+"""Ends of epochs that a slope needs: with fewer, one garbage collection more or less decides on its sign."""
+
+
+@contextmanager
+def memory_log(path: Path, device: torch.device, interval_batches: int) -> Iterator["MemoryLog"]:
+    """An open log; an exception that leaves the block is its last line.
+
+    Args:
+        path: of the log; a run that goes on appends to what is there.
+        device: whose allocator is looked at, too.
+        interval_batches: batches between two lines within an epoch.
+    """
+    with closing(MemoryLog(path, device, interval_batches)) as log:
+        try:
+            yield log
+        except BaseException as error:
+            log.stage("exception", error=f"{type(error).__name__}: {error}")
+            raise
 
 
 class MemoryLog:
-    """Appends to the log; every line is flushed, so that a killed run leaves what it saw.
-
-    Use it as a context: an exception that ends the run is logged as the last stage.
-    """
+    """Appends to the log; every line is flushed, so that a killed run leaves what it saw."""
 
     def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
         self.path = path
@@ -37,14 +54,8 @@ class MemoryLog:
         """Largest resident size of the process (CUDA: largest allocation on the device) so far."""
         self._epoch_ends: list[float] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self.stage("exception", error=f"{kind.__name__}: {error}")
+    def close(self) -> None:
+        """No more lines."""
         self._file.close()
 
     def stage(self, stage: str, **details: Any) -> None:
@@ -96,14 +107,15 @@ class MemoryLog:
     def growth_mb_per_epoch(self) -> float | None:
         """Slope of the resident size over the ends of epochs, without the first (caches fill there).
 
-        ``None`` with fewer than four epochs to look at.
+        ``None`` with fewer than ``MIN_EPOCHS`` epochs to look at.
         """
         sizes = torch.tensor(self._epoch_ends[1:], dtype=torch.float64)
-        if len(sizes) < 4:
+        if len(sizes) < MIN_EPOCHS:
             return None
         epochs = torch.arange(len(sizes), dtype=torch.float64)
-        centred = epochs - epochs.mean()
-        return float((centred * sizes).sum() / centred.square().sum())
+        centered = epochs - epochs.mean()
+        # Least squares: Σ (e − ē) size / Σ (e − ē)².
+        return float((centered * sizes).sum() / centered.square().sum())
 
 
 def _peak_rss_bytes() -> int:

@@ -55,4 +55,5 @@ def resolve_precision(settings: TrainingSettings) -> Precision:
         return Precision(device, settings.precision)
     if device.type == "cpu" or not settings.mixed_precision:
         return Precision(device, "fp32")
+    # bf16 has the range of fp32 and needs no scaler; a card without it computes in fp16.
     return Precision(device, "bf16" if torch.cuda.is_bf16_supported() else "fp16")

@@ -44,6 +44,7 @@ def step_within_memory(
                     "model.gradient_checkpointing: true"
                 ) from error
         # Only here, after the except block, are the failed step's tensors free.
+        # Gradients of the micro-batches before the one that failed would count twice.
         state.optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         state.progress.micro_batches = 2
@@ -77,6 +78,7 @@ def dump_nonfinite(
 
 
 def _json(value: float) -> float | str:
+    """``"nan"`` or ``"inf"`` as text: which of them it was may say why."""
     return value if math.isfinite(value) else str(value)
 
 

@@ -4,8 +4,7 @@ import json
 import logging
 import math
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,12 +39,8 @@ class RunLog:
         if progress.history:
             write_history(self._history, progress.history)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """No more lines."""
         self._steps.close()
         if self._board is not None:
             self._board.close()
@@ -57,6 +52,7 @@ class RunLog:
         its_turn = progress.step % self._settings.step_log_interval == 0 or progress.step == steps
         if result.taken and not its_turn:
             return
+        # Clocks may say that a step took no time at all.
         speed = progress.windows / max(progress.seconds, 1e-9)
         line = {
             "epoch": progress.epoch + 1,
@@ -80,6 +76,7 @@ class RunLog:
         self, progress: Progress, validation: dict[str, float], learning_rate: float, memory_mb: float
     ) -> None:
         """Add the finished epoch to the history, write it, and say it in a line."""
+        # An epoch whose steps were all skipped has sums of 0.
         taken = max(progress.step - progress.skipped_steps, 1)
         means = {name: total / max(progress.windows, 1) for name, total in progress.loss_sums.items()}
         row: dict[str, Any] = {
@@ -116,4 +113,5 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def _json(value: float) -> float | None:
+    """``None`` for NaN and infinity, which JSON has no words for."""
     return value if math.isfinite(value) else None

@@ -42,6 +42,8 @@ def learning_rate(settings: TrainingSettings, epoch: int, done: float, after: fl
         after: share of the epoch after this step, in (0, 1].
     """
     if settings.lr_update == "epoch":
+        # All steps have one rate, that of the epoch's start; in the warm-up that of its end, so that the first epoch
+        # does not stand still at 0.
         done, after = 0.0, 1.0
     at, peak, warmup = epoch + done, settings.learning_rate, settings.warmup_epochs
     match settings.lradj:

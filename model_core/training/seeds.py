@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+EPOCHS_APART = 1_000_003
+"""How far the orders of neighboring seeds lie apart: runs of fewer epochs share none."""
+
 
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and torch (all devices)."""
@@ -16,12 +19,13 @@ def seed_everything(seed: int) -> None:
 
 def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
     """[count] the order of the training windows in an epoch; depends on nothing but its arguments."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed(seed * EPOCHS_APART + epoch)
     return torch.randperm(count, generator=generator)
 
 
 def random_states() -> dict[str, Any]:
     """States of all generators that training may draw from, as tensors and plain values."""
+    # The state that NumPy calls legacy is one of plain values and an array, which a checkpoint may hold as a tensor.
     numpy_state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
     kind, keys, position, has_gauss, gauss = numpy_state
     states: dict[str, Any] = {

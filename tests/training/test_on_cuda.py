@@ -10,7 +10,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Forecast
 from model_core.training.loop import TrainingResult, train
-from model_core.training.memory import MemoryLog
+from model_core.training.memory import memory_log
 from tests.training.tiny import SETTINGS, TinyModel, json_lines, tiny_dataset, train_tiny
 
 pytestmark = pytest.mark.gpu
@@ -21,7 +21,7 @@ def train_on_cuda(folder: Path, precision: str, model: TinyModel | None = None) 
     settings = SETTINGS.model_copy(update={"device": "cuda", "precision": precision})
     dataset = tiny_dataset()
     torch.manual_seed(1)
-    with MemoryLog(folder / "memory_diagnostics.log", torch.device("cuda"), 1) as memory:
+    with memory_log(folder / "memory_diagnostics.log", torch.device("cuda"), 1) as memory:
         return train(
             (TinyModel(dropout=0.0) if model is None else model).cuda(),
             WindowSet(dataset, "train", "cuda"),

@@ -3,6 +3,7 @@
 import gc
 import mmap
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -40,7 +41,7 @@ def kept_pages() -> mmap.mmap:
 def test_a_leak_is_the_slope_of_the_memory_over_the_ends_of_epochs(tmp_path: Path) -> None:
     log, kept = MemoryLog(tmp_path / "log", torch.device("cpu"), 25), []
     gc.collect()
-    with log:
+    with closing(log):
         for epoch in range(6):
             kept.append(kept_pages())
             log.stage("epoch_end", epoch=epoch)

@@ -21,7 +21,7 @@ from model_core.nn.bundles import Forecast
 from model_core.sky.waves import waves_of
 from model_core.training.distributed import ALONE, Team
 from model_core.training.loop import TrainingResult, train
-from model_core.training.memory import MemoryLog
+from model_core.training.memory import memory_log
 from tests.nn.kit import in_float64
 
 WINDOW = WindowSettings(seq_len=16, label_len=8, pred_len=3)
@@ -109,7 +109,7 @@ def train_tiny(
     torch.manual_seed(settings.seed)
     model = TinyModel() if model is None else model
     dataset = tiny_dataset(rows)
-    with MemoryLog(
+    with memory_log(
         folder / "memory_diagnostics.log", torch.device("cpu"), settings.memory_log_interval
     ) as memory:
         result = train(
