@@ -28,21 +28,41 @@ _COMPRESSIONS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "xz": (b"\xfd7zXZ\x00", lambda content: lzma.LZMAFile(io.BytesIO(content))),  # noqa: SIM115  the caller closes it
     "zstd": (b"\x28\xb5\x2f\xfd", _zstandard),
 }
+_WEB_PAGE = "a web page (HTML), perhaps one that asks to log in; download the table itself, or save it as CSV"
+_UNPACK = "unpack it and give the table in it"
 _NO_TABLE = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); save the sheet as CSV",
     b"%PDF": "a PDF document; get the table as CSV",
     b"ARROW1": "an Arrow (Feather) file; write it as Parquet",
+    b"FEA1": "an Arrow (Feather) file; write it as Parquet",
+    b"Obj\x01": "an Avro file; write the table as Parquet",
     b"\x89HDF": "an HDF5 file; write the table as Parquet",
+    b"\x93NUMPY": "a NumPy array; write the table as CSV or Parquet",
+    b"\x80\x04\x95": "a Python pickle; write the table as CSV or Parquet",
+    b"\x80\x05\x95": "a Python pickle; write the table as CSV or Parquet",
+    b"PARE": "an encrypted Parquet file; write it without encryption",
     b"SQLite format 3": "an SQLite database; export the table as CSV",
-    b"<!doctype html": "a web page; download the table itself",
-    b"<html": "a web page; download the table itself",
+    b"7z\xbc\xaf\x27\x1c": f"a 7z archive; {_UNPACK}",
+    b"Rar!\x1a\x07": f"a RAR archive; {_UNPACK}",
+    b"\x04\x22\x4d\x18": f"an LZ4 file; {_UNPACK}",
+    b"\x1f\x9d": f"a file of the program compress (.Z); {_UNPACK}",
+    b"version https://git-lfs": "a Git LFS pointer, not the table itself; fetch that with git lfs pull",
+    b"<!doctype html": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
+    b"<head": _WEB_PAGE,
+    b"<body": _WEB_PAGE,
+    b"<table": _WEB_PAGE,
+    b"<script": _WEB_PAGE,
+    b"<!--": _WEB_PAGE,
     b"<?xml": "an XML document; get the table as CSV",
     b"{": "JSON; write the table as CSV or Parquet",
     b"[{": "JSON; write the table as CSV or Parquet",
 }
+_TAR = (257, b"ustar")
+"""Where a tar archive has its mark."""
 _TEN = 10
 """Times the limit that a message names where the whole size is unknown: counting it would be the work to avoid."""
-_TOLD_BYTES = 16
+_TOLD_BYTES = 24
 """More than the longest mark above, after blanks at the start."""
 
 
@@ -66,6 +86,8 @@ def opened(uri: str, content: bytes, limits: LimitSettings) -> tuple[bytes, str]
                 what = f"unpacks to more than {limits.bytes:,} bytes"
                 raise too_large(uri, what, "bytes", _TEN * limits.bytes)
             _refuse_no_table(uri, inner, f"holds, compressed with {name}, ")
+            if any(inner.startswith(magic) for magic, _ in _COMPRESSIONS.values()):
+                raise SourceError(f"{uri} is compressed twice; unpack it once and give what is in it")
             return inner, name
     _refuse_no_table(uri, content, "is ")
     return content, ""
@@ -78,6 +100,10 @@ def _refuse_no_table(uri: str, content: bytes, verb: str) -> None:
         )
     if content.startswith(b"PK\x03\x04"):
         raise SourceError(f"{uri} {verb}{_archive(content)}")
+    if content.startswith(b"ORC") and content[-4:-1] == b"ORC":
+        raise SourceError(f"{uri} {verb}an ORC file; write the table as Parquet")
+    if content.startswith(_TAR[1], _TAR[0]):
+        raise SourceError(f"{uri} {verb}a tar archive; {_UNPACK}")
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:_TOLD_BYTES].lower()
     for magic, what in _NO_TABLE.items():
         if start.startswith(magic.lower()):

@@ -1,14 +1,14 @@
 """Dates as people write them: one format for a whole column, chosen by all of its rows or refused as ambiguous."""
 
-import datetime as dt
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_core.data.centuries import in_the_future, two_centuries, two_digit_years
 from model_core.data.problems import Problem, shown_value
 from model_core.errors import SettingsError
 
@@ -77,7 +77,8 @@ def read_text(text: pd.Series, pattern: str | None) -> Read:
     parts = _split(text)
     if pattern is not None:
         stamps = _by_setting(text, parts, pattern)
-        return Read(stamps, parts.offset, [], pattern)
+        problems = in_the_future(stamps, text) if two_digit_years(pattern) else []
+        return Read(stamps, parts.offset, problems, pattern)
     days, problems, found = _by_shape(parts.date)
     return Read(days + parts.time, parts.offset, problems, found)
 
@@ -183,9 +184,13 @@ def _by_shape(dates: pd.Series) -> tuple[pd.Series, list[Problem], str]:
     chosen, problems = _chosen(read, {pattern: _shown(pattern, mark, example) for pattern in read}, example)
     if problems:
         return nothing, problems, "none"
-    if "%y" in chosen:
-        problems = _future(read[chosen], dates)
-    return read[chosen], problems, _shown(chosen, mark, example)
+    days = read[chosen]
+    if days.isna().any():  # of years that no table has: days all the same, which are refused as what they are
+        days = days.fillna(pd.to_datetime(plain.where(of_shape), format=chosen, errors="coerce"))
+    told = _shown(chosen, mark, example)
+    if two_digit_years(chosen):
+        problems = in_the_future(days, dates) or two_centuries(days, dates, told)
+    return days, problems, told
 
 
 def _canonical(dates: pd.Series) -> tuple[pd.Series, str]:
@@ -255,15 +260,3 @@ def _both_occur(first: str, some: int, second: str, others: int) -> Problem:
 def _in_order(days: pd.Series) -> bool:
     steps = days.dropna().diff().dropna().dt.days
     return bool((steps > 0).all() or (steps < 0).all())
-
-
-def _future(days: pd.Series, dates: pd.Series) -> list[Problem]:
-    """Two digits leave the century open; nobody has prices of a day to come."""
-    limit = pd.Timestamp(dt.datetime.now(tz=dt.UTC).date()) + pd.Timedelta(days=370)
-    later = np.flatnonzero((days > limit).to_numpy())
-    if not len(later):
-        return []
-    example: Sequence[str] = dates.iloc[later[:1]].tolist()
-    lie = "lies" if len(later) == 1 else "lie"
-    text = f"{len(later)} of its dates {lie} in the future, e.g. {example[0]!r}: write years with four digits"
-    return [Problem("years of two digits", text)]

@@ -39,7 +39,7 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
     """
     specs = waves_of("prepared")
     names = [wave.name for wave in specs]
-    columns, problems = find_columns(found.frame, names, settings)
+    columns, problems = find_columns(found, names, settings)
     days = read_rows(found, columns, settings)
     numbers = read_numbers(found.frame, columns, names, settings.format)
     waves = numbers.values

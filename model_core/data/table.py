@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
 from model_core.data.date_order import interchanged
 from model_core.data.dates import Days, read_days
+from model_core.data.encodings import WESTERN, other_encoding
 from model_core.data.frames import INDEX, column_name
 from model_core.data.numbers import read_numbers
 from model_core.data.oddities import note, oddities
@@ -58,7 +58,7 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
         SourceError: one sentence that lists every problem with its row (data rows count from 1) and date.
         SettingsError: the column map, date format or time zone cannot be used.
     """
-    columns, problems = find_columns(source.frame, TARGETS, settings)
+    columns, problems = find_columns(source, TARGETS, settings)
     days = read_rows(source, columns, settings)
     numbers = read_numbers(source.frame, columns, TARGETS, settings.format)
     prices, rounded = without_float_noise(numbers.values)
@@ -98,7 +98,7 @@ def _noise_notes(rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> list[
 
 
 def find_columns(
-    frame: pd.DataFrame, names: Sequence[str], settings: DataSettings
+    source: SourceTable, names: Sequence[str], settings: DataSettings
 ) -> tuple[dict[str, str], list[Problem]]:
     """Our name → the table's column, in any case, through the column map where there is one.
 
@@ -110,7 +110,7 @@ def find_columns(
     """
     mapped = _column_map((DATE, *names), settings.columns)
     present: dict[str, list[str]] = {}
-    for column in map(str, frame.columns):
+    for column in map(str, source.frame.columns):
         present.setdefault(_plain_name(column), []).append(column)
     found: dict[str, str] = {}
     missing, problems = [], []
@@ -127,7 +127,7 @@ def find_columns(
         else:
             missing.append(name + (f"{_CALLED}{mapped[name]})" if name in mapped else ""))
     if missing:
-        problems.append(Problem("missing column", _missing(missing, list(map(str, frame.columns)))))
+        problems.append(Problem("missing column", _missing(missing, source)))
     return found, problems
 
 
@@ -149,7 +149,8 @@ def _plain_name(column: str) -> str:
     return re.sub(r" \(column \d+\)$", "", column.strip().lower()).strip("<> ")
 
 
-def _missing(names: Sequence[str], columns: Sequence[str]) -> str:
+def _missing(names: Sequence[str], source: SourceTable) -> str:
+    columns = list(map(str, source.frame.columns))
     listed = ", ".join(shortened(column, _LONGEST_NAME) for column in columns[:_LISTED]) or "none"
     more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
     if len(names) > _LISTED:
@@ -160,6 +161,8 @@ def _missing(names: Sequence[str], columns: Sequence[str]) -> str:
     advice = f"if a column has another name, give it, e.g. --set 'data.columns={{{example}: its name}}'"
     if len(columns) == 1:
         advice += "; if another delimiter stands between the columns, --set 'data.format.delimiter=…'"
+    if source.reading.get("encoding") == WESTERN and (other := other_encoding(columns)):
+        advice = f"{other}; {advice}"
     return f"lacks {lacking}; columns found: {listed}{more} ({advice})"
 
 

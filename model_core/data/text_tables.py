@@ -12,6 +12,7 @@ import pandas as pd
 
 from model_core.config.run import DataSettings
 from model_core.config.table import FormatSettings
+from model_core.data.encodings import decoded
 from model_core.data.frames import column_name, distinct, flat_names
 from model_core.data.problems import too_large
 from model_core.errors import SourceError
@@ -50,7 +51,7 @@ def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[p
         SourceError: the bytes are no text, the text is no table, or a table beyond ``data.limits``; it names the
             setting that helps.
     """
-    text, encoding = _decoded(uri, content, settings.format.encoding)
+    text, encoding = decoded(uri, content, settings.format.encoding)
     _refuse_large(uri, text, settings)
     try:
         layout = _layout(uri, text, settings.format)
@@ -89,34 +90,6 @@ def _refuse_large(uri: str, text: str, settings: DataSettings) -> None:
     cells = 1 + max((line.count(delimiter) for line in first for delimiter in delimiters), default=0)
     if cells > limits.columns:
         raise too_large(uri, f"has a line of {cells:,} cells", "columns", cells)
-
-
-def _decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:
-    """Text by the setting, a byte order mark, or as UTF-8; else as Windows' Western one, which ASCII is part of."""
-    tried = [encoding] if encoding else [_marked(content)] if _marked(content) else ["utf-8", "cp1252"]
-    for name in tried:
-        assert name is not None
-        try:
-            text = content.decode(name).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-        except (UnicodeDecodeError, UnicodeError):
-            continue
-        if "\0" not in text:
-            return text, name
-    said = f" in {encoding} (data.format.encoding)" if encoding else ""
-    raise SourceError(
-        f"{uri} is no table: its bytes are no text{said}; give CSV or Parquet, or name its encoding, e.g. "
-        "--set data.format.encoding=utf-16-le"
-    )
-
-
-def _marked(content: bytes) -> str | None:
-    marks = {
-        b"\xef\xbb\xbf": "utf-8-sig",
-        b"\xff\xfe\0\0": "utf-32",
-        b"\xff\xfe": "utf-16",
-        b"\xfe\xff": "utf-16",
-    }
-    return next((name for mark, name in marks.items() if content.startswith(mark)), None)
 
 
 def _layout(uri: str, text: str, settings: FormatSettings) -> Layout:
