@@ -3,6 +3,9 @@
 from typing import Any
 
 Row = dict[str, Any]
+LOWEST_SKILL = -10.0
+"""Skills below are told as that: a baseline that errs next to nothing makes any ratio to its error, and the size
+of that ratio says nothing of the model."""
 HEADLINES = {
     "better": "The model beats the best trivial forecast",
     "worse": "The model is worse than the best trivial forecast",
@@ -29,10 +32,17 @@ def verdict_text(overall: Row, close: Row, best: str, confidence: float) -> str:
     text = (
         f"{opening}: skill {skill_words(overall)} in squared log error ({100 * confidence:.4g} % interval). "
     )
+    if overall["skill"] < LOWEST_SKILL:
+        text += f"Its squared error is more than {1 - LOWEST_SKILL:.0f} times the baseline's. "
     if overall["verdict"] == "no evidence either way":
-        effect = 100 * overall["minimum_detectable_effect"]
-        text += f"Such a test finds a skill of {effect:.1f} % four times out of five; a smaller one stays unseen. "
+        text += _sensitivity(overall["minimum_detectable_effect"])
     return text + _close_text(close)
+
+
+def _sensitivity(effect: float) -> str:
+    if effect > 1:
+        return "Not even a perfect forecast, of skill 100 %, would be told from it four times out of five. "
+    return f"Such a test finds a skill of {100 * effect:.1f} % four times out of five; a smaller one stays unseen. "
 
 
 def _close_text(close: Row) -> str:
@@ -42,7 +52,9 @@ def _close_text(close: Row) -> str:
 
 
 def signed(value: float) -> str:
-    """0.0123 → ``+1.2 %``, with a real minus sign."""
+    """0.0123 → ``+1.2 %``, with a real minus sign; a skill below ``LOWEST_SKILL`` is only said to be."""
+    if value < LOWEST_SKILL:
+        return f"below {signed(LOWEST_SKILL)}"
     return f"{100 * value:+.1f} %".replace("-", "−")
 
 
@@ -52,5 +64,5 @@ def skill_words(row: Row | None) -> str:
         return "–"
     if row["low"] is None:
         return signed(row["skill"])
-    low, high = (f"{100 * row[end]:+.1f}".replace("-", "−") for end in ("low", "high"))
+    low, high = (signed(row[end]).removesuffix(" %") for end in ("low", "high"))
     return f"{signed(row['skill'])} [{low}, {high}]"

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from model_core.axes import TARGETS
-from model_core.evaluation.verdict import signed, skill_words
+from model_core.evaluation.verdict import LOWEST_SKILL, signed, skill_words
 from model_core.report.drawing import (
     BAD,
     BASE,
@@ -37,11 +37,11 @@ def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
                 axes.text(0, place, " no skill: the baseline makes no error", va="center", color=MUTED)
                 continue
             colour = {"better": GOOD, "worse": BAD}.get(row["verdict"], MUTED)
-            skill = 100 * row["skill"]
+            skill = 100 * max(row["skill"], LOWEST_SKILL)
             if row["low"] is not None:
-                ends = [100 * row["low"], 100 * row["high"]]
+                ends = [100 * max(row[end], LOWEST_SKILL) for end in ("low", "high")]
                 axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.35)
-            axes.plot(skill, place, "o", color=colour, markersize=7)
+            axes.plot(skill, place, "<" if row["skill"] < LOWEST_SKILL else "o", color=colour, markersize=7)
             axes.annotate(
                 signed(row["skill"]),
                 (skill, place),

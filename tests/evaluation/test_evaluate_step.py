@@ -117,6 +117,17 @@ def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: str, said: 
     assert "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])" in text
 
 
+def test_an_absurd_skill_is_said_to_be_low_and_not_quoted() -> None:
+    """Of a market that hardly moves: the best baseline errs next to nothing, and no ratio to that tells anything."""
+    absurd = row("worse", -1.2e4) | {"low": -1.5e4, "high": -8.0}
+    text = verdict_text(absurd, absurd, "ridge", 0.95)
+    assert "skill below −1000.0 % [below −1000.0, −800.0]" in text
+    assert "Its squared error is more than 11 times the baseline's." in text
+    assert "Not even a perfect forecast" in verdict_text(
+        row("no evidence either way", -3.0) | {"minimum_detectable_effect": 41.0}, absurd, "ridge", 0.95
+    )
+
+
 def test_no_verdict_says_why_and_quotes_no_interval() -> None:
     nothing = {"verdict": "no verdict", "low": None, "high": None, "minimum_detectable_effect": None}
     overall = nothing | {"skill": -0.156, "reason": "41 windows hold only 4.1 independent ones"}

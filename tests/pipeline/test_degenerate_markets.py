@@ -83,6 +83,7 @@ MARKETS: dict[str, Callable[[], pd.DataFrame]] = {
     "one step in test": lambda: one_step(ROWS - 20),
     "exact exponential growth": lambda: one_price(np.exp(0.01 * np.arange(ROWS))),
     "two to four ticks": ticks,
+    "nearly constant": lambda: one_price((walk() / 100) ** 1e-6),
     "very small prices": lambda: one_price(walk(1e-9)),
     "very large prices": lambda: one_price(walk(1e9)),
 }
@@ -147,6 +148,7 @@ def test_a_degenerate_market_goes_through_all_steps(market: str, mixture: bool, 
         assert (row["fragile"] is None) == (row["fragile_reason"] is not None)
     shown = page[: page.index('<h2 id="provenance">')]
     assert re.findall(r">[^<]*\b(?:nan|inf|None)\b\s*[^a-z ]", shown) == []
+    assert re.findall(r"\d{5,}(?:\.\d+)? %", verdict["text"] + shown) == []
 
 
 def test_four_columns_mapped_to_one_go_through_all_steps(tmp_path: Path) -> None:
