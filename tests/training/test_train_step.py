@@ -36,9 +36,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
     """Train the smallest real model; with dropout, so that a resume has random states to restore."""
     uri = changes.pop("checkpoint_uri", None)
-    settings = TRAINING.model_copy(update=changes)
+    model_settings = changes.pop("model_settings", RESTLESS)
     return run(
-        dataset=dataset, model=model, model_settings=RESTLESS, training_settings=settings, checkpoint_uri=uri
+        dataset=dataset,
+        model=model,
+        model_settings=model_settings,
+        training_settings=TRAINING.model_copy(update=changes),
+        checkpoint_uri=uri,
     )
 
 
@@ -158,8 +162,26 @@ def test_the_best_checkpoint_forecasts_with_the_loss_it_was_chosen_for(dataset: 
     assert loaded.info["epoch"] == metrics["best_epoch"]
 
 
-def test_a_killed_step_goes_on_when_the_same_command_is_given_again(dataset: Path, tmp_path: Path) -> None:
-    settings = {"checkpoint_interval_minutes": 0.0}
+SEQUENTIAL = RESTLESS.mixture.model_copy(update={"kind": "sequential_mixture"})
+
+
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        {},
+        {"use_mixture_decoder": True},
+        {"use_mixture_decoder": True, "mixture": SEQUENTIAL},
+        {"use_mixture_decoder": True, "use_stochastic_learner": True},
+    ],
+    ids=["point", "mixture", "sequential mixture", "mixture, stochastic graph"],
+)
+def test_a_killed_step_goes_on_when_the_same_command_is_given_again(
+    ablation: dict[str, Any], dataset: Path, tmp_path: Path
+) -> None:
+    settings = {
+        "checkpoint_interval_minutes": 0.0,
+        "model_settings": RESTLESS.model_copy(update=ablation),
+    }
     train(dataset, tmp_path / "whole", **settings)
     code = in_a_process(train, 9, signal.SIGKILL, dataset, tmp_path / "killed", **settings)
     assert code == -signal.SIGKILL
