@@ -23,7 +23,7 @@ from kfp import local
 
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
-from model_core.data.sources import SAMPLES, read_source
+from model_core.data.reading.sources import SAMPLES, read_source
 from model_core.errors import PipelineError, SourceError, UserError, shown
 from model_core.locks import clear_leftovers
 from model_core.store.locate import local_path, open_store
@@ -47,7 +47,7 @@ class LocalRun:
 
     Args:
         settings: of all steps.
-        source: table to read; see ``model_core.data.sources``.
+        source: table to read; see ``model_core.data.reading.sources``.
         runs: folder of all runs.
         name: of this run; the same name twice continues in the same folder.
         checkpoint_uri: folder or ``s3://…`` that keeps training checkpoints; empty for none.

@@ -26,7 +26,7 @@ import urllib3
 
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
-from model_core.data.sources import SAMPLES
+from model_core.data.reading.sources import SAMPLES
 from model_core.errors import PipelineError, StoreError, UserError, printable, quoted, shown
 from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name

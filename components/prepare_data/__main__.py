@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
     from components.prepare_data import step
-    from model_core.data.card import data_card, reading_card
     from model_core.data.dataset import MarketDataset
+    from model_core.data.describing.card import data_card, reading_card
     from model_core.errors import SettingsError, SourceError
     from model_core.store.locate import local_path
 

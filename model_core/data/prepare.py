@@ -1,12 +1,12 @@
 """From a table to a prepared dataset: waves, splits, scaler, structured walk, and what is odd about it."""
 
 from model_core.config.run import DataSettings
-from model_core.data.computed import computed_waves
 from model_core.data.dataset import MarketDataset
-from model_core.data.prepared import imported_waves
-from model_core.data.quality import quality_of
+from model_core.data.describing.quality import quality_of
+from model_core.data.layouts.ephemeris import computed_waves
+from model_core.data.layouts.published import imported_waves
+from model_core.data.reading.sources import SourceTable, read_source
 from model_core.data.scaling import Scaler
-from model_core.data.sources import SourceTable, read_source
 from model_core.data.walk import fit_structured_walk
 
 

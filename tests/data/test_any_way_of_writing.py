@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from model_core.config.load import load_settings
-from model_core.data.sources import read_source
-from model_core.data.table import check_table
+from model_core.data.reading.sources import read_source
+from model_core.data.reading.table import check_table
 from model_core.errors import UserError
 
 PRICES = ["Open", "High", "Low", "Close"]

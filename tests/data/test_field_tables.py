@@ -14,8 +14,8 @@ import pytest
 
 from model_core.config.load import load_settings
 from model_core.data.prepare import prepare
-from model_core.data.sources import read_source
-from model_core.data.table import PriceTable, check_table
+from model_core.data.reading.sources import read_source
+from model_core.data.reading.table import PriceTable, check_table
 from model_core.errors import UserError
 
 FIELD = Path(__file__).parent / "field"

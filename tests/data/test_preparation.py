@@ -9,9 +9,9 @@ from components.prepare_data import step
 from model_core.artifacts import open_artifact
 from model_core.config.run import SyntheticSettings
 from model_core.data.dataset import MarketDataset
+from model_core.data.describing.quality import out_of_train_range
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
-from model_core.data.quality import out_of_train_range
 from model_core.data.scaling import Scaler
 from model_core.data.walk import fit_structured_walk, range_scale
 from model_core.errors import ArtifactError, SourceError

@@ -10,7 +10,7 @@ import pytest
 from components.prepare_data import __main__ as prepare_data
 from components.train import __main__ as train
 from model_core.data.dataset import MarketDataset
-from model_core.data.log_prices import broken_candles
+from model_core.data.layouts.log_prices import broken_candles
 from model_core.data.prepare import prepare
 from model_core.data.windows import WindowSet
 from model_core.errors import ArtifactError, SettingsError, SourceError

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pytest
 
 from model_core.config.load import load_settings
-from model_core.data.sources import read_source
-from model_core.data.table import PriceTable, check_table
+from model_core.data.reading.sources import read_source
+from model_core.data.reading.table import PriceTable, check_table
 from model_core.errors import UserError
 from tests.data.market import table
 from tests.data.test_field_tables import PRICES, WINDOW, advice

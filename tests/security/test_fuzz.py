@@ -29,7 +29,7 @@ from model_core.config.load import load_settings, names
 from model_core.config.run import DataSettings, ReportSettings, Settings
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
-from model_core.data.sources import read_source
+from model_core.data.reading.sources import read_source
 from model_core.errors import PgatError, printable
 from model_core.report.evidence import read_evidence
 from model_core.report.page import render_page

@@ -18,7 +18,7 @@ import pytest
 from model_core.config.run import DataSettings
 from model_core.config.table import LimitSettings
 from model_core.data.prepare import prepare
-from model_core.data.sources import read_source
+from model_core.data.reading.sources import read_source
 from model_core.errors import ArtifactError, OversizedError, SourceError
 from model_core.parquet import STEP_LIMITS, read_frame
 from model_core.store.locate import open_store

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
 from model_core.data.calendar import trading_week, week_name
-from model_core.data.oddities import note
-from model_core.data.sources import SourceTable
+from model_core.data.layouts.wave_table import WaveTable
+from model_core.data.reading.sources import SourceTable
+from model_core.data.reading.warnings import note
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
-from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave
 
 OUTSIDE_SHARE = 0.01

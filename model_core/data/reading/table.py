@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
-from model_core.data.date_order import interchanged
-from model_core.data.dates import Days, read_days
-from model_core.data.encodings import WESTERN, other_encoding
-from model_core.data.frames import INDEX, column_name
-from model_core.data.numbers import read_numbers
-from model_core.data.oddities import note, oddities
-from model_core.data.problems import Problem, refusal, row_name, runs
-from model_core.data.repeats import repeats, several_a_day
-from model_core.data.rows_read import rows_as_read
-from model_core.data.sources import SourceTable
-from model_core.data.strays import without_strays
+from model_core.data.reading.dates.days import Days, read_days
+from model_core.data.reading.dates.order import interchanged
+from model_core.data.reading.dates.repeats import repeats, several_a_day
+from model_core.data.reading.files.column_names import INDEX, column_name
+from model_core.data.reading.files.encodings import WESTERN, other_encoding
+from model_core.data.reading.numbers import read_numbers
+from model_core.data.reading.preview import rows_as_read
+from model_core.data.reading.problems import Problem, refusal, row_name, runs
+from model_core.data.reading.sources import SourceTable
+from model_core.data.reading.strays import without_strays
+from model_core.data.reading.warnings import note, oddities
 from model_core.errors import SettingsError, SourceError, shortened
 
 DATE = "Date"

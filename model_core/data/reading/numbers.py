@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.config.table import FormatSettings
-from model_core.data.currency import without_currency
-from model_core.data.oddities import note
-from model_core.data.problems import Problem, among, mostly, shown_value
+from model_core.data.reading.currency import without_currency
+from model_core.data.reading.problems import Problem, among, mostly, shown_value
+from model_core.data.reading.warnings import note
 
 _SPACES = re.compile("[\u00a0\u202f\u2009]")
 _GROUPED_BY_SPACES = r"[+-]?\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?"

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.data.problems import Problem
+from model_core.data.reading.problems import Problem
 
 Found = Literal["log prices", "log returns on the previous Close", "log returns of each column"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from model_core.config.table import LimitSettings
-from model_core.data.problems import too_large
+from model_core.data.reading.problems import too_large
 from model_core.errors import SourceError
 
 PARQUET = b"PAR1"

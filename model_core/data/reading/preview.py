@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.data.problems import shown_value
+from model_core.data.reading.problems import shown_value
 
 _SHOWN = 3
 """Rows shown of either end."""

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
 from model_core.data.calendar import next_trading_dates, trading_week
-from model_core.data.sources import SourceTable
+from model_core.data.layouts.wave_table import WaveTable
+from model_core.data.reading.sources import SourceTable
+from model_core.data.reading.table import check_table
 from model_core.data.splits import make_splits
-from model_core.data.table import check_table
-from model_core.data.wave_table import WaveTable
 from model_core.sky.ephemeris import sky_waves
 
 

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.config.run import DataSettings
-from model_core.data.computed import time_delta
-from model_core.data.log_prices import PriceColumns, broken_candles, cumulated, recognised
-from model_core.data.numbers import read_numbers
-from model_core.data.oddities import note, oddities
-from model_core.data.problems import Problem, refusal, row_name
-from model_core.data.rows_read import rows_as_read
-from model_core.data.sources import SourceTable
+from model_core.data.layouts.ephemeris import time_delta
+from model_core.data.layouts.log_prices import PriceColumns, broken_candles, cumulated, recognised
+from model_core.data.layouts.wave_table import WaveTable
+from model_core.data.reading.numbers import read_numbers
+from model_core.data.reading.preview import rows_as_read
+from model_core.data.reading.problems import Problem, refusal, row_name
+from model_core.data.reading.sources import SourceTable
+from model_core.data.reading.strays import without_strays
+from model_core.data.reading.table import DATE, find_columns, order_of, read_rows, too_few_rows
+from model_core.data.reading.warnings import note, oddities
 from model_core.data.splits import Splits, make_splits
-from model_core.data.strays import without_strays
-from model_core.data.table import DATE, find_columns, order_of, read_rows, too_few_rows
-from model_core.data.wave_table import WaveTable
 from model_core.sky.waves import Wave, waves_of
 
 _PRICES = slice(0, len(TARGETS))

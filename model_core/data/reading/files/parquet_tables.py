@@ -1,18 +1,13 @@
 """A Parquet file as a plain frame: one header level, no index, and every column under a name of its own."""
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
-
 import pandas as pd
 import pyarrow as pa
 
 from model_core.config.table import LimitSettings
-from model_core.data.problems import too_large
+from model_core.data.reading.files.column_names import INDEX, distinct, flat_names
+from model_core.data.reading.problems import too_large
 from model_core.errors import SourceError, quoted
 from model_core.parquet import LimitError, Limits, ListsError, as_frame, read_table
-
-INDEX = "index"
-"""What an index without a name is called."""
 
 
 def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFrame:
@@ -35,45 +30,6 @@ def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFram
         raise SourceError(f"{uri} is a damaged Parquet file ({str(error)[:200]}); write it again") from error
     frame.columns = pd.Index(distinct(flat_names(list(frame.columns))))
     return _without_index(frame)
-
-
-def column_name(position: int) -> str:
-    """What the column at ``position`` (from 0) is called if the table gives it no name."""
-    return f"column {position + 1}"
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """Names with which every column can be called: blank and repeated ones get their position."""
-    counts = Counter(name.strip() for name in names)
-    named = []
-    for position, name in enumerate(name.strip() for name in names):
-        if not name:
-            named.append(column_name(position))
-        else:
-            named.append(f"{name} ({column_name(position)})" if counts[name] > 1 else name)
-    return named
-
-
-def flat_names(columns: Sequence[Hashable]) -> list[str]:
-    """One name for each column of one or several header levels.
-
-    A level on which all columns agree, such as the only ticker of a download, says nothing and is left out.
-    """
-    levels = [
-        tuple(map(_text, column)) if isinstance(column, tuple) else (_text(column),) for column in columns
-    ]
-    told = [
-        level
-        for level in zip(*levels, strict=True)
-        if len(set(filter(None, level))) > 1 or len(levels[0]) == 1
-    ]
-    if not told:
-        return [" ".join(filter(None, level)) for level in levels]
-    return [" ".join(filter(None, parts)) for parts in zip(*told, strict=True)]
-
-
-def _text(part: object) -> str:
-    return "" if part is None or part != part or str(part).startswith("Unnamed:") else str(part).strip()
 
 
 def _without_index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_core.data.centuries import in_the_future, two_centuries, two_digit_years
-from model_core.data.problems import Problem, shown_value
+from model_core.data.reading.dates.centuries import in_the_future, two_centuries, two_digit_years
+from model_core.data.reading.problems import Problem, shown_value
 from model_core.errors import SettingsError
 
 _PARTS = re.compile(

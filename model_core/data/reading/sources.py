@@ -1,7 +1,7 @@
 """Where a market table comes from: a sample, a CSV or Parquet file, or an object store.
 
 A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic``, a path, or
-``s3://bucket/key``. What comes back is the table as it stands there; ``table.py`` checks it.
+``s3://bucket/key``. What comes back is the table as it stands there; ``reading/table.py`` checks it.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ import pandas as pd
 
 from model_core.config.run import DataSettings
 from model_core.config.table import LimitSettings
-from model_core.data.containers import PARQUET, opened
-from model_core.data.frames import read_parquet
-from model_core.data.problems import too_large
-from model_core.data.synthetic import synthetic_table
-from model_core.data.text_tables import read_text_table
+from model_core.data.reading.files.containers import PARQUET, opened
+from model_core.data.reading.files.parquet_tables import read_parquet
+from model_core.data.reading.files.text_tables import read_text_table
+from model_core.data.reading.problems import too_large
+from model_core.data.reading.synthetic import synthetic_table
 from model_core.errors import OversizedError, SourceError
 from model_core.store.locate import read_uri
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from model_core.config.run import DataSettings
 from model_core.data.calendar import days_of_week
-from model_core.data.date_text import DESCRIBE, read_text
-from model_core.data.epochs import epoch_days, epoch_numbers
-from model_core.data.oddities import note
-from model_core.data.problems import Problem, among, mostly, row_name, shown_value
-from model_core.data.repeats import several_a_day
-from model_core.data.zones import LocalDates, Stamps, local_dates
+from model_core.data.reading.dates.epochs import epoch_days, epoch_numbers
+from model_core.data.reading.dates.repeats import several_a_day
+from model_core.data.reading.dates.text import DESCRIBE, read_text
+from model_core.data.reading.dates.zones import LocalDates, Stamps, local_dates
+from model_core.data.reading.problems import Problem, among, mostly, row_name, shown_value
+from model_core.data.reading.warnings import note
 from model_core.errors import SettingsError
 
 _UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}

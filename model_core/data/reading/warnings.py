@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.data.calendar import WEEKDAYS, days_of_week, trading_week
-from model_core.data.problems import row_name
+from model_core.data.reading.problems import row_name
 
 STALE_SHARE = 0.05
 """A market whose Open is yesterday's Close on more than 1 day in 20 of a year has no real Opens then."""

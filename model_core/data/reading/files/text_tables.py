@@ -12,9 +12,9 @@ import pandas as pd
 
 from model_core.config.run import DataSettings
 from model_core.config.table import FormatSettings
-from model_core.data.encodings import decoded
-from model_core.data.frames import column_name, distinct, flat_names
-from model_core.data.problems import too_large
+from model_core.data.reading.files.column_names import column_name, distinct, flat_names
+from model_core.data.reading.files.encodings import decoded
+from model_core.data.reading.problems import too_large
 from model_core.errors import SourceError
 
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "vertical bar", ",": "comma"}

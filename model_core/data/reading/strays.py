@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from model_core.data.dates import Days
-from model_core.data.problems import Problem, shown_value
+from model_core.data.reading.dates.days import Days
+from model_core.data.reading.problems import Problem, shown_value
 
 
 def without_strays(
