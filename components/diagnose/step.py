@@ -45,6 +45,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     device = resolve_device(settings.device)
     use_threads()
     loaded = load_model(model / BEST, device)
+    loaded.inputs.refuse_other_windows(prepared)
     # Attacks need gradients of the input only.
     loaded.model.requires_grad_(requires_grad=False)
     reads = loaded.model.reads

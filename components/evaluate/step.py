@@ -55,6 +55,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     device = resolve_device(settings.device)
     use_threads()
     loaded = load_model(model / BEST, device)
+    loaded.inputs.refuse_other_windows(prepared)
     log.info("best checkpoint: epoch %s", loaded.info["epoch"])
     with staged_folder(evaluation) as folder:
         validation, predictions = (

@@ -7,6 +7,7 @@ from pydantic import model_validator
 from model_core.config.base import Section
 from model_core.config.run import WindowSettings
 from model_core.data.dataset import MarketDataset
+from model_core.errors import ArtifactError
 from model_core.sky.waves import Wave, waves_of
 
 
@@ -45,3 +46,25 @@ class ModelInputs(Section):
             walk_a=tuple(map(tuple, dataset.walk.a.tolist())),
             walk_b=tuple(map(tuple, dataset.walk.b.tolist())),
         )
+
+    def refuse_other_windows(self, dataset: MarketDataset) -> None:
+        """A model reads windows of the lengths and waves that it was trained with, of whichever market.
+
+        Raises:
+            ArtifactError: the dataset was prepared with others; the text says with which to prepare it.
+        """
+        if (dataset.layout, dataset.window) == (self.layout, self.window):
+            return
+        lengths = ", ".join(f"{name}: {length}" for name, length in self.window.model_dump().items())
+        raise ArtifactError(
+            f"the model was trained on windows of {_told(self.layout, self.window)}, and the dataset holds windows of "
+            f"{_told(dataset.layout, dataset.window)}; prepare the table with --set data.layout={self.layout} --set "
+            f"'data.window={{{lengths}}}', or train a model on this dataset"
+        )
+
+
+def _told(layout: str, window: WindowSettings) -> str:
+    return (
+        f"{window.seq_len} known days (label_len {window.label_len}) and {window.pred_len} forecast days in layout "
+        f"{layout}"
+    )

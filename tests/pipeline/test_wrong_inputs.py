@@ -12,9 +12,11 @@ import pytest
 
 from components.diagnose.__main__ import main as diagnose
 from components.evaluate.__main__ import main as evaluate
+from components.prepare_data.__main__ import main as prepare_data
 from components.report.__main__ import main as report
 from components.train.__main__ import main as train
 from model_core.artifacts import MANIFEST
+from tests.data.test_field_tables import advice
 from tests.evaluation.small_run import small_run
 
 pytestmark = pytest.mark.slow
@@ -132,3 +134,36 @@ def test_a_wrong_input_is_one_sentence_that_names_it_and_what_to_give(
     assert said.format(step=STEP_OF[name]) in error
     assert len(error) < 600
     assert not there.exists(), "nothing half-written"
+
+
+@pytest.mark.parametrize("step", ["evaluate", "diagnose"])
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"seq_len": 16, "label_len": 8, "pred_len": 5},
+        {"seq_len": 24, "label_len": 8, "pred_len": 3},
+        {"seq_len": 16, "label_len": 4, "pred_len": 3},
+    ],
+)
+def test_a_dataset_of_other_windows_than_the_models_is_refused_and_the_remedy_works(
+    step: str, window: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, _, outputs = COMMANDS[step]
+    lengths = ", ".join(f"{name}: {length}" for name, length in window.items())
+    dataset = ["--source", "sample://synthetic", "--config", TINY, "--dataset", str(tmp_path / "dataset")]
+    prepare_data([*dataset, "--set", f"data.window={{{lengths}}}"])
+    out = next(iter(outputs))
+    words = ["--config", TINY, "--dataset", str(tmp_path / "dataset"), "--model", str(small_run()["model"])]
+    words += [f"--{out}", str(tmp_path / "made")]
+    with pytest.raises(SystemExit) as stop:
+        command(words)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert (
+        "the model was trained on windows of 16 known days (label_len 8) and 3 forecast days in layout"
+        in error
+    )
+    assert not (tmp_path / "made").exists()
+    prepare_data([*dataset, *(word for setting in advice(error) for word in ("--set", setting))])
+    command(words)
+    assert (tmp_path / "made" / MANIFEST).exists()
