@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from model_core.config.run import DataSettings, EvaluationSettings
+from model_core.config.data import DataSettings
+from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
 from model_core.data.walk import CLOSE, displacements

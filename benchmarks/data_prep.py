@@ -99,7 +99,7 @@ def _one(case: str, folder: Path) -> Mapping[str, float]:
 
 def _preparation(source: str, folder: Path) -> dict[str, float]:
     from components.prepare_data.step import run
-    from model_core.config.run import DataSettings
+    from model_core.config.data import DataSettings
 
     # The sample is imported where it is read; that is import time, not preparation.
     importlib.import_module("arch.data.nasdaq")
@@ -118,7 +118,7 @@ def _preparation(source: str, folder: Path) -> dict[str, float]:
 def _loader() -> dict[str, float]:
     import torch
 
-    from model_core.config.run import DataSettings
+    from model_core.config.data import DataSettings
     from model_core.data.prepare import prepare
     from model_core.data.windows import WindowSet
 

@@ -31,9 +31,10 @@ from torch import Tensor, nn
 
 from components.face import one_sentence
 from model_core.build import build_model
+from model_core.config.data import WindowSettings
 from model_core.config.load import load_settings, validated
 from model_core.config.model import ModelSettings
-from model_core.config.run import Settings, WindowSettings
+from model_core.config.run import Settings
 from model_core.data.calendar import CALENDAR_FEATURES
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from model_core.config.data import SkySettings
 from model_core.config.load import validated
-from model_core.config.run import SkySettings
 from model_core.errors import PgatError, shown
 
 ERROR_PREFIX = "error: "

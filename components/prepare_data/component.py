@@ -22,7 +22,7 @@ def prepare_data(
 
     from components.face import section_of, step_face
     from components.prepare_data.step import run
-    from model_core.config.run import DataSettings
+    from model_core.config.data import DataSettings
 
     with step_face(metrics) as headline:
         headline |= run(

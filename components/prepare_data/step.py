@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from model_core.artifacts import Manifest, read_manifest, staged_folder, write_manifest
+from model_core.config.data import DataSettings
 from model_core.config.load import validated
-from model_core.config.run import DataSettings
 from model_core.data.dataset import PRODUCER, MarketDataset
 from model_core.data.describing.card import data_card
 from model_core.data.prepare import prepare, prepare_table

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model_core.artifacts import Manifest, open_artifact, read_json, write_json
 from model_core.axes import TARGETS
-from model_core.config.run import WindowSettings
+from model_core.config.data import WindowSettings
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
 from model_core.data.walk import StructuredWalk

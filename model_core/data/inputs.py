@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from model_core.config.base import Section
-from model_core.config.run import WindowSettings
+from model_core.config.data import WindowSettings
 from model_core.data.dataset import MarketDataset
 from model_core.errors import ArtifactError
 from model_core.sky.waves import Wave, waves_of

@@ -1,6 +1,6 @@
 """From a table to a prepared dataset: waves, splits, scaler, structured walk, and what is odd about it."""
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.describing.quality import quality_of
 from model_core.data.layouts.ephemeris import computed_waves

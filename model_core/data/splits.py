@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.config.run import (
+from model_core.config.data import (
     DateSplit,
     RatioSplit,
     RollingSplit,

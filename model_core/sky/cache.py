@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.errors import StoreError
 from model_core.store.ownership import distrust
 

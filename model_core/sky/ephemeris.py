@@ -24,7 +24,7 @@ from skyfield.positionlib import Astrometric
 from skyfield.timelib import Time, Timescale
 from skyfield.vectorlib import VectorFunction
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.errors import SkyError
 from model_core.progress import ProgressMeter
 from model_core.sky.bodies import CHIRON, NODES, PLANETS

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model_core.config.data import DataSettings, RollingSplit, TailSplit
 from model_core.config.load import load_settings, names, validated
-from model_core.config.run import DataSettings, RollingSplit, Settings, TailSplit
+from model_core.config.run import Settings
 from model_core.errors import SettingsError
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model_core.config.run import DataSettings, SyntheticSettings, WindowSettings
+from model_core.config.data import DataSettings, SyntheticSettings, WindowSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from model_core.config.run import DataSettings, SkySettings
+from model_core.config.data import DataSettings, SkySettings
 from model_core.sky.ephemeris import sky_waves
 from model_core.sky.waves import waves_of
 from tests.data.market import WINDOW, table

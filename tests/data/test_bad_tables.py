@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from components.prepare_data import __main__ as prepare_data
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.prepare import prepare
 from model_core.errors import SettingsError, SkyError, SourceError
 from tests.data.market import SETTINGS, saved, table

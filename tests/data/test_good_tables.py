@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.prepare import prepare
 from tests.data.market import SETTINGS, saved, table
 

@@ -7,7 +7,7 @@ import pytest
 
 from components.prepare_data import step
 from model_core.artifacts import open_artifact
-from model_core.config.run import SyntheticSettings
+from model_core.config.data import SyntheticSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.describing.quality import out_of_train_range
 from model_core.data.inputs import ModelInputs

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from model_core.config.run import (
+from model_core.config.data import (
     DateSplit,
     RatioSplit,
     RollingSplit,

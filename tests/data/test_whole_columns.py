@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.errors import SkyError
 from model_core.sky.ephemeris import places
 from tests.data.market import table

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from model_core.axes import TARGETS
-from model_core.config.run import DataSettings, EvaluationSettings
+from model_core.config.data import DataSettings
+from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
 from model_core.data.walk import CLOSE, displacements, fit_structured_walk, fit_variants

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model_core.config.data import WindowSettings
 from model_core.config.model import ModelSettings
-from model_core.config.run import WindowSettings
 from model_core.data.calendar import CALENDAR_FEATURES
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window

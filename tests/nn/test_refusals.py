@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from components.train.__main__ import main
 from model_core.build import build_model
+from model_core.config.data import WindowSettings
 from model_core.config.model import ModelSettings
-from model_core.config.run import WindowSettings
 from model_core.errors import SettingsError
 from tests.nn.kit import SMALL, make_inputs
 from tests.training.prepared import write_tiny_dataset

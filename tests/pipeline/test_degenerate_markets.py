@@ -20,14 +20,8 @@ from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
 from components.train.step import run as train
 from model_core.artifacts import read_json
-from model_core.config.run import (
-    DataSettings,
-    DiagnosticsSettings,
-    EvaluationSettings,
-    ReportSettings,
-    TailSplit,
-    WindowSettings,
-)
+from model_core.config.data import DataSettings, TailSplit, WindowSettings
+from model_core.config.run import DiagnosticsSettings, EvaluationSettings, ReportSettings
 from tests.data.market import saved, table
 from tests.training.prepared import MODEL, TRAINING
 

@@ -11,7 +11,8 @@ from components import cli
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
 from components.train.step import run as train
-from model_core.config.run import DiagnosticsSettings, EvaluationSettings, SkySettings
+from model_core.config.data import SkySettings
+from model_core.config.run import DiagnosticsSettings, EvaluationSettings
 from model_core.sky.ephemeris import places
 from model_core.store.local import LocalStore
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset

@@ -25,8 +25,9 @@ from components.cli import Files
 from model_core.artifacts import open_artifact, read_json, sha256_of, write_json, write_manifest
 from model_core.checkpoints.files import SEAL, WEIGHTS, load_model, position, save_checkpoint
 from model_core.checkpoints.files import SETTINGS as CHECKPOINT_SETTINGS
+from model_core.config.data import DataSettings
 from model_core.config.load import load_settings, names
-from model_core.config.run import DataSettings, ReportSettings, Settings
+from model_core.config.run import ReportSettings, Settings
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
 from model_core.data.reading.sources import read_source

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.config.table import LimitSettings
 from model_core.data.prepare import prepare
 from model_core.data.reading.sources import read_source

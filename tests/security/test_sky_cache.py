@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.sky.ephemeris import sky_waves
 
 DAYS = np.arange("2015-03-01", "2015-03-11", dtype="datetime64[D]")

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from skyfield.api import load
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.sky.chiron import ChironTable, load_table, save_table
 from model_core.sky.chiron_orbit import (
     DAYS_PER_SEGMENT,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.errors import SkyError
 from model_core.sky.bodies import BODIES, PLANETS
 from model_core.sky.ephemeris import FIRST_DATE, LAST_DATE, Place, places, signed_angle_deg

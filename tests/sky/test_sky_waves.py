@@ -14,7 +14,7 @@ from hypothesis import settings as run
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_core.config.run import SkySettings
+from model_core.config.data import SkySettings
 from model_core.errors import StoreError
 from model_core.sky.bodies import BODIES
 from model_core.sky.ephemeris import places, signed_angle_deg, sky_waves, waves_of_places

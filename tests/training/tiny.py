@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from model_core.config.data import RatioSplit, WindowSettings
 from model_core.config.model import ModelSettings
-from model_core.config.run import RatioSplit, TrainingSettings, WindowSettings
+from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
 from model_core.data.scaling import Scaler

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.calendar import trading_week, week_name
 from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.sources import SourceTable

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.calendar import next_trading_dates, trading_week
 from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.sources import SourceTable

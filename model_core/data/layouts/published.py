@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.layouts.ephemeris import time_delta
 from model_core.data.layouts.log_prices import PriceColumns, broken_candles, cumulated, recognised
 from model_core.data.layouts.wave_table import WaveTable

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.config.table import LimitSettings
 from model_core.data.reading.files.containers import PARQUET, opened
 from model_core.data.reading.files.parquet_tables import read_parquet

@@ -12,7 +12,7 @@ Close with random, but always valid, gaps and ranges.
 import numpy as np
 import pandas as pd
 
-from model_core.config.run import SkySettings, SyntheticSettings
+from model_core.config.data import SkySettings, SyntheticSettings
 from model_core.sky.ephemeris import sky_waves
 from model_core.sky.waves import Quantity, column_of, waves_of
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.reading.dates.days import Days, read_days
 from model_core.data.reading.dates.order import interchanged
 from model_core.data.reading.dates.repeats import repeats, several_a_day

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.data.calendar import days_of_week
 from model_core.data.reading.dates.epochs import epoch_days, epoch_numbers
 from model_core.data.reading.dates.repeats import several_a_day

@@ -10,7 +10,7 @@ from itertools import islice
 
 import pandas as pd
 
-from model_core.config.run import DataSettings
+from model_core.config.data import DataSettings
 from model_core.config.table import FormatSettings
 from model_core.data.reading.files.column_names import column_name, distinct, flat_names
 from model_core.data.reading.files.encodings import decoded
