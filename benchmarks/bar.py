@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from model_core.axes import CLOSE
 from model_core.config.data import DataSettings
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
-from model_core.data.walk import CLOSE, displacements
+from model_core.data.walk import displacements
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.significance import compare
 from model_core.metrics.probabilistic import calibration, ewma_random_walk

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, HIGH, LOW
 from model_core.data.splits import Span, Splits
 
 MIN_SCALE = 1e-4
 """Smallest scale (1 bp): a market that does not move at all must not divide by zero."""
-CLOSE = TARGETS.index("Close")
 
 Variant = Literal["drift", "geometry"]
 
@@ -62,7 +61,7 @@ def range_scale(log_prices: NDArray[np.float64], scale_rows: int) -> NDArray[np.
 
     The first ``scale_rows`` − 1 rows, which no window uses as its anchor, are NaN.
     """
-    ranges = log_prices[:, TARGETS.index("High")] - log_prices[:, TARGETS.index("Low")]
+    ranges = log_prices[:, HIGH] - log_prices[:, LOW]
     means = sliding_window_view(ranges, scale_rows).mean(axis=-1)
     lead = np.full(scale_rows - 1, np.nan)
     return np.concatenate([lead, np.maximum(means, MIN_SCALE)])

@@ -14,14 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, FIRST_SKY, TARGETS
 from model_core.data.calendar import CALENDAR_FEATURES, calendar_features, trading_week
 from model_core.data.dataset import MarketDataset
-from model_core.data.walk import CLOSE, range_scale
+from model_core.data.walk import range_scale
 from model_core.errors import ArtifactError
 
 Split = Literal["train", "validation", "test"]
-FIRST_SKY = len(TARGETS) + 1
 
 
 @dataclass(frozen=True)

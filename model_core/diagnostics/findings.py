@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
-from model_core.data.walk import CLOSE
 from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attacker, attacks, gradients_of
 from model_core.diagnostics.growth import compare_growth

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_core.axes import FIRST_SKY
 from model_core.data.dataset import MarketDataset
-from model_core.data.windows import FIRST_SKY, Window, WindowSet
+from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Reads
 
 _WINDOWS = 8

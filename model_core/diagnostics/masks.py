@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model_core.axes import TARGETS
+from model_core.axes import FIRST_SKY, TARGETS
 from model_core.config.run import Mask
-from model_core.data.windows import FIRST_SKY
 from model_core.nn.bundles import Reads
 
 PRICES = len(TARGETS)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from model_core.axes import CLOSE
 from model_core.config.run import DiagnosticsSettings
-from model_core.data.walk import CLOSE
 from model_core.data.windows import Window
 from model_core.diagnostics.masks import MASK_TITLES, PRICES, mask_of
 from model_core.evaluation.predict import Perturb

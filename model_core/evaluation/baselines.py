@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.splits import Span
-from model_core.data.walk import CLOSE, Variant, displacements, fit_variants, range_scale
+from model_core.data.walk import Variant, displacements, fit_variants, range_scale
 from model_core.errors import SettingsError
 
 Displacements = NDArray[np.float64]

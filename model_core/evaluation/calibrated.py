@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
-from model_core.data.walk import CLOSE
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import comparison_row
 from model_core.metrics.probabilistic import NO_WIDTH, GaussianMixture, calibration, ewma_random_walk

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
-from model_core.data.walk import CLOSE
 from model_core.evaluation.baselines import BaselineForecast
 from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.confidence_set import confidence_set

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_core.axes import FIRST_SKY
 from model_core.data.calendar import (
     CALENDAR_FEATURES,
     WEEKDAYS,
@@ -15,7 +16,7 @@ from model_core.data.calendar import (
     week_name,
 )
 from model_core.data.dataset import MarketDataset
-from model_core.data.windows import FIRST_SKY, Window, WindowSet
+from model_core.data.windows import Window, WindowSet
 from tests.data.market import WINDOW, noise_dataset
 
 INPUTS = ("past_waves", "past_calendar", "future_sky", "future_calendar", "anchor", "scale")

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from components.diagnose import step
 from model_core.artifacts import read_json
+from model_core.axes import FIRST_SKY
 from model_core.build import build_model
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.inputs import ModelInputs
-from model_core.data.windows import FIRST_SKY, Window, WindowSet
+from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics import invariants
 from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attack, Attacker
 from model_core.diagnostics.findings import ShownWalk, all_findings, subject_of

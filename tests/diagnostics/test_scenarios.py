@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from model_core.axes import FIRST_SKY
 from model_core.config.run import DiagnosticsSettings
-from model_core.data.windows import FIRST_SKY, Window, WindowSet
+from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics.masks import mask_of
 from model_core.diagnostics.scenarios import Scenario, data_scenarios, perturbation, published_scenarios
 from tests.data.market import noise_dataset

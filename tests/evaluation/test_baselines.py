@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.data import DataSettings
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
-from model_core.data.walk import CLOSE, displacements, fit_structured_walk, fit_variants
+from model_core.data.walk import displacements, fit_structured_walk, fit_variants
 from model_core.errors import SettingsError
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.significance import compare

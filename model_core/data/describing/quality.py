@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE
 from model_core.config.data import DataSettings
 from model_core.data.calendar import trading_week, week_name
 from model_core.data.layouts.wave_table import WaveTable
@@ -25,7 +25,7 @@ drifts by a ten-millionth of itself, which no model can see."""
 
 def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
     """Source, rows, independent windows, warnings, constant waves, and waves that leave their train range."""
-    closes = table.log_prices[:, TARGETS.index("Close")]
+    closes = table.log_prices[:, CLOSE]
     returns = np.diff(closes)
     horizon = settings.window.pred_len
     warnings = [*table.warnings, *few_windows(len(table.splits.test), horizon)]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, HIGH, LOW, OPEN, TARGETS
 from model_core.data.reading.problems import Problem
 
 Found = Literal["log prices", "log returns on the previous Close", "log returns of each column"]
@@ -20,8 +20,6 @@ _LARGEST_LOG_PRICE = 25.0
 """Median |log price|: 7e10 in any currency. A table of plain prices exceeds it."""
 _ROUNDING = 1e-6
 """Slack, in log price, for tables written with few digits."""
-
-OPEN, HIGH, LOW, CLOSE = range(len(TARGETS))
 
 
 @dataclass(frozen=True)

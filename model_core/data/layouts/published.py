@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import TARGETS, TIME_DELTA
 from model_core.config.data import DataSettings
 from model_core.data.layouts.ephemeris import time_delta
 from model_core.data.layouts.log_prices import PriceColumns, broken_candles, cumulated, recognised
@@ -25,7 +25,6 @@ from model_core.data.splits import Splits, make_splits
 from model_core.sky.waves import Wave, waves_of
 
 _PRICES = slice(0, len(TARGETS))
-_TIME = len(TARGETS)
 _CIRCLE = 1e-3
 """How far sin² + cos² of a pair may lie from 1 before it is reported."""
 
@@ -62,7 +61,7 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
         *numbers.notes,
         *sorting,
         *_price_notes(dates, waves[:, _PRICES], prices, settings),
-        *_time_notes(dates, waves[:, _TIME]),
+        *_time_notes(dates, waves[:, TIME_DELTA]),
         *_circle_notes(waves, specs),
         *oddities(dates, np.exp(waves[:, _PRICES])),
     ]

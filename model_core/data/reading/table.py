@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, HIGH, LOW, OPEN, TARGETS
 from model_core.config.data import DataSettings
 from model_core.data.reading.dates.days import Days, read_days
 from model_core.data.reading.dates.order import interchanged
@@ -85,8 +85,8 @@ def without_float_noise(prices: NDArray[np.float64]) -> tuple[NDArray[np.float64
     short = (highs < top) & (highs >= top * (1 - _FLOAT_NOISE))
     long = (lows > bottom) & (lows <= bottom * (1 + _FLOAT_NOISE))
     mended = prices.copy()
-    mended[short, 1] = top[short]
-    mended[long, 2] = bottom[long]
+    mended[short, HIGH] = top[short]
+    mended[long, LOW] = bottom[long]
     return mended, np.flatnonzero(short | long)
 
 
@@ -203,8 +203,8 @@ def _bad_candles(prices: NDArray[np.float64]) -> list[Problem]:
     """Rows whose High or Low does not enclose the rest; rows with a price missing or below 0 are not judged."""
     judged = (np.isfinite(prices) & (prices > 0)).all(axis=1)
     _, highs, lows, _ = prices.T
-    below = judged & (highs < prices[:, [0, 3, 2]].max(axis=1))
-    above = judged & (lows > prices[:, [0, 3]].min(axis=1))
+    below = judged & (highs < prices[:, [OPEN, CLOSE, LOW]].max(axis=1))
+    above = judged & (lows > prices[:, [OPEN, CLOSE]].min(axis=1))
     found = []
     for row in np.flatnonzero(below).tolist():
         other, price = max(_named(prices[row], "Open", "Close", "Low"), key=lambda one: one[1])
