@@ -65,13 +65,13 @@ def rebuild(*, manifest: Path, dataset: Path) -> dict[str, float]:
     assert isinstance(section, dict)
     settings = validated(DataSettings, section, "data")
     with staged_folder(dataset) as folder:
-        found = read_source(source, settings)
-        if found.sha256 != wanted.settings["source_sha256"]:
+        table = read_source(source, settings)
+        if table.sha256 != wanted.settings["source_sha256"]:
             raise SourceError(
-                f"{source} has changed since {manifest} was written (SHA-256 {found.sha256[:12]}… instead of "
+                f"{source} has changed since {manifest} was written (SHA-256 {table.sha256[:12]}… instead of "
                 f"{str(wanted.settings['source_sha256'])[:12]}…); bring back the table of that time"
             )
-        prepared = prepare_table(found, settings)
+        prepared = prepare_table(table, settings)
         made = _write(folder, prepared, source, settings)
         _refuse_differences(made, wanted, manifest)
     return _told(source, prepared)
@@ -119,7 +119,7 @@ def _told(source: str, prepared: MarketDataset) -> dict[str, float]:
         len(splits.test),
         independent_windows(len(splits.test), prepared.window.pred_len),
     )
-    if prepared.layout == "prepared":
+    if prepared.layout == "published":
         log.info("the price columns hold %s", prepared.quality["prices"]["found"])
     for warning in prepared.quality["warnings"]:
         log.warning("%s (%d): %s", warning["code"], warning["count"], warning["message"])

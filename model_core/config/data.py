@@ -1,14 +1,30 @@
 """Settings of the market data: the table, its windows and splits, and the sky. No torch here."""
 
 import datetime as dt
+import logging
 import zoneinfo
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from model_core.config.base import Section
 from model_core.config.table import FormatSettings, LimitSettings
 from model_core.errors import quoted
+
+log = logging.getLogger("pgat.settings")
+
+
+Layout = Literal["ephemeris", "published"]
+"""Where the waves of a dataset come from: computed for its dates, or imported with a published table."""
+
+
+def layout_of(word: object) -> object:
+    """The layout that a word means: what earlier versions called ``prepared`` is ``published``."""
+    return "published" if word == "prepared" else word
+
+
+WrittenLayout = Annotated[Layout, BeforeValidator(layout_of)]
+"""A layout as settings and artifacts say it, those of earlier versions included."""
 
 
 class WindowSettings(Section):
@@ -113,7 +129,7 @@ class SyntheticSettings(Section):
 class DataSettings(Section):
     """From a market table to a prepared dataset."""
 
-    layout: Literal["ephemeris", "prepared"] = "ephemeris"
+    layout: WrittenLayout = "ephemeris"
     columns: dict[str, str] = {}
     """Our name → the table's name, for tables whose columns are called otherwise, e.g. ``{Close: settle}``."""
     format: FormatSettings = FormatSettings()
@@ -131,13 +147,20 @@ class DataSettings(Section):
     """Days without trading after the last row, for the dates of a forecast beyond the table, which otherwise
     follow the week of the table's last year; rows of the table are never left out."""
     price_anchor: float = Field(100.0, gt=0)
-    """First Close when a ``prepared`` table holds log returns and prices must be cumulated."""
+    """First Close when a published table holds log returns instead of log prices."""
     scale_rows: int = Field(20, ge=1)
     """Rows whose mean log High − log Low scales a window's displacements."""
     window: WindowSettings = WindowSettings()
     splits: SplitSettings = RatioSplit()
     sky: SkySettings = SkySettings()
     synthetic: SyntheticSettings = SyntheticSettings()
+
+    @field_validator("layout", mode="before")
+    @classmethod
+    def _say_if_renamed(cls, value: object) -> object:
+        if layout_of(value) != value:
+            log.warning("data.layout: %s is called %s now, and means the same", value, layout_of(value))
+        return value
 
     @field_validator("timezone")
     @classmethod

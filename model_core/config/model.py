@@ -37,7 +37,7 @@ class DataDrivenLearnerSettings(Section):
 
 
 class StochasticLearnerSettings(Section):
-    """Gaussian edges: mean and log-variance each, reparameterised in training."""
+    """Gaussian edges: mean and log-variance each, reparameterized in training."""
 
     rank: int = Field(16, ge=1)
     prior_std: float = Field(1.0, gt=0)

@@ -30,7 +30,7 @@ class LauncherSettings(Section):
 
 
 class TrainingSettings(Section):
-    """Optimisation, precision, checkpoints and diagnostics of the training step."""
+    """Optimization, precision, checkpoints and diagnostics of the training step."""
 
     seed: int = 2024
     train_epochs: int = Field(50, ge=1)

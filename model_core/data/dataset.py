@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from model_core.artifacts import Manifest, open_artifact, read_json, write_json
 from model_core.axes import TARGETS
-from model_core.config.data import WindowSettings
+from model_core.config.data import Layout, WindowSettings, WrittenLayout
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
 from model_core.data.walk import StructuredWalk
@@ -19,7 +20,6 @@ from model_core.errors import ArtifactError, shortened
 from model_core.parquet import read_frame
 from model_core.sky.waves import Wave, waves_of
 
-Layout = Literal["ephemeris", "prepared"]
 PRODUCER = "prepare_data"
 
 
@@ -41,7 +41,7 @@ class MarketDataset:
     window: WindowSettings
     scale_rows: int
     future_dates: NDArray[np.datetime64]
-    """[P] trading dates that follow the table; none in layout ``prepared``, whose sky ends with it."""
+    """[P] trading dates that follow the table; none in layout ``published``, whose sky ends with it."""
     future_waves: NDArray[np.float64]
     """[P, W] the waves of those dates; prices are NaN."""
     quality: dict[str, Any] = field(default_factory=dict)
@@ -75,13 +75,14 @@ class MarketDataset:
         try:
             splits: Any = read_json(folder / "splits.json")
             scaler: Any = read_json(folder / "scaler.json")
-            specs = waves_of(splits["layout"])
+            layout: Layout = TypeAdapter(WrittenLayout).validate_python(splits["layout"])
+            specs = waves_of(layout)
             dates, waves = _read_waves(folder / "waves.parquet", specs)
             future_dates, future_waves = _read_waves(folder / "future.parquet", specs)
             dataset = cls(
                 dates=dates,
                 waves=waves,
-                layout=splits["layout"],
+                layout=layout,
                 splits=Splits.from_json(splits["anchor_rows"]),
                 scaler=Scaler.from_json(scaler["waves"], specs),
                 walk=StructuredWalk.from_json(scaler["structured_walk"]),

@@ -1,11 +1,11 @@
 """What a model must know of the dataset it was built for; stored beside its weights. No torch."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import model_validator
 
 from model_core.config.base import Section
-from model_core.config.data import WindowSettings
+from model_core.config.data import WindowSettings, WrittenLayout
 from model_core.data.dataset import MarketDataset
 from model_core.errors import ArtifactError
 from model_core.sky.waves import Wave, waves_of
@@ -14,7 +14,7 @@ from model_core.sky.waves import Wave, waves_of
 class ModelInputs(Section):
     """Lengths, waves, scaling and the structured random walk of a dataset."""
 
-    layout: Literal["ephemeris", "prepared"]
+    layout: WrittenLayout
     window: WindowSettings
     wave_mean: tuple[float, ...]
     wave_std: tuple[float, ...]

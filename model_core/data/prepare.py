@@ -21,13 +21,13 @@ def prepare(source: str, settings: DataSettings) -> MarketDataset:
     return prepare_table(read_source(source, settings), settings)
 
 
-def prepare_table(found: SourceTable, settings: DataSettings) -> MarketDataset:
+def prepare_table(source: SourceTable, settings: DataSettings) -> MarketDataset:
     """Check and prepare a table that was read already; raises as ``prepare`` does."""
     match settings.layout:
         case "ephemeris":
-            table = computed_waves(found, settings)
-        case "prepared":
-            table = imported_waves(found, settings)
+            table = computed_waves(source, settings)
+        case "published":
+            table = imported_waves(source, settings)
     horizon = settings.window.pred_len
     # The last train window's targets end here; nothing after them is looked at.
     train_rows = slice(0, table.splits.train.stop + horizon)
@@ -42,5 +42,5 @@ def prepare_table(found: SourceTable, settings: DataSettings) -> MarketDataset:
         scale_rows=settings.scale_rows,
         future_dates=table.future_dates,
         future_waves=table.future_waves,
-        quality=quality_of(found, table, settings),
+        quality=quality_of(source, table, settings),
     )

@@ -2,7 +2,7 @@
 
 Anchor row r stands for the window that knows rows r − S + 1 … r and forecasts rows r + 1 … r + P.
 A split owns a stretch of target rows, and its windows are those whose P target rows all lie in it. So
-a window belongs to the split of its last target date, the last target dates of neighbouring splits
+a window belongs to the split of its last target date, the last target dates of neighboring splits
 are pred_len rows apart, and no target row is shared: that is the purge.
 """
 

@@ -70,7 +70,7 @@ class WindowSet:
         """One window anchored at the table's last row; its targets are NaN.
 
         Raises:
-            ArtifactError: the sky of the days after the table is not known (layout ``prepared``).
+            ArtifactError: the sky of the days after the table is not known (layout ``published``).
         """
         if len(dataset.future_dates) < dataset.window.pred_len:
             raise ArtifactError(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal
 
 from model_core.axes import TARGETS
+from model_core.config.data import Layout
 from model_core.errors import UserError
 from model_core.sky.bodies import BODIES, NODES
 
-Layout = Literal["ephemeris", "prepared"]
 Quantity = Literal[
     "log_price",
     "time_delta",
@@ -38,7 +38,7 @@ class Wave:
     """One input column: what it measures, of which body, and how preparation treats it.
 
     ``known_in_advance`` waves are given to the decoder for the days of the horizon. ``scaled`` waves
-    are standardised with the train rows' mean and deviation; price waves are not, since windows turn
+    are standardized with the train rows' mean and deviation; price waves are not, since windows turn
     them into displacements, and neither are angles, since phase differences need the raw pair.
     """
 
@@ -73,7 +73,7 @@ _NODE_QUANTITIES: tuple[Quantity, ...] = (
 _BODY_QUANTITIES: tuple[Quantity, ...] = (*_NODE_QUANTITIES, "distance", "latitude")
 
 # The column names of published 118-column tables: planets in their order there, nodes by Vedic name.
-_PREPARED_PLANETS = (
+_PUBLISHED_PLANETS = (
     "Sun",
     "Moon",
     "Mars",
@@ -85,8 +85,8 @@ _PREPARED_PLANETS = (
     "Neptune",
     "Pluto",
 )
-_PREPARED_NODES = {"Mean Rahu": "North node", "Mean Ketu": "South node"}
-_PREPARED_SHADBALA = _PREPARED_PLANETS[:7]
+_PUBLISHED_NODES = {"Mean Rahu": "North node", "Mean Ketu": "South node"}
+_PUBLISHED_SHADBALA = _PUBLISHED_PLANETS[:7]
 
 
 def waves_of(layout: Layout) -> tuple[Wave, ...]:
@@ -94,8 +94,8 @@ def waves_of(layout: Layout) -> tuple[Wave, ...]:
     match layout:
         case "ephemeris":
             sky = tuple(_ephemeris_sky())
-        case "prepared":
-            sky = tuple(_prepared_sky())
+        case "published":
+            sky = tuple(_published_sky())
     return (*_PRICE_WAVES, _TIME_WAVE, *sky)
 
 
@@ -167,7 +167,7 @@ def _dynamic(name: str, body: str, quantities: Iterable[Quantity]) -> Iterator[W
     for quantity in quantities:
         ending, unit, scaled, meaning = _DYNAMIC[quantity]
         if quantity == "speed" and body in NODES:
-            # The mean node's speed changes by 2e-8 °/day in 20 years: standardised, that drift would
+            # The mean node's speed changes by 2e-8 °/day in 20 years: standardized, that drift would
             # look like a signal and leave every train range.
             scaled, meaning = (
                 False,
@@ -185,15 +185,15 @@ def _ephemeris_sky() -> Iterator[Wave]:
         yield _sky(f"{name}_cos", body, "synodic_cos", "1", False, f"cosine of the {phase}")
 
 
-def _prepared_sky() -> Iterator[Wave]:
-    for planet in _PREPARED_PLANETS:
+def _published_sky() -> Iterator[Wave]:
+    for planet in _PUBLISHED_PLANETS:
         yield from _dynamic(planet, planet, _BODY_QUANTITIES)
-    for name, node in _PREPARED_NODES.items():
+    for name, node in _PUBLISHED_NODES.items():
         yield from _dynamic(name, node, _NODE_QUANTITIES)
-    for planet in _PREPARED_SHADBALA:
+    for planet in _PUBLISHED_SHADBALA:
         yield from _dynamic(planet, planet, ("shadbala",))
-    bodies: dict[str, str | None] = {planet: planet for planet in _PREPARED_PLANETS}
-    for name, body in {**bodies, **_PREPARED_NODES, "Ascendant": None}.items():
+    bodies: dict[str, str | None] = {planet: planet for planet in _PUBLISHED_PLANETS}
+    for name, body in {**bodies, **_PUBLISHED_NODES, "Ascendant": None}.items():
         meaning = f"natal longitude of {name}, constant in time"
         yield _sky(f"{name}_sin", body, "natal_sin", "1", False, f"sine of the {meaning}")
         yield _sky(f"{name}_cos", body, "natal_cos", "1", False, f"cosine of the {meaning}")
@@ -207,7 +207,7 @@ END = "<!-- end of the wave table -->"
 
 def wave_table() -> str:
     """Both layouts as Markdown, one row per wave."""
-    return "\n\n".join(_layout_table(layout) for layout in ("ephemeris", "prepared"))
+    return "\n\n".join(_layout_table(layout) for layout in ("ephemeris", "published"))
 
 
 def with_wave_table(page: str) -> str:

@@ -10,7 +10,7 @@ from model_core.sky.ephemeris import sky_waves
 from model_core.sky.waves import waves_of
 from tests.data.market import WINDOW, table
 
-PREPARED = DataSettings(layout="prepared", window=WINDOW)
+PUBLISHED = DataSettings(layout="published", window=WINDOW)
 PRICES = ["log_Open", "log_High", "log_Low", "log_Close"]
 NODES = {"North node": "North_node", "South node": "South_node"}
 
@@ -21,7 +21,7 @@ def _sky(rows: int) -> pd.DataFrame:
     computed = sky_waves(dates, SkySettings())
     random = np.random.default_rng(8)
     columns: dict[str, object] = {}
-    for wave in (wave for wave in waves_of("prepared") if wave.kind == "sky"):
+    for wave in (wave for wave in waves_of("published") if wave.kind == "sky"):
         match wave.quantity:
             case "natal_sin" | "natal_cos":
                 degrees = 7.0 * sum(map(ord, wave.name.rpartition("_")[0]))

@@ -14,7 +14,7 @@ from components.prepare_data import step
 from model_core.artifacts import open_artifact
 from model_core.errors import ArtifactError, SourceError
 from tests.data.market import SETTINGS, saved, table
-from tests.data.published import PREPARED, returns_on_the_previous_close
+from tests.data.published import PUBLISHED, returns_on_the_previous_close
 
 FLAGS = ["--set", "data.window={seq_len: 16, label_len: 8, pred_len: 3}"]
 
@@ -80,7 +80,7 @@ def test_inspect_shows_how_the_table_was_understood(
         assert re.search(rf"^  {name} +{re.escape(value)}", card, re.MULTILINE), name
 
 
-@pytest.mark.parametrize("layout", ["ephemeris", "prepared"])
+@pytest.mark.parametrize("layout", ["ephemeris", "published"])
 def test_inspect_shows_of_a_refused_table_what_was_understood(
     layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,9 +94,9 @@ def test_inspect_shows_of_a_refused_table_what_was_understood(
     assert "lacks" in said.err
 
 
-def test_the_card_says_how_a_published_tables_prices_were_recognised(tmp_path: Path) -> None:
+def test_the_card_says_how_a_published_tables_prices_were_recognized(tmp_path: Path) -> None:
     source = saved(returns_on_the_previous_close(), tmp_path)
-    card, _ = step.inspect(source=source, settings=PREPARED)
+    card, _ = step.inspect(source=source, settings=PUBLISHED)
     assert "log returns on the previous Close (lag-1 autocorrelation " in card
     assert "Mean Rahu_cos" in card, "constant waves are named"
     assert "as in the table; ends with it" in card
@@ -117,7 +117,7 @@ def test_a_manifest_alone_rebuilds_every_file_bit_for_bit(source: str, tmp_path:
         case "market.csv":
             source = saved(table(), tmp_path)
         case "published.csv":
-            source, settings = saved(returns_on_the_previous_close(), tmp_path), PREPARED
+            source, settings = saved(returns_on_the_previous_close(), tmp_path), PUBLISHED
     step.run(source=source, dataset=tmp_path / "first", settings=settings)
     first = open_artifact(tmp_path / "first", producer="prepare_data")
     alone = tmp_path / "manifest.json"

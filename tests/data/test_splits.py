@@ -173,7 +173,7 @@ def test_every_kind_is_disjoint_purged_scored_once_and_blind_to_what_comes_later
     assert max(train) < min(validation), "no target row twice"
     assert max(validation) < min(test), "no target row twice"
     for earlier, later in ((splits.train, splits.validation), (splits.validation, splits.test)):
-        assert later.first - (earlier.stop - 1) >= horizon, "pred_len rows between neighbouring windows"
+        assert later.first - (earlier.stop - 1) >= horizon, "pred_len rows between neighboring windows"
 
     train_rows = slice(0, splits.train.stop + horizon)
     later = whole.waves.copy()

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_core.config.data import WindowSettings
+from model_core.config.data import Layout, WindowSettings
 from model_core.config.model import ModelSettings
 from model_core.data.calendar import CALENDAR_FEATURES
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
 from model_core.sky.bodies import BODIES
-from model_core.sky.waves import Layout, waves_of
+from model_core.sky.waves import waves_of
 
 SMALL = ModelSettings(
     d_model=52,

@@ -108,7 +108,7 @@ def test_an_aspect_edge_peaks_at_its_angle(aspect) -> None:  # type: ignore[no-u
 
 
 def test_bodies_without_waves_have_no_aspects_and_finite_gradients() -> None:
-    inputs = make_inputs(layout="prepared")
+    inputs = make_inputs(layout="published")
     nothing = BodyStates(torch.zeros(1, 1, 13, 1), torch.zeros(1, 1, 13, 13))
     sky = torch.randn(1, 1, 113, requires_grad=True)
     edges = AspectEdges(inputs)(sky, nothing)
@@ -120,7 +120,7 @@ def test_bodies_without_waves_have_no_aspects_and_finite_gradients() -> None:
 
 
 def test_a_prepared_table_without_chiron_builds_a_whole_model() -> None:
-    model = build_model(SMALL, make_inputs(layout="prepared"))
+    model = build_model(SMALL, make_inputs(layout="published"))
     assert model(make_window()).point.isfinite().all()
 
 

@@ -4,10 +4,11 @@ from typing import get_args
 
 import pytest
 
+from model_core.config.data import Layout
 from model_core.config.model import NUM_BODIES
 from model_core.sky.aspects import ASPECTS
 from model_core.sky.bodies import BODIES, CHIRON, NODES
-from model_core.sky.waves import Layout, Quantity, column_of, sky_names, waves_of
+from model_core.sky.waves import Quantity, column_of, sky_names, waves_of
 
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
@@ -46,8 +47,8 @@ def test_every_body_of_the_ephemeris_layout_has_its_nine_or_seven_waves() -> Non
         assert all(body.replace(" ", "_") in wave.name for wave in own)
 
 
-def test_the_prepared_layout_counts_as_published() -> None:
-    waves = waves_of("prepared")
+def test_the_published_layout_counts_as_published() -> None:
+    waves = waves_of("published")
     counts = {
         ending: sum(wave.quantity == ending for wave in waves) for ending in ("speed", "distance", "shadbala")
     }

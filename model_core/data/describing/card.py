@@ -45,13 +45,13 @@ def _table(dataset: MarketDataset) -> list[str]:
         ("Close", f"{numbers['first_close']:.6g} … {numbers['last_close']:.6g}"),
         ("daily volatility", f"{numbers['daily_volatility']:.2%}"),
         ("largest daily move", f"{numbers['largest_daily_move']:.2%} in log price"),
-        ("price columns", held["found"] + _recognised_by(held)),
+        ("price columns", held["found"] + _told_by(held)),
         ("sky", _sky(sky) if sky else "as in the table; ends with it"),
     ]
     return _columns(rows)
 
 
-def _recognised_by(held: dict[str, Any]) -> str:
+def _told_by(held: dict[str, Any]) -> str:
     if "lag_1_autocorrelation" not in held:
         return ""
     return (

@@ -23,7 +23,7 @@ _NEGLIGIBLE = 1e-6
 drifts by a ten-millionth of itself, which no model can see."""
 
 
-def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
+def quality_of(source: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
     """Source, rows, independent windows, warnings, constant waves, and waves that leave their train range."""
     closes = table.log_prices[:, CLOSE]
     returns = np.diff(closes)
@@ -32,7 +32,7 @@ def quality_of(found: SourceTable, table: WaveTable, settings: DataSettings) -> 
     train = table.waves[: table.splits.train.stop + horizon]
     test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
     return {
-        "source": {"uri": found.uri, "sha256": found.sha256},
+        "source": {"uri": source.uri, "sha256": source.sha256},
         "reading": {"week": week_name(trading_week(table.dates)), **table.reading},
         "layout": table.layout,
         "sky": settings.sky.model_dump(mode="json", exclude={"cache"})

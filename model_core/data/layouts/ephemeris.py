@@ -13,14 +13,14 @@ from model_core.data.splits import make_splits
 from model_core.sky.ephemeris import sky_waves
 
 
-def computed_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
+def computed_waves(source: SourceTable, settings: DataSettings) -> WaveTable:
     """The waves of a market table: its log prices, its time step, and the sky of its dates.
 
     Raises:
         SourceError: the table is refused, or too short for one window of each split.
         SkyError: a date lies outside the ephemeris.
     """
-    table = check_table(found, settings)
+    table = check_table(source, settings)
     # Before the sky is computed, so that a table that is too short is refused at once.
     splits = make_splits(table.dates, settings.window, settings.splits, settings.scale_rows)
     horizon = settings.window.pred_len

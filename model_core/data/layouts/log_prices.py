@@ -1,4 +1,4 @@
-"""What the four price columns of a published table hold: log prices, or log returns to be cumulated."""
+"""What the four price columns of a published table hold: log prices, or log returns to be summed up."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from model_core.axes import CLOSE, HIGH, LOW, OPEN, TARGETS
 from model_core.data.reading.problems import Problem
 
-Found = Literal["log prices", "log returns on the previous Close", "log returns of each column"]
+PriceKind = Literal["log prices", "log returns on the previous Close", "log returns of each column"]
 
 _LEVEL_AUTOCORRELATION = 0.5
 """A level has more, returns have less. Of 5,000 random walks of 120 rows the least had 0.64, of 5,000 noises
@@ -24,9 +24,9 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class PriceColumns:
-    """What was recognised, and the two numbers (of log_Close) that it was recognised by."""
+    """What the columns hold, and the two numbers (of log_Close) that tell."""
 
-    found: Found
+    kind: PriceKind
     autocorrelation: float
     """Lag 1."""
     median_size: float
@@ -35,13 +35,13 @@ class PriceColumns:
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``quality.json``."""
         return {
-            "found": self.found,
+            "found": self.kind,
             "lag_1_autocorrelation": round(self.autocorrelation, 4),
             "median_size": round(self.median_size, 6),
         }
 
 
-def recognised(columns: NDArray[np.float64]) -> PriceColumns | Problem:
+def detect_price_kind(columns: NDArray[np.float64]) -> PriceColumns | Problem:
     """Tell log prices from log returns by scale and autocorrelation, or say why neither fits.
 
     A price level moves little compared with how far it wanders: its lag-1 autocorrelation is near 1.
@@ -57,8 +57,8 @@ def recognised(columns: NDArray[np.float64]) -> PriceColumns | Problem:
         return PriceColumns("log prices", autocorrelation, size)
     if set(kinds) == {"return"}:
         ordered = not broken_candles(columns).any()
-        found: Found = "log returns on the previous Close" if ordered else "log returns of each column"
-        return PriceColumns(found, autocorrelation, size)
+        kind: PriceKind = "log returns on the previous Close" if ordered else "log returns of each column"
+        return PriceColumns(kind, autocorrelation, size)
     said = ", ".join(
         f"log_{target}: autocorrelation {_autocorrelation(column):.2f}, median size {np.median(np.abs(column)):.3g}"
         for target, column in zip(TARGETS, columns.T, strict=True)
@@ -78,8 +78,8 @@ def broken_candles(log_prices: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (high < body.max(axis=1) - _ROUNDING) | (low > body.min(axis=1) + _ROUNDING)
 
 
-def cumulated(
-    returns: NDArray[np.float64], found: Found, first_close: float, train_rows: int
+def prices_from_returns(
+    returns: NDArray[np.float64], kind: PriceKind, first_close: float, train_rows: int
 ) -> NDArray[np.float64]:
     """[R, T] log prices whose first Close is ``first_close``.
 
@@ -89,7 +89,7 @@ def cumulated(
     """
     start = np.log(first_close)
     close = start + np.cumsum(returns[:, CLOSE]) - returns[0, CLOSE]
-    if found == "log returns on the previous Close":
+    if kind == "log returns on the previous Close":
         previous = np.concatenate([[start - returns[0, CLOSE]], close[:-1]])
         return previous[:, None] + returns
     level = np.cumsum(returns, axis=0) - returns[0] + start

@@ -1,4 +1,4 @@
-"""Layout ``prepared``: a published table of 118 waves, imported by column name.
+"""Layout ``published``: a published table of 118 waves, imported by column name.
 
 Chiron has no waves there: the model knows it by its learned embedding and the graph alone. The sky of
 the days after the table is not in it either, so such a dataset ends with its table.
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from model_core.axes import TARGETS, TIME_DELTA
 from model_core.config.data import DataSettings
 from model_core.data.layouts.ephemeris import time_delta
-from model_core.data.layouts.log_prices import PriceColumns, broken_candles, cumulated, recognised
+from model_core.data.layouts.log_prices import (
+    PriceColumns,
+    broken_candles,
+    detect_price_kind,
+    prices_from_returns,
+)
 from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.numbers import read_numbers
 from model_core.data.reading.preview import rows_as_read
@@ -20,7 +25,7 @@ from model_core.data.reading.problems import Problem, refusal, row_name
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
 from model_core.data.reading.table import DATE, find_columns, order_of, read_rows, too_few_rows
-from model_core.data.reading.warnings import note, oddities
+from model_core.data.reading.warnings import find_warnings, note
 from model_core.data.splits import Splits, make_splits
 from model_core.sky.waves import Wave, waves_of
 
@@ -29,33 +34,33 @@ _CIRCLE = 1e-3
 """How far sin² + cos² of a pair may lie from 1 before it is reported."""
 
 
-def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
+def imported_waves(source: SourceTable, settings: DataSettings) -> WaveTable:
     """The waves of a published table, its prices as log prices.
 
     Raises:
         SourceError: columns are missing, values are no numbers, or the prices are neither log prices nor
             log returns: one error with every problem.
     """
-    specs = waves_of("prepared")
+    specs = waves_of("published")
     names = [wave.name for wave in specs]
-    columns, problems = find_columns(found, names, settings)
-    days = read_rows(found, columns, settings)
-    numbers = read_numbers(found.frame, columns, names, settings.format)
+    columns, problems = find_columns(source, names, settings)
+    days = read_rows(source, columns, settings)
+    numbers = read_numbers(source.frame, columns, names, settings.format)
     waves = numbers.values
-    days, rows = without_strays(found.frame, columns, days, numbers.problems)
+    days, rows = without_strays(source.frame, columns, days, numbers.problems)
     order, unordered, sorting = order_of(days, settings)
     problems += [*rows, *unordered, *too_few_rows(len(waves), settings)]
-    shown = rows_as_read(found.frame, columns, DATE, days.days, waves[:, _PRICES])
-    reading = {**found.reading, **days.reading, **numbers.reading, **shown}
+    shown = rows_as_read(source.frame, columns, DATE, days.days, waves[:, _PRICES])
+    reading = {**source.reading, **days.reading, **numbers.reading, **shown}
     if problems:
-        raise refusal(found.uri, problems, days.days, reading)
+        raise refusal(source.uri, problems, days.days, reading)
     dates, waves = days.days[order], waves[order]
     splits = make_splits(dates, settings.window, settings.splits, settings.scale_rows)
 
-    prices = recognised(waves[:, _PRICES])
+    prices = detect_price_kind(waves[:, _PRICES])
     if isinstance(prices, Problem):
-        raise refusal(found.uri, [prices], dates, reading)
-    waves[:, _PRICES] = _log_prices(found, dates, waves[:, _PRICES], prices, splits, settings)
+        raise refusal(source.uri, [prices], dates, reading)
+    waves[:, _PRICES] = _log_prices(source, dates, waves[:, _PRICES], prices, splits, settings)
     notes = [
         *days.notes,
         *numbers.notes,
@@ -63,10 +68,10 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
         *_price_notes(dates, waves[:, _PRICES], prices, settings),
         *_time_notes(dates, waves[:, TIME_DELTA]),
         *_circle_notes(waves, specs),
-        *oddities(dates, np.exp(waves[:, _PRICES])),
+        *find_warnings(dates, np.exp(waves[:, _PRICES])),
     ]
     return WaveTable(
-        layout="prepared",
+        layout="published",
         dates=dates,
         waves=waves,
         future_dates=dates[:0],
@@ -79,23 +84,23 @@ def imported_waves(found: SourceTable, settings: DataSettings) -> WaveTable:
 
 
 def _log_prices(
-    found: SourceTable,
+    source: SourceTable,
     dates: NDArray[np.datetime64],
     columns: NDArray[np.float64],
     prices: PriceColumns,
     splits: Splits,
     settings: DataSettings,
 ) -> NDArray[np.float64]:
-    """Log prices as they stand, their candles checked, or cumulated from log returns."""
-    if prices.found != "log prices":
+    """Log prices as they stand, their candles checked, or summed up from log returns."""
+    if prices.kind != "log prices":
         train_rows = splits.train.stop + settings.window.pred_len
-        return cumulated(columns, prices.found, settings.price_anchor, train_rows)
+        return prices_from_returns(columns, prices.kind, settings.price_anchor, train_rows)
     broken = [
         Problem("log_High or log_Low does not enclose log_Open and log_Close", _candle(columns[row]), row)
         for row in np.flatnonzero(broken_candles(columns)).tolist()
     ]
     if broken:
-        raise refusal(found.uri, broken, dates)
+        raise refusal(source.uri, broken, dates)
     return columns
 
 
@@ -110,17 +115,17 @@ def _price_notes(
     prices: PriceColumns,
     settings: DataSettings,
 ) -> list[dict[str, Any]]:
-    if prices.found == "log prices":
+    if prices.kind == "log prices":
         return []
     said = (
-        f"the price columns hold {prices.found} (lag-1 autocorrelation {prices.autocorrelation:.2f}, median size "
-        f"{prices.median_size:.2g}); prices were cumulated from a first Close of {settings.price_anchor:g}, "
+        f"the price columns hold {prices.kind} (lag-1 autocorrelation {prices.autocorrelation:.2f}, median size "
+        f"{prices.median_size:.2g}); prices were summed up from a first Close of {settings.price_anchor:g}, "
         "data.price_anchor"
     )
     broken = np.flatnonzero(broken_candles(log_prices)).tolist()
     notes = [note("log_returns", len(dates), said)]
     if broken:
-        message = "High or Low, cumulated on its own, does not enclose Open and Close"
+        message = "High or Low, summed up on its own, does not enclose Open and Close"
         notes.append(note("candles", len(broken), message, [row_name(row, dates) for row in broken[:5]]))
     return notes
 

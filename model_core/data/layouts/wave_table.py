@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
+from model_core.config.data import Layout
 from model_core.data.splits import Splits
-from model_core.sky.waves import Layout, Wave, waves_of
+from model_core.sky.waves import Wave, waves_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class WaveTable:
     """[P, W] the waves of those dates; prices are NaN."""
     splits: Splits
     prices: dict[str, Any]
-    """What the price columns held, and how that was recognised."""
+    """What the price columns held, and how that was told."""
     warnings: tuple[dict[str, Any], ...]
     """Each with ``code``, ``count``, ``message`` and a few ``examples``."""
     reading: Mapping[str, str]

@@ -93,10 +93,10 @@ def _by_kind(problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) 
     for problem in problems:
         if problem.row is not None:
             rows.setdefault(problem.kind, []).append(problem.row)
-    return [f"{kind} in {runs(found, dates)}" for kind, found in rows.items()]
+    return [f"{kind} in {format_row_ranges(found, dates)}" for kind, found in rows.items()]
 
 
-def runs(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
+def format_row_ranges(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
     """Rows as stretches: ``rows 21–300 (2010-02-01 … 2011-02-25) and row 400 (…)``; the first few."""
     stretches = np.split(np.array(rows), np.flatnonzero(np.diff(rows) > 1) + 1)
     told = []

@@ -29,7 +29,7 @@ _SAMPLE_SCHEME = "sample://"
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table as found, with what is needed to recognise it again."""
+    """A table as found, with what is needed to recognize it again."""
 
     uri: str
     frame: pd.DataFrame

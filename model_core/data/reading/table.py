@@ -18,10 +18,10 @@ from model_core.data.reading.files.column_names import INDEX, column_name
 from model_core.data.reading.files.encodings import WESTERN, other_encoding
 from model_core.data.reading.numbers import read_numbers
 from model_core.data.reading.preview import rows_as_read
-from model_core.data.reading.problems import Problem, refusal, row_name, runs
+from model_core.data.reading.problems import Problem, format_row_ranges, refusal, row_name
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
-from model_core.data.reading.warnings import note, oddities
+from model_core.data.reading.warnings import find_warnings, note
 from model_core.errors import SettingsError, SourceError, shortened
 
 DATE = "Date"
@@ -72,7 +72,7 @@ def check_table(source: SourceTable, settings: DataSettings) -> PriceTable:
         raise refusal(source.uri, problems, days.days, reading)
     dates, prices = days.days[order], prices[order]
     notes = [*days.notes, *numbers.notes, *sorting, *_noise_notes(rounded, days.days)]
-    return PriceTable(dates, prices, (*notes, *oddities(dates, prices)), reading)
+    return PriceTable(dates, prices, (*notes, *find_warnings(dates, prices)), reading)
 
 
 def without_float_noise(prices: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -252,9 +252,8 @@ def order_of(
     if (steps <= 0).all():
         text = "its newest row comes first; --set data.sort=true puts the oldest first"
     else:
-        text = (
-            f"dates are not ascending ({runs(descents, days.days)}); put its rows in the order of their dates"
-        )
+        where = format_row_ranges(descents, days.days)
+        text = f"dates are not ascending ({where}); put its rows in the order of their dates"
     return known, [Problem("dates are not ascending", text), *problems], []
 
 

@@ -19,8 +19,8 @@ _EXAMPLES = 5
 _ONE_DAY_LATE = (False, True, True, True, True, True, False)
 
 
-def oddities(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Every kind of oddity that occurs, with its count.
+def find_warnings(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Every kind of oddity that occurs in checked prices, with its count.
 
     Args:
         dates: [R] ascending days.
