@@ -401,7 +401,10 @@ def test_of_two_columns_that_differ_in_case_the_one_that_is_named_is_read(tmp_pa
     [
         (b'{"Date": ["2018-01-02"]}', "is JSON; write the table as CSV or Parquet"),
         (json.dumps([{"Date": 1}]).encode(), "is JSON"),
-        (b"<!DOCTYPE html><html>", "is a web page; download the table itself"),
+        (
+            b"<!DOCTYPE html><html>",
+            "is a web page (HTML), perhaps one that asks to log in; download the table",
+        ),
         (b"%PDF-1.7 ...", "is a PDF document"),
         (b"ARROW1\0\0...", "is an Arrow (Feather) file; write it as Parquet"),
         (gzip.compress(bytes(range(256)), mtime=0)[:100], "is a damaged gzip file"),

@@ -81,7 +81,10 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
         told = f"{shown_value(written)} is no date" if written else "the date is missing"
         said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
     if mostly(rows, len(days), _A_WAY):
-        remedy = "leave those rows out of the table" if outside[rows[0]] else DESCRIBE
+        remedy = DESCRIBE
+        if outside[rows[0]]:
+            all_rows = len(rows) == len(days)
+            remedy = "give dates of these years" if all_rows else "leave those rows out of the table"
         return [Problem("no dates", f"{said[0]}, in {among(rows, len(days))}; {remedy}")]
     return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
