@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_core.axes import CLOSE, TARGETS
+from model_core.axes import CLOSE, HIGH, LOW, TARGETS
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import Window, WindowSet
@@ -54,7 +54,7 @@ class ShownWalk(nn.Module):
 
     def forward(self, window: Window) -> WalkForecast:
         prices = window.past_waves[:, -self.scale_rows :, :PRICES]
-        ranges = prices[..., TARGETS.index("High")] - prices[..., TARGETS.index("Low")]
+        ranges = prices[..., HIGH] - prices[..., LOW]
         shown_scale = ranges.mean(1).clamp_min(0)[:, None, None]
         shown_close = prices[:, -1, CLOSE][:, None, None]
         return WalkForecast(shown_close + self.a / window.scale[:, None, None] + self.b * shown_scale)
