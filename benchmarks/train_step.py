@@ -242,7 +242,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise SettingsError(f"--device {name} is no device; give cpu or cuda") from error
+        raise SettingsError(f"--device {name} is not a device; give cpu or cuda") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise SettingsError(f"--device {name} is asked for, but no GPU is visible; leave it out for the CPU")
     return device
@@ -259,7 +259,7 @@ def _builder(name: str | None) -> Callable[[ModelSettings, ModelInputs], nn.Modu
             f"--model {name} cannot be loaded ({error}); give module:callable with the module on PYTHONPATH"
         ) from error
     if not callable(build):
-        raise SettingsError(f"--model {name} is no callable; name a function that returns the model")
+        raise SettingsError(f"--model {name} is not callable; name a function that returns the model")
     return build  # type: ignore[no-any-return]
 
 
@@ -273,7 +273,7 @@ def _without_seq_len(words: list[str]) -> list[str]:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 up")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
 
 

@@ -117,7 +117,7 @@ class PathEncoder:
     def of(
         settings: BaseModelSettings, width: int, layers: int, hidden: int, dropout: float
     ) -> "PathEncoder":
-        """Transition nodes, and so many layers."""
+        """Transition nodes, and layers of messages."""
         node_width = width // NUM_BODIES
         return PathEncoder(
             transitions=nn.Parameter(torch.randn(settings.transition_nodes, node_width) * EMBEDDING_STD),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reads:
-    """Which parts of a window a model looks at; prices and calendar it always reads."""
+    """Which parts of a window a model looks at, beside prices and calendar, which are always read."""
 
     past_sky: bool
     """The sky of the known days."""

@@ -12,7 +12,7 @@ from model_core.nn.blocks import Dropout
 
 CALENDAR_STD = 0.02
 """Initial deviation of a calendar vector, the habit of transformers since BERT and GPT-2: little beside the sinusoids
-(0.71), so that a day which training has not met, a rare week of the year say, is no noise."""
+(0.71), so that a value which training hardly met, such as week 53, adds next to no noise."""
 
 
 def sinusoids(steps: int, width: int, start: int, device: torch.device) -> Float[Tensor, "steps width"]:

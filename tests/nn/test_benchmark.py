@@ -101,12 +101,12 @@ def test_another_model_is_timed_on_the_same_inputs(capsys: pytest.CaptureFixture
     [
         (["--model", "peer:buidl"], "--model peer:buidl cannot be loaded"),
         (["--model", "nowhere:build"], "--model nowhere:build cannot be loaded"),
-        (["--model", "peer:NOT_CALLABLE"], "--model peer:NOT_CALLABLE is no callable"),
+        (["--model", "peer:NOT_CALLABLE"], "--model peer:NOT_CALLABLE is not callable"),
         (["--seq-len", "15"], "data.window.seq_len is 15"),
-        (["--device", "abacus"], "--device abacus is no device"),
+        (["--device", "abacus"], "--device abacus is not a device"),
         (["--config", "nowhere.yaml"], "settings file nowhere.yaml does not exist"),
     ],
-    ids=["attribute", "module", "no callable", "short window", "device", "settings"],
+    ids=["attribute", "module", "not callable", "short window", "device", "settings"],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(
     capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
@@ -124,4 +124,4 @@ def test_no_steps_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--steps", "0"])
     assert end.value.code == 2
-    assert "0 is no whole number from 1 up" in capsys.readouterr().err
+    assert "0 is not a whole number of at least 1" in capsys.readouterr().err

@@ -51,7 +51,7 @@ class AspectEdges(nn.Module):
 
     def _aspects(self, sky: Float[Tensor, "n K"]) -> tuple[Float[Tensor, "n N N"]]:
         cos, sin = relative_angle(self.phases(sky).longitude)  # [n, N, N] each
-        # A pair without angles has_longitude at 0°, far from the origin where atan2 has no gradient.
+        # A pair without angles is put at 0°, far from the origin where atan2 has no gradient.
         separation = torch.atan2(sin.abs(), torch.where(self.pairs, cos, 1.0))
         # Aspects first: every pass and every sum over the pairs then runs over contiguous numbers.
         # [aspects, n, N, N]

@@ -1,4 +1,4 @@
-"""MixtureDensityDecoder: a mixture of normals for each step of the horizon, weighed once per window.
+"""MixtureDensityDecoder: a mixture of normals for each step of the horizon, with one set of weights per window.
 
     weight_m     = softmax_m(w_m · pooled horizon)
     mean_m       = the baseline's candle, corrected              (valid: ``heads/candle.py``)
