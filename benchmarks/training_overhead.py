@@ -1,4 +1,4 @@
-"""What diagnostics, checkpoints and mirroring cost beside an optimiser step; one JSON line a case.
+"""What diagnostics, checkpoints and mirroring cost beside an optimizer step; one JSON line a case.
 
     python -m benchmarks.training_overhead [--config configs/….yaml] [--steps 20] [--set a.b=c …]
 
@@ -34,8 +34,8 @@ from model_core.config.run import Settings
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
+from model_core.distributed import SINGLE_PROCESS
 from model_core.losses import forecast_loss
-from model_core.training.distributed import ALONE
 from model_core.training.memory import memory_log
 from model_core.training.precision import resolve_precision
 from model_core.training.runlog import RunLog
@@ -54,11 +54,11 @@ class Bench:
         self.inputs = ModelInputs.from_dataset(dataset)
         torch.manual_seed(self.training.seed)
         model = build_model(settings.model, self.inputs).to(self.precision.device).train()
-        self.state = TrainState.fresh(model, self.training, self.precision, ALONE)
+        self.state = TrainState.fresh(model, self.training, self.precision, SINGLE_PROCESS)
         self.loss = partial(forecast_loss, settings=settings.model.mixture)
 
     def step(self) -> StepResult:
-        """One optimiser step over ``gradient_accumulation_steps`` batches."""
+        """One optimizer step over ``gradient_accumulation_steps`` batches."""
         size, count = self.training.batch_size, self.training.gradient_accumulation_steps
         batches = torch.randint(len(self.windows), (size * count,)).split(size)
         return optimizer_step(

@@ -23,7 +23,7 @@ from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
-from model_core.training.distributed import Team, team_of_environment
+from model_core.distributed import ProcessGroup
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
@@ -85,14 +85,14 @@ def run(
     use_threads(training_settings.threads)
     # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
     with (
-        team_of_environment(precision.device.type) as team,
-        workspace(model, team.leads) as work,
+        ProcessGroup.from_env(precision.device.type) as team,
+        workspace(model, team.is_main) as work,
         leaving_on_termination(),
     ):
         return _run(plan, precision, team, work)
 
 
-def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, float]:
+def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> dict[str, float]:
     started = time.monotonic()
     settings, device = plan.training, precision.device
     prepared = MarketDataset.open(plan.dataset)
@@ -105,7 +105,7 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
         seed_everything(settings.seed)
         network = build_model(plan.model_settings, inputs).to(device)
         memory.stage("model", parameters=sum(p.numel() for p in network.parameters()))
-        if not team.leads:
+        if not team.is_main:
             # The weights are the leader's; dropout is not to be the same in every process.
             seed_everything(settings.seed + team.rank)
         _announce(plan, network, precision, team, len(train_windows))
@@ -121,13 +121,13 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
             model_settings=plan.model_settings,
             inputs=inputs,
             memory=memory,
-            team=team,
+            group=team,
             mirror=mirror,
             dataset_sha256=_content_of(plan.dataset),
         )
         peak_memory_mb = memory.peak_mb
         read_back_loss = None
-        if team.leads:
+        if team.is_main:
             memory.stage("evaluation", epoch=result.best_epoch)
             read_back_loss = read_back(work / BEST, validation_windows, precision, settings.batch_size)
         memory.stage("end")
@@ -161,13 +161,13 @@ def _run(plan: Plan, precision: Precision, team: Team, work: Path) -> dict[str, 
             "validation_windows": len(validation_windows),
             "mirror": None if mirror is None else mirror.close(settings.mirror_patience_seconds),
         }
-    if team.leads:
+    if team.is_main:
         _publish(plan, work, results, result.history)
     return _metrics(result, network, seconds)
 
 
-def _mirror(plan: Plan, team: Team, work: Path) -> Mirror | None:
-    if plan.checkpoint_uri is None or not team.leads:
+def _mirror(plan: Plan, team: ProcessGroup, work: Path) -> Mirror | None:
+    if plan.checkpoint_uri is None or not team.is_main:
         return None
     settings = plan.training
     return open_mirror(plan.checkpoint_uri, work, settings.keep_checkpoints, settings.mirror_patience_seconds)
@@ -182,7 +182,7 @@ def _content_of(dataset: Path) -> str:
     return digest.hexdigest()
 
 
-def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Team, windows: int) -> None:
+def _announce(plan: Plan, network: nn.Module, precision: Precision, team: ProcessGroup, windows: int) -> None:
     wanted, width = plan.model_settings.d_model, plan.model_settings.width
     log.info(
         "%d parameters; d_model %s; %d process(es) on %s in %s; %d windows",

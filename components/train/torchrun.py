@@ -18,8 +18,8 @@ from components.train.termination import leaving_on_termination
 from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
+from model_core.distributed import MEETING_FOLDER
 from model_core.errors import TrainingError
-from model_core.training.distributed import MEETING_FOLDER
 from model_core.training.threads import default_threads
 
 # By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where a new

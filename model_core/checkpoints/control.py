@@ -160,7 +160,7 @@ def _any(line: object) -> bool:
     return True
 
 
-def mend_log(path: Path, kind: type[Kind], wanted: Callable[[Kind], bool] = _any) -> None:
+def repair_log(path: Path, kind: type[Kind], wanted: Callable[[Kind], bool] = _any) -> None:
     """Keep the lines of a log that are whole and wanted, so that more can be appended; says what was damaged.
 
     Half a line at the end is what a killed process leaves, and goes without a word.

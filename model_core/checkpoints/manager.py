@@ -27,28 +27,12 @@ from model_core.checkpoints.mirror import Mirror
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.inputs import ModelInputs
+from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError, StoreError
 from model_core.signals import on_signal
 
 log = logging.getLogger("pgat.checkpoints")
 MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log", "tensorboard")
-
-
-class Team(Protocol):
-    """What saving must know of the processes that train together."""
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes."""
-        ...
-
-    def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether one of the processes raised it."""
-        ...
-
-    def from_leader(self, value: Any) -> Any:
-        """The leading process's value."""
-        ...
 
 
 class Saveable(Protocol):
@@ -58,12 +42,12 @@ class Saveable(Protocol):
     progress: Any
 
     @property
-    def team(self) -> Team:
+    def group(self) -> ProcessGroup:
         """The processes that train together."""
         ...
 
     def capture(self) -> dict[str, Any]:
-        """Optimiser, scaler, random states and progress."""
+        """Optimizer, scaler, random states and progress."""
         ...
 
     def restore(self, captured: dict[str, Any]) -> None:
@@ -98,8 +82,8 @@ class CheckpointManager:
         """Save within an epoch if it is time, or if the machine is being taken away."""
         minutes = self.training.checkpoint_interval_minutes
         due = minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes
-        terminated, due_at_leader = state.team.any(self._terminated, due and state.team.leads)
-        if terminated or due_at_leader:
+        terminated, due_at_main = state.group.any(self._terminated, due and state.group.is_main)
+        if terminated or due_at_main:
             self._save(LAST, state)
             self._hand_over(state)
         if terminated:
@@ -107,7 +91,7 @@ class CheckpointManager:
 
     def after_validation_batch(self, state: Saveable) -> None:
         """Save and leave if the machine is being taken away; all steps of the epoch are done."""
-        if state.team.any(self._terminated)[0]:
+        if state.group.any(self._terminated)[0]:
             self._save(LAST, state)
             self._hand_over(state)
             self._leave(state)
@@ -120,7 +104,7 @@ class CheckpointManager:
         self._save(LAST, state)
         if progress.epoch % self.training.checkpoint_interval == 0 and self.training.keep_checkpoints:
             self._save(f"epoch-{progress.epoch:04d}", state)
-            if state.team.leads:
+            if state.group.is_main:
                 for old in local.kept(self.folder)[self.training.keep_checkpoints :]:
                     shutil.rmtree(old)
         self._hand_over(state)
@@ -132,7 +116,7 @@ class CheckpointManager:
 
     def finish(self, state: Saveable) -> None:
         """Make sure when training is over that ``best`` and ``last`` are whole, whatever happened to them."""
-        if state.team.leads:
+        if state.group.is_main:
             try:
                 verify_checkpoint(self.folder / LAST)
             except CheckpointError as error:
@@ -147,10 +131,10 @@ class CheckpointManager:
             CheckpointError: the checkpoints belong to another run, or all are damaged.
             StoreError: ``best`` is damaged, and the mirror that may have a copy cannot be reached.
         """
-        found = self._load_newest(state.model) if state.team.leads else None
+        found = self._load_newest(state.model) if state.group.is_main else None
         weights_and_state: Any = None if found is None else (state.model.state_dict(), found[1])
-        # Other machines of the team do not see the leader's disk.
-        weights_and_state = state.team.from_leader(weights_and_state)
+        # Other machines of the group do not see the main process's disk.
+        weights_and_state = state.group.broadcast(weights_and_state)
         if weights_and_state is None:
             return False
         weights, captured = weights_and_state
@@ -167,7 +151,7 @@ class CheckpointManager:
         """Let all processes know the best checkpoint that there is; see ``local.whole_best``."""
         progress = state.progress
         found = (progress.best_epoch, progress.best_loss)
-        if state.team.leads:
+        if state.group.is_main:
             try:
                 found = local.whole_best(self.folder, progress, self.mirror)
             except StoreError as error:
@@ -175,7 +159,7 @@ class CheckpointManager:
                     raise
                 log.warning("the mirror was not asked for the best checkpoint: %s", error)
                 found = local.whole_best(self.folder, progress, None)
-        progress.best_epoch, progress.best_loss = state.team.from_leader(found)
+        progress.best_epoch, progress.best_loss = state.group.broadcast(found)
 
     def _load_newest(self, model: nn.Module) -> tuple[Path, dict[str, Any]] | None:
         """Load the newest whole checkpoint into ``model``: its folder, and the state of its run."""
@@ -232,7 +216,7 @@ class CheckpointManager:
     def _save(self, name: str, state: Saveable, whole: bool = True) -> None:
         progress = state.progress
         captured = state.capture() if whole else None
-        if state.team.leads:
+        if state.group.is_main:
             save_checkpoint(
                 self.folder / name,
                 state.model,
@@ -251,13 +235,13 @@ class CheckpointManager:
         self._saved_at = time.monotonic()
 
     def _hand_over(self, state: Saveable) -> None:
-        if self.mirror is not None and state.team.leads:
+        if self.mirror is not None and state.group.is_main:
             self.mirror.submit(self.folder, MIRRORED, state.progress.epoch, state.progress.step)
 
     def _leave(self, state: Saveable) -> None:
         progress = state.progress
         log.warning("got SIGTERM: saved epoch %d, step %d, and leaving", progress.epoch, progress.step)
-        if self.mirror is not None and state.team.leads:
+        if self.mirror is not None and state.group.is_main:
             # The grace period is shorter than the patience of a run that ends in peace.
             self.mirror.close(self.training.termination_grace_seconds)
         raise SystemExit(128 + signal.SIGTERM)

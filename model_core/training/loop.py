@@ -17,10 +17,10 @@ from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
+from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
-from model_core.training.distributed import ALONE, Team
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
@@ -59,7 +59,7 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainContext:
     """What stays the same while a model trains."""
 
     settings: TrainingSettings
@@ -68,7 +68,7 @@ class Course:
     memory: MemoryLog
     runlog: RunLog
     checkpoints: CheckpointManager
-    team: Team
+    group: ProcessGroup
 
 
 def train(
@@ -81,7 +81,7 @@ def train(
     model_settings: ModelSettings,
     inputs: ModelInputs,
     memory: MemoryLog,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     mirror: Mirror | None = None,
     dataset_sha256: str = "",
 ) -> TrainingResult:
@@ -94,7 +94,7 @@ def train(
         folder: for ``best``, ``last``, ``history.parquet``, ``steps.jsonl`` and ``tensorboard``.
         model_settings, inputs: stored in the checkpoints, so that they can rebuild the model.
         memory: open log of the memory.
-        team: the processes that train together.
+        group: the processes that train together.
         mirror: where checkpoints are copied to in the background.
         dataset_sha256: names the dataset, so that a run on another one is not continued.
 
@@ -113,7 +113,7 @@ def train(
         identity_of(settings, model_settings, precision, dataset_sha256),
         mirror,
     )
-    state = TrainState.fresh(model, settings, precision, team)
+    state = TrainState.fresh(model, settings, precision, group)
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
     memory.stage("optimiser", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
@@ -121,62 +121,62 @@ def train(
         # In place, so that the names of the weights stay those of the checkpoints.
         model.compile()
     with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
-        course = Course(settings, precision, loss, memory, runlog, checkpoints, team)
+        context = TrainContext(settings, precision, loss, memory, runlog, checkpoints, group)
         while not (stopped_because := _reason_to_stop(state.progress, settings)):
-            train_epoch(state, train_windows, course)
-            validation = validate_epoch(state, validation_windows, course)
-            _finish_epoch(state, validation, course)
+            train_epoch(state, train_windows, context)
+            validation = validate_epoch(state, validation_windows, context)
+            _finish_epoch(state, validation, context)
         checkpoints.finish(state)
     log.info("training is over: %s; the best epoch is %d", stopped_because, state.progress.best_epoch)
     return _result(state.progress, stopped_because, resumed_at, memory)
 
 
-def train_epoch(state: TrainState, windows: WindowSet, course: Course) -> None:
+def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) -> None:
     """One pass over the shuffled training windows, from ``state.progress.step`` on."""
-    settings, progress = course.settings, state.progress
+    settings, progress = context.settings, state.progress
     epoch = progress.epoch
     order = epoch_order(len(windows), settings.seed, epoch)
     # A batch is what one forward pass sees; a step gathers the gradients of several batches.
     steps = order.split(settings.batch_size * settings.gradient_accumulation_steps)
     if progress.step == 0:
         progress.start_epoch()
-    course.memory.stage("epoch_start", epoch=epoch + 1)
+    context.memory.stage("epoch_start", epoch=epoch + 1)
     anneal(state.model, epoch)
     state.model.train()
     started = time.monotonic() - progress.seconds  # an epoch that goes on counts on
     title = f"epoch {epoch + 1}/{settings.train_epochs}"
-    with ProgressMeter(title, len(steps), "steps", done=progress.step, shown=course.team.leads) as meter:
+    with ProgressMeter(title, len(steps), "steps", done=progress.step, shown=context.group.is_main) as meter:
         for step in range(progress.step, len(steps)):
             rate = learning_rate(settings, epoch, step / len(steps), (step + 1) / len(steps))
             for group in state.optimizer.param_groups:
                 group["lr"] = rate
-            result = _take_step(state, windows, steps[step], course)
-            _account(progress, result, len(steps[step]))
-            if not result.taken:
-                _bear_nonfinite(state, windows, steps[step], result, course)
+            result = _take_step(state, windows, steps[step], context)
+            _update_epoch_totals(progress, result, len(steps[step]))
+            if not result.applied:
+                _handle_nonfinite_step(state, windows, steps[step], result, context)
             progress.step = step + 1
             progress.seconds = time.monotonic() - started
-            course.runlog.step(progress, len(steps), result, rate, course.memory.peak_mb)
+            context.runlog.step(progress, len(steps), result, rate, context.memory.peak_mb)
             before = step * settings.gradient_accumulation_steps
-            course.memory.batches(
+            context.memory.batches(
                 epoch + 1, before, before + math.ceil(len(steps[step]) / settings.batch_size)
             )
-            course.checkpoints.after_step(state)
+            context.checkpoints.after_step(state)
             meter.update(note=f"loss {result.losses['total']:.4f}")
 
 
-def validate_epoch(state: TrainState, windows: WindowSet, course: Course) -> dict[str, float]:
+def validate_epoch(state: TrainState, windows: WindowSet, context: TrainContext) -> dict[str, float]:
     """Mean loss over all windows, by part; ``total`` decides which epoch is the best."""
-    course.memory.stage("validation", epoch=state.progress.epoch + 1)
+    context.memory.stage("validation", epoch=state.progress.epoch + 1)
     return mean_losses(
         state.model,
         windows,
-        course.loss,
-        course.precision,
-        course.settings.batch_size,
-        state.team,
+        context.loss,
+        context.precision,
+        context.settings.batch_size,
+        state.group,
         what=f"validating epoch {state.progress.epoch + 1}",
-        after_batch=partial(course.checkpoints.after_validation_batch, state),
+        after_batch=partial(context.checkpoints.after_validation_batch, state),
     )
 
 
@@ -202,20 +202,20 @@ def identity_of(
     }
 
 
-def _take_step(state: TrainState, windows: WindowSet, indices: Tensor, course: Course) -> StepResult:
+def _take_step(state: TrainState, windows: WindowSet, indices: Tensor, context: TrainContext) -> StepResult:
+    batch_size, clip_norm = context.settings.batch_size, context.settings.clip_grad_norm
+
     def attempt() -> StepResult:
         # Anew at each attempt: after a lack of memory there are twice as many micro-batches.
-        size = math.ceil(course.settings.batch_size / state.progress.micro_batches)
-        return optimizer_step(
-            state, windows, indices.split(size), course.loss, course.precision, course.settings.clip_grad_norm
-        )
+        chunks = indices.split(math.ceil(batch_size / state.progress.micro_batches))
+        return optimizer_step(state, windows, chunks, context.loss, context.precision, clip_norm)
 
-    return step_within_memory(attempt, state, course.memory, course.settings.batch_size)
+    return step_within_memory(attempt, state, context.memory, batch_size)
 
 
-def _account(progress: Progress, result: StepResult, windows: int) -> None:
+def _update_epoch_totals(progress: Progress, result: StepResult, windows: int) -> None:
     """Add a step to the sums of its epoch; one that was not taken is counted, but not averaged."""
-    if not result.taken:
+    if not result.applied:
         progress.skipped_steps += 1
         progress.skipped_in_a_row += 1
         return
@@ -226,16 +226,16 @@ def _account(progress: Progress, result: StepResult, windows: int) -> None:
     progress.gradient_norm_sum += result.gradient_norm
 
 
-def _bear_nonfinite(
-    state: TrainState, windows: WindowSet, indices: Tensor, result: StepResult, course: Course
+def _handle_nonfinite_step(
+    state: TrainState, windows: WindowSet, indices: Tensor, result: StepResult, context: TrainContext
 ) -> None:
     """Warn of a step that was not taken; after too many in a row save what is needed to find out why.
 
     Raises:
         TrainingError: that was one too many.
     """
-    in_a_row, limit = state.progress.skipped_in_a_row, course.settings.max_nonfinite_losses
-    if course.precision.kind == "fp16" and math.isfinite(result.losses["total"]):
+    in_a_row, limit = state.progress.skipped_in_a_row, context.settings.max_nonfinite_losses
+    if context.precision.kind == "fp16" and math.isfinite(result.losses["total"]):
         # The scaler is still looking for a factor that does not overflow.
         limit += FP16_SEARCH_STEPS
     where = f"epoch {state.progress.epoch + 1}, step {state.progress.step + 1}"
@@ -249,15 +249,15 @@ def _bear_nonfinite(
     )
     if in_a_row < limit:
         return
-    debug = course.checkpoints.save_for_debugging(state)
-    dates = dump_nonfinite(debug.with_name("nonfinite.json"), windows, indices, result, where, course.team)
+    debug = context.checkpoints.save_for_debugging(state)
+    dates = dump_nonfinite(debug.with_name("nonfinite.json"), windows, indices, result, where, context.group)
     raise TrainingError(
         f"loss or gradient were not finite for {in_a_row} steps in a row ({where}, {dates}); state and gradient "
         f"norms are in {debug.parent}; lower training.learning_rate or set training.precision: fp32"
     )
 
 
-def _finish_epoch(state: TrainState, validation: dict[str, float], course: Course) -> None:
+def _finish_epoch(state: TrainState, validation: dict[str, float], context: TrainContext) -> None:
     progress, loss = state.progress, validation["total"]
     progress.epoch += 1
     improved = loss < progress.best_loss
@@ -267,10 +267,10 @@ def _finish_epoch(state: TrainState, validation: dict[str, float], course: Cours
         progress.epochs_without_gain += 1
     if not math.isfinite(loss):
         log.warning("the validation loss of epoch %d is %g; it cannot be the best", progress.epoch, loss)
-    course.memory.stage("epoch_end", epoch=progress.epoch)
-    course.runlog.epoch(progress, validation, state.optimizer.param_groups[0]["lr"], course.memory.peak_mb)
+    context.memory.stage("epoch_end", epoch=progress.epoch)
+    context.runlog.epoch(progress, validation, state.optimizer.param_groups[0]["lr"], context.memory.peak_mb)
     progress.start_epoch()
-    course.checkpoints.after_epoch(state, improved)
+    context.checkpoints.after_epoch(state, improved)
 
 
 def _reason_to_stop(progress: Progress, settings: TrainingSettings) -> str:

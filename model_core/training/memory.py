@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import torch
 
-from model_core.checkpoints.control import MemoryLine, mend_log
+from model_core.checkpoints.control import MemoryLine, repair_log
 
 _MIB = 1024 * 1024
 MIN_EPOCHS = 4
@@ -44,7 +44,7 @@ class MemoryLog:
 
     def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
         self.path = path
-        mend_log(path, MemoryLine)
+        repair_log(path, MemoryLine)
         self._file = path.open("a", encoding="utf-8")
         self._process = psutil.Process()
         self._device = device

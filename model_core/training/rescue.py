@@ -11,8 +11,8 @@ from torch import Tensor
 
 from model_core.artifacts import write_json
 from model_core.data.windows import WindowSet
+from model_core.distributed import ProcessGroup
 from model_core.errors import TrainingError
-from model_core.training.distributed import Team
 from model_core.training.memory import MemoryLog
 from model_core.training.state import TrainState
 from model_core.training.step import StepResult
@@ -37,7 +37,7 @@ def step_within_memory(
             if not out_of_memory(error):
                 raise
             memory.out_of_memory(str(error))
-            if state.progress.micro_batches > 1 or batch_size == 1 or state.team.size > 1:
+            if state.progress.micro_batches > 1 or batch_size == 1 or state.group.size > 1:
                 raise TrainingError(
                     f"not enough memory for a batch ({_first_line(error)}; see {memory.path}); set a smaller "
                     "training.batch_size with more training.gradient_accumulation_steps, or "
@@ -57,27 +57,29 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 
 def dump_nonfinite(
-    path: Path, windows: WindowSet, indices: Tensor, result: StepResult, where: str, team: Team
+    path: Path, windows: WindowSet, indices: Tensor, result: StepResult, where: str, group: ProcessGroup
 ) -> str:
     """Write the windows, losses and gradient norms of a bad step; returns its range of dates in words."""
     days = windows.batch(indices).dates.cpu().numpy().astype("datetime64[D]")
     dates = f"windows of {np.min(days)} … {np.max(days)}"
-    if team.leads:
+    if group.is_main:
         write_json(
             path,
             {
                 "where": where,
                 "windows": indices.tolist(),
                 "anchor_dates": [str(day) for day in days[:, 0]],
-                "losses": {name: _json(value) for name, value in result.losses.items()},
-                "gradient_norm": _json(result.gradient_norm),
-                "gradient_norms_by_part": {name: _json(norm) for name, norm in result.norms_by_part.items()},
+                "losses": {name: _finite_or_text(value) for name, value in result.losses.items()},
+                "gradient_norm": _finite_or_text(result.gradient_norm),
+                "gradient_norms_by_part": {
+                    name: _finite_or_text(norm) for name, norm in result.norms_by_part.items()
+                },
             },
         )
     return dates
 
 
-def _json(value: float) -> float | str:
+def _finite_or_text(value: float) -> float | str:
     """``"nan"`` or ``"inf"`` as text: which of them it was may say why."""
     return value if math.isfinite(value) else str(value)
 

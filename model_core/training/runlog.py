@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch.utils.tensorboard import SummaryWriter
 
-from model_core.checkpoints.control import StepLine, mend_log
+from model_core.checkpoints.control import StepLine, repair_log
 from model_core.config.run import TrainingSettings
 from model_core.training.state import Progress
 from model_core.training.step import StepResult
@@ -33,7 +33,7 @@ class RunLog:
         self._settings = settings
         steps = folder / "steps.jsonl"
         # A killed process may have left lines of steps that the checkpoint does not know.
-        mend_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
+        repair_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
         self._steps = steps.open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
         if progress.history:
@@ -48,19 +48,19 @@ class RunLog:
     def step(
         self, progress: Progress, steps: int, result: StepResult, learning_rate: float, memory_mb: float
     ) -> None:
-        """Log an optimiser step if it is its turn, the epoch's last, or was not taken."""
+        """Log an optimizer step if it is its turn, the epoch's last, or was not taken."""
         its_turn = progress.step % self._settings.step_log_interval == 0 or progress.step == steps
-        if result.taken and not its_turn:
+        if result.applied and not its_turn:
             return
         # Clocks may say that a step took no time at all.
         speed = progress.windows / max(progress.seconds, 1e-9)
         line = {
             "epoch": progress.epoch + 1,
             "step": progress.step,
-            **{f"loss_{name}": _json(value) for name, value in result.losses.items()},
+            **{f"loss_{name}": _finite_or_null(value) for name, value in result.losses.items()},
             "learning_rate": learning_rate,
-            "gradient_norm": _json(result.gradient_norm),
-            "taken": result.taken,
+            "gradient_norm": _finite_or_null(result.gradient_norm),
+            "taken": result.applied,
             "samples_per_second": speed,
             "memory_mb": memory_mb,
         }
@@ -77,14 +77,14 @@ class RunLog:
     ) -> None:
         """Add the finished epoch to the history, write it, and say it in a line."""
         # An epoch whose steps were all skipped has sums of 0.
-        taken = max(progress.step - progress.skipped_steps, 1)
+        applied = max(progress.step - progress.skipped_steps, 1)
         means = {name: total / max(progress.windows, 1) for name, total in progress.loss_sums.items()}
         row: dict[str, Any] = {
             "epoch": progress.epoch,
             "learning_rate": learning_rate,
             "train_loss": means.pop("total", math.nan),
             "validation_loss": validation["total"],
-            "gradient_norm": progress.gradient_norm_sum / taken,
+            "gradient_norm": progress.gradient_norm_sum / applied,
             "skipped_steps": progress.skipped_steps,
             "seconds": progress.seconds,
             "samples_per_second": progress.windows / max(progress.seconds, 1e-9),
@@ -112,6 +112,6 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(history), path)
 
 
-def _json(value: float) -> float | None:
+def _finite_or_null(value: float) -> float | None:
     """``None`` for NaN and infinity, which JSON has no words for."""
     return value if math.isfinite(value) else None

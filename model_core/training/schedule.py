@@ -34,7 +34,7 @@ def anneal(model: nn.Module, epoch: int) -> None:
 
 
 def learning_rate(settings: TrainingSettings, epoch: int, done: float, after: float) -> float:
-    """The rate of one optimiser step.
+    """The rate of one optimizer step.
 
     Args:
         epoch: from 0.

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from model_core.config.run import TrainingSettings
+from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError
-from model_core.training.distributed import Team
 from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
 
@@ -20,7 +20,7 @@ class Progress:
     epoch: int = 0
     """Epochs finished."""
     step: int = 0
-    """Optimiser steps done in the epoch that is under way."""
+    """Optimizer steps done in the epoch that is under way."""
     best_epoch: int = 0
     best_loss: float = float("inf")
     epochs_without_gain: int = 0
@@ -57,10 +57,12 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     progress: Progress
-    team: Team
+    group: ProcessGroup
 
     @classmethod
-    def fresh(cls, model: nn.Module, settings: TrainingSettings, precision: Precision, team: Team) -> Self:
+    def fresh(
+        cls, model: nn.Module, settings: TrainingSettings, precision: Precision, group: ProcessGroup
+    ) -> Self:
         """Adam with weight decay added to the gradient, as published; fused on CUDA."""
         optimizer = torch.optim.Adam(
             model.parameters(),
@@ -68,14 +70,14 @@ class TrainState:
             weight_decay=settings.weight_decay,
             fused=precision.device.type == "cuda",
         )
-        return cls(model, team.replica(model), optimizer, precision.gradient_scaler(), Progress(), team)
+        return cls(model, group.replica(model), optimizer, precision.gradient_scaler(), Progress(), group)
 
     def capture(self) -> dict[str, Any]:
         """What ``restore`` needs beside the model's weights; called by all processes at the same step."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "random": self.team.collect(random_states()),
+            "random": self.group.all_gather(random_states()),
             "progress": asdict(self.progress),
         }
 
@@ -89,9 +91,9 @@ class TrainState:
             self.optimizer.load_state_dict(captured["optimizer"])
             self.scaler.load_state_dict(captured["scaler"])
             self.progress = Progress(**captured["progress"])
-            # A team that grew has members without a state of their own; they keep their fresh seed.
-            if self.team.rank < len(captured["random"]):
-                restore_random_states(captured["random"][self.team.rank])
+            # A group that grew has members without a state of their own; they keep their fresh seed.
+            if self.group.rank < len(captured["random"]):
+                restore_random_states(captured["random"][self.group.rank])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 "the checkpoint's state of the run was written by another version of this code "

@@ -1,4 +1,4 @@
-"""One optimiser step: micro-batches forward and backward, the norm, clip, update."""
+"""One optimizer step: micro-batches forward and backward, the norm, clip, update."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class StepResult:
     """Gradient norm of each part of the model if the step was not taken, else empty."""
 
     @property
-    def taken(self) -> bool:
+    def applied(self) -> bool:
         """Whether loss and gradient were finite, so that the weights moved."""
         return not self.norms_by_part
 
@@ -48,21 +48,21 @@ def optimizer_step(
     the gradient is that of one large batch. A loss or gradient that is not finite leaves the weights alone.
 
     Args:
-        micro_batches: indices of windows; each process of the team takes its share of each.
+        micro_batches: indices of windows; each process of the group takes its share of each.
         clip_norm: largest L2 norm of the gradient; ``None`` does not clip.
     """
-    team, count = state.team, sum(map(len, micro_batches))
+    group, count = state.group, sum(map(len, micro_batches))
     sums: dict[str, Tensor] = {}
     for number, chunk in enumerate(micro_batches, start=1):
-        share = team.share(chunk)
+        share = group.shard(chunk)
         # All processes take part in every backward: one without a window borrows one with weight 0.
         batch = windows.batch(share if len(share) else chunk[:1])
-        with nullcontext() if number == len(micro_batches) else team.accumulating(state.replica):
+        with nullcontext() if number == len(micro_batches) else group.accumulating(state.replica):
             with precision.autocast():
                 forecast = state.replica(batch)
             parts = loss(forecast, batch.target)
-            # DistributedDataParallel averages over the processes; the team's size turns that into a sum.
-            weighted = parts.total * (len(share) * team.size / count)
+            # DistributedDataParallel averages over the processes; the group's size turns that into a sum.
+            weighted = parts.total * (len(share) * group.size / count)
             state.scaler.scale(weighted).backward()
         for name, value in {"total": parts.total, **parts.parts}.items():
             sums[name] = sums.get(name, torch.zeros_like(value)).detach() + value.detach() * len(share)
@@ -70,7 +70,7 @@ def optimizer_step(
     state.scaler.unscale_(state.optimizer)
     weights = [weight for weight in state.model.parameters() if weight.grad is not None]
     norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
-    means = team.total(torch.stack(list(sums.values())).float()) / count
+    means = group.all_reduce_sum(torch.stack(list(sums.values())).float()) / count
     # The step's only wait for the device.
     *losses, gradient_norm = torch.cat([means, norm.reshape(1)]).tolist()
     finite = all(map(math.isfinite, [*losses, gradient_norm]))

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from model_core.checkpoints.files import load_model
 from model_core.data.windows import WindowSet
+from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
-from model_core.training.distributed import ALONE, Team
 from model_core.training.precision import Precision
 from model_core.training.schedule import anneal
 from model_core.training.step import Loss
@@ -33,20 +33,20 @@ def mean_losses(
     loss: Loss,
     precision: Precision,
     batch_size: int,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     after_batch: Callable[[], None] = _nothing,
     what: str = "validating",
 ) -> dict[str, float]:
     """Mean over all windows of ``total`` and of each part of the loss, summed in float64.
 
-    Each process of the team takes its share of every batch, and nothing is padded or counted twice. The work
+    Each process of the group takes its share of every batch, and nothing is padded or counted twice. The work
     is called ``what`` where its progress is shown.
     """
     model.eval()
     sums: dict[str, Tensor] = {}
-    with ProgressMeter(what, len(windows), "windows", shown=team.leads) as meter:
+    with ProgressMeter(what, len(windows), "windows", shown=group.is_main) as meter:
         for chunk in torch.arange(len(windows)).split(batch_size):
-            share = team.share(chunk)
+            share = group.shard(chunk)
             # A process without a window computes one like the others, so that all know the loss's parts.
             batch = windows.batch(share if len(share) else chunk[:1])
             with precision.autocast():
@@ -57,7 +57,7 @@ def mean_losses(
                 sums[name] = sums.get(name, torch.zeros_like(weighted)) + weighted
             after_batch()
             meter.update(len(chunk))
-    means = team.total(torch.stack(list(sums.values()))) / len(windows)
+    means = group.all_reduce_sum(torch.stack(list(sums.values()))) / len(windows)
     return dict(zip(sums, means.tolist(), strict=True))
 
 

@@ -25,7 +25,7 @@ from model_core.errors import CheckpointError
 from model_core.training.loop import TrainingResult
 from tests.checkpoints.fakes import seal
 from tests.faults.flips import flip_a_bit, flipped
-from tests.training.processes import attempt, attempt_as_team
+from tests.training.processes import attempt, attempt_as_group
 from tests.training.tiny import SETTINGS, json_lines, train_tiny
 
 THREE = SETTINGS.model_copy(update={"keep_checkpoints": 3})
@@ -220,11 +220,11 @@ def test_a_damaged_best_in_the_middle_of_an_epoch_is_the_next_epochs_own(
 
 def test_a_team_whose_best_was_damaged_agrees_on_the_next_one(tmp_path: Path) -> None:
     few = SETTINGS.model_copy(update={"checkpoint_interval": 99, "train_epochs": 2})
-    assert attempt_as_team(tmp_path, few, size=2, rows=100) == [0, 0]
+    assert attempt_as_group(tmp_path, few, size=2, rows=100) == [0, 0]
     best = saved_info(tmp_path / "0" / BEST).epoch
     flip_a_bit(tmp_path / "0" / BEST / WEIGHTS)
     longer = few.model_copy(update={"train_epochs": 4})
-    assert attempt_as_team(tmp_path, longer, size=2, rows=100) == [0, 0]
+    assert attempt_as_group(tmp_path, longer, size=2, rows=100) == [0, 0]
     verify_checkpoint(tmp_path / "0" / BEST)
     assert saved_info(tmp_path / "0" / BEST).epoch >= best
 

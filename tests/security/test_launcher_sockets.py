@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from model_core.training.distributed import _packed, _unpacked
+from model_core.distributed import _packed, _unpacked
 from tests.training.prepared import write_tiny_dataset
 from tests.training.test_launchers import REPOSITORY, a_launcher, eventually
 

@@ -17,8 +17,8 @@ import torch
 
 from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window
+from model_core.distributed import MEETING_FOLDER, ProcessGroup
 from model_core.nn.bundles import Forecast
-from model_core.training.distributed import MEETING_FOLDER, Team, team_of_environment
 from tests.training.tiny import TinyModel, train_tiny
 
 Point = Literal["forward", "sync", "rename", "renamed"]
@@ -89,23 +89,23 @@ def attempt(
     return process.exitcode
 
 
-def attempt_as_team(
+def attempt_as_group(
     folder: Path, settings: TrainingSettings, size: int, rows: int, calls: int = 0, killed_rank: int = 0
 ) -> list[int | None]:
-    """Train in ``size`` processes that are one team; rank ``killed_rank`` gets SIGTERM. Their exit codes."""
+    """Train in ``size`` processes that are one group; rank ``killed_rank`` gets SIGTERM. Their exit codes."""
 
     def member(rank: int) -> tuple[object, ...]:
         return folder / str(rank), settings, rows, calls if rank == killed_rank else 0
 
-    return as_team(size, _train_as_member, member)
+    return as_group(size, _train_as_member, member)
 
 
-def as_team(
+def as_group(
     size: int, work: Callable[..., None], arguments_of: Callable[[int], tuple[object, ...]]
 ) -> list[int | None]:
-    """Call ``work(team, *arguments_of(rank))`` in ``size`` processes that are one team. Their exit codes.
+    """Call ``work(group, *arguments_of(rank))`` in ``size`` processes that are one group. Their exit codes.
 
-    The team meets in a folder, as it does under this project's torchrun: no port is needed.
+    The group meets in a folder, as it does under this project's torchrun: no port is needed.
     """
     with tempfile.TemporaryDirectory(prefix="pgat-") as meeting:
         processes = [
@@ -128,13 +128,15 @@ def _as_member(
         "WORLD_SIZE": str(size),
         MEETING_FOLDER: meeting,
     }
-    with team_of_environment("cpu") as team:
-        work(team, *arguments)
+    with ProcessGroup.from_env("cpu") as group:
+        work(group, *arguments)
 
 
-def _train_as_member(team: Team, folder: Path, settings: TrainingSettings, rows: int, calls: int) -> None:
+def _train_as_member(
+    group: ProcessGroup, folder: Path, settings: TrainingSettings, rows: int, calls: int
+) -> None:
     torch.manual_seed(settings.seed)
-    train_tiny(folder, settings, MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0), team, rows)
+    train_tiny(folder, settings, MortalModel(Countdown(calls, signal.SIGTERM), dropout=0.0), group, rows)
 
 
 def in_a_process(

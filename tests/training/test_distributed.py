@@ -13,14 +13,14 @@ from model_core.build import build_model
 from model_core.checkpoints.files import WEIGHTS, load_training
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
+from model_core.distributed import ProcessGroup
 from model_core.losses import forecast_loss
-from model_core.training.distributed import Team
 from model_core.training.precision import resolve_precision
 from model_core.training.state import TrainState
 from model_core.training.step import optimizer_step
 from tests.nn.kit import awake
 from tests.training.prepared import MODEL
-from tests.training.processes import as_team, attempt_as_team
+from tests.training.processes import as_group, attempt_as_group
 from tests.training.tiny import SETTINGS, InFloat64, TinyModel, json_lines, tiny_dataset, train_tiny
 
 UNEVEN_ROWS = 96
@@ -47,16 +47,16 @@ def real_model() -> nn.Module:
     return build_model(MODEL, ModelInputs.from_dataset(tiny_dataset(UNEVEN_ROWS)))
 
 
-def train_in_float64(team: Team, folder: Path, model: Callable[[], nn.Module]) -> None:
+def train_in_float64(group: ProcessGroup, folder: Path, model: Callable[[], nn.Module]) -> None:
     torch.manual_seed(SETTINGS.seed)
-    train_tiny(folder, GENTLE, InFloat64(model()), team, UNEVEN_ROWS)
+    train_tiny(folder, GENTLE, InFloat64(model()), group, UNEVEN_ROWS)
 
 
-def keep_first_gradient(team: Team, file: Path, model: Callable[[], nn.Module]) -> None:
+def keep_first_gradient(group: ProcessGroup, file: Path, model: Callable[[], nn.Module]) -> None:
     """Take one optimizer step in float32 over every window, and save the gradient that the optimizer was given."""
     torch.manual_seed(SETTINGS.seed)
     windows = WindowSet(tiny_dataset(UNEVEN_ROWS), "train")
-    state = TrainState.fresh(model(), SETTINGS, resolve_precision(SETTINGS), team)
+    state = TrainState.fresh(model(), SETTINGS, resolve_precision(SETTINGS), group)
     gradient: dict[str, torch.Tensor] = {}
 
     def keep(*_: object) -> None:
@@ -68,7 +68,7 @@ def keep_first_gradient(team: Team, file: Path, model: Callable[[], nn.Module]) 
     batches = torch.arange(len(windows)).split(SETTINGS.batch_size)
     loss = partial(forecast_loss, settings=MODEL.mixture)
     optimizer_step(state, windows, batches, loss, resolve_precision(SETTINGS), clip_norm=None)
-    if team.leads:
+    if group.is_main:
         save_file(gradient, file)
 
 
@@ -91,8 +91,8 @@ def test_in_float64_two_processes_have_the_losses_of_one_with_the_same_batch(
     tmp_path: Path, model: Callable[[], nn.Module]
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert as_team(1, train_in_float64, lambda rank: (one / str(rank), model)) == [0]
-    assert as_team(2, train_in_float64, lambda rank: (two / str(rank), model)) == [0, 0]
+    assert as_group(1, train_in_float64, lambda rank: (one / str(rank), model)) == [0]
+    assert as_group(2, train_in_float64, lambda rank: (two / str(rank), model)) == [0, 0]
     assert len(losses(one)) == 12
     for step, expected in zip(losses(two), losses(one), strict=True):
         assert step == pytest.approx(expected, rel=LOGGED)
@@ -108,8 +108,8 @@ def test_in_float32_the_first_gradient_of_two_processes_is_that_of_one(
     tmp_path: Path, model: Callable[[], nn.Module]
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    assert as_team(1, keep_first_gradient, lambda _: (one, model)) == [0]
-    assert as_team(2, keep_first_gradient, lambda _: (two, model)) == [0, 0]
+    assert as_group(1, keep_first_gradient, lambda _: (one, model)) == [0]
+    assert as_group(2, keep_first_gradient, lambda _: (two, model)) == [0, 0]
     ours, theirs = load_file(two), load_file(one)
     assert ours.keys() == theirs.keys()
     assert any(gradient.any() for gradient in theirs.values())
@@ -120,21 +120,21 @@ def test_in_float32_the_first_gradient_of_two_processes_is_that_of_one(
 
 
 def test_the_first_process_alone_writes_checkpoints(tmp_path: Path) -> None:
-    assert attempt_as_team(tmp_path, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
+    assert attempt_as_group(tmp_path, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
     assert {"best", "last"} <= {path.name for path in (tmp_path / "0").iterdir()}
     assert not {"best", "last"} & {path.name for path in (tmp_path / "1").iterdir()}
 
 
 def test_sigterm_at_one_process_stops_all_at_the_same_step_and_the_team_goes_on(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert attempt_as_team(whole, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
-    assert attempt_as_team(stopped, SETTINGS, 2, UNEVEN_ROWS, calls=12, killed_rank=1) == [143, 143]
+    assert attempt_as_group(whole, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
+    assert attempt_as_group(stopped, SETTINGS, 2, UNEVEN_ROWS, calls=12, killed_rank=1) == [143, 143]
     assert len(losses(stopped)) == 6
-    assert attempt_as_team(stopped, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
+    assert attempt_as_group(stopped, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
     assert losses(stopped) == losses(whole)
 
 
 def test_shares_cover_all_windows_once() -> None:
     indices = torch.randperm(11)
-    shares = [Team(rank, 4).share(indices) for rank in range(4)]
+    shares = [ProcessGroup(rank, 4).shard(indices) for rank in range(4)]
     assert sorted(torch.cat(shares).tolist()) == list(range(11))

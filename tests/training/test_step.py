@@ -1,4 +1,4 @@
-"""One optimiser step is the step of one large batch, whatever it was cut into."""
+"""One optimizer step is the step of one large batch, whatever it was cut into."""
 
 import copy
 import math
@@ -15,10 +15,10 @@ from model_core.artifacts import read_json
 from model_core.checkpoints.files import verify_checkpoint
 from model_core.config.model import MixtureSettings
 from model_core.data.windows import Window, WindowSet
+from model_core.distributed import SINGLE_PROCESS
 from model_core.errors import SettingsError, TrainingError
 from model_core.losses import forecast_loss
 from model_core.nn.bundles import Forecast
-from model_core.training.distributed import ALONE
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.seeds import random_states, restore_random_states, seed_everything
 from model_core.training.state import TrainState
@@ -32,7 +32,7 @@ FP32 = Precision(torch.device("cpu"), "fp32")
 def one_step(
     model: TinyModel, chunks: tuple[Tensor, ...], clip: float | None = None, precision: Precision = FP32
 ) -> StepResult:
-    state = TrainState.fresh(model, SETTINGS, precision, ALONE)
+    state = TrainState.fresh(model, SETTINGS, precision, SINGLE_PROCESS)
     # Adam's first step is the sign of the gradient: it would turn a rounding error into a whole step.
     state.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     return optimizer_step(state, WindowSet(tiny_dataset(), "train"), chunks, LOSS, precision, clip)
@@ -76,7 +76,7 @@ def test_a_scaled_loss_makes_the_same_step_after_unscaling() -> None:
     plain, scaled = TinyModel(dropout=0.0), TinyModel(dropout=0.0)
     scaled.load_state_dict(plain.state_dict())
     expected = one_step(plain, (torch.arange(16),), clip=0.1)
-    state = TrainState.fresh(scaled, SETTINGS, FP32, ALONE)
+    state = TrainState.fresh(scaled, SETTINGS, FP32, SINGLE_PROCESS)
     state.optimizer = torch.optim.SGD(scaled.parameters(), lr=0.1)
     # The scaler that CUDA's fp16 uses, on the CPU: a power of two, so unscaling is exact.
     state.scaler = torch.amp.GradScaler("cpu", enabled=True)
@@ -87,13 +87,16 @@ def test_a_scaled_loss_makes_the_same_step_after_unscaling() -> None:
 
 def test_fp16_halves_its_scale_until_the_gradient_fits_and_leaves_the_weights_alone_meanwhile() -> None:
     model, fp16 = TinyModel(dropout=0.0), Precision(torch.device("cpu"), "fp16")
-    state, windows = TrainState.fresh(model, SETTINGS, fp16, ALONE), WindowSet(tiny_dataset(), "train")
+    state, windows = (
+        TrainState.fresh(model, SETTINGS, fp16, SINGLE_PROCESS),
+        WindowSet(tiny_dataset(), "train"),
+    )
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
     before = weights(model)
     for halvings in range(30):
         assert state.scaler.get_scale() == 2.0 ** (30 - halvings)
         result = optimizer_step(state, windows, (torch.arange(8),), LOSS, fp16, 1.0)
-        if result.taken:
+        if result.applied:
             break
         assert torch.equal(weights(model), before)
         assert not math.isfinite(result.gradient_norm)
@@ -103,7 +106,7 @@ def test_fp16_halves_its_scale_until_the_gradient_fits_and_leaves_the_weights_al
 
 def test_the_gradient_scaler_comes_back_exactly() -> None:
     def state_with_scaler() -> TrainState:
-        state = TrainState.fresh(TinyModel(), SETTINGS, FP32, ALONE)
+        state = TrainState.fresh(TinyModel(), SETTINGS, FP32, SINGLE_PROCESS)
         state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=2)
         return state
 

@@ -18,9 +18,9 @@ from model_core.data.scaling import Scaler
 from model_core.data.splits import make_splits
 from model_core.data.walk import StructuredWalk
 from model_core.data.windows import Window, WindowSet
+from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.nn.bundles import Forecast
 from model_core.sky.waves import waves_of
-from model_core.training.distributed import ALONE, Team
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import memory_log
 from tests.nn.kit import in_float64
@@ -101,7 +101,7 @@ def train_tiny(
     folder: Path,
     settings: TrainingSettings = SETTINGS,
     model: nn.Module | None = None,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     rows: int = 100,
     **more: object,
 ) -> Trained:
@@ -122,7 +122,7 @@ def train_tiny(
             model_settings=ModelSettings(),
             inputs=ModelInputs.from_dataset(dataset),
             memory=memory,
-            team=team,
+            group=group,
             **more,  # type: ignore[arg-type]
         )
     return Trained(model, result)

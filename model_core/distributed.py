@@ -1,7 +1,7 @@
 """Several processes that train as one: each takes its share of the windows, all agree on the sums.
 
 ``torchrun`` (or a Kubeflow TrainJob) starts the processes and tells each its RANK, LOCAL_RANK and
-WORLD_SIZE; without it there is a team of one. ``batch_size`` counts the windows of all processes together,
+WORLD_SIZE; without them a process trains by itself. ``batch_size`` counts the windows of all processes together,
 so that the number of devices changes neither the losses nor the learning rate.
 
 Processes of one machine meet in a folder that only their user can read (``MEETING_FOLDER``) and talk over the
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psutil
 import torch
@@ -30,7 +30,7 @@ MEETING_FOLDER = "PGAT_MEETING_FOLDER"
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of a run as one of them sees it; methods that exchange are called by all of them."""
 
     rank: int = 0
@@ -38,16 +38,34 @@ class Team:
     device: str = "cpu"
     """Where sums are exchanged."""
 
+    @classmethod
+    @contextmanager
+    def from_env(cls, device_kind: str) -> Iterator[Self]:
+        """Join the other processes that torchrun started, over nccl for ``cuda`` and gloo for ``cpu``."""
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        if size == 1:
+            yield cls()
+            return
+        device = "cpu"
+        if device_kind == "cuda":
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device_kind == "cuda" else "gloo", **_meeting(size))
+        try:
+            yield cls(dist.get_rank(), size, device)
+        finally:
+            dist.destroy_process_group()
+
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def share(self, indices: Tensor) -> Tensor:
-        """Every ``size``-th index, from ``rank`` on: the shares cover all, none is padded."""
+    def shard(self, indices: Tensor) -> Tensor:
+        """Every ``size``-th index, from ``rank`` on: the shards cover all, none is padded."""
         return indices[self.rank :: self.size]
 
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """Element-wise sum over the processes."""
         if self.size > 1:
             dist.all_reduce(values)
@@ -59,13 +77,16 @@ class Team:
             return list(flags)
         return [
             count > 0
-            for count in self.total(torch.tensor(flags, dtype=torch.int32, device=self.device)).tolist()
+            for count in self.all_reduce_sum(
+                torch.tensor(flags, dtype=torch.int32, device=self.device)
+            ).tolist()
         ]
 
-    def collect(self, value: _T) -> list[_T]:
+    def all_gather(self, value: _T) -> list[_T]:
         """The value of each process, by rank; tensors and plain values only."""
         if self.size == 1:
             return [value]
+        # Lengths first, then the bytes filled up to the longest: torch gathers tensors of one shape only.
         packed = _packed(value).to(self.device)
         sizes = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
         dist.all_gather(sizes, torch.tensor([len(packed)], device=self.device))
@@ -76,14 +97,14 @@ class Team:
         dist.all_gather(gathered, padded)
         return [_unpacked(each[: int(size)]) for each, size in zip(gathered, sizes, strict=True)]
 
-    def from_leader(self, value: _T) -> _T:
-        """The value that the leading process gave, on the CPU; tensors and plain values only."""
+    def broadcast(self, value: _T) -> _T:
+        """The value that the main process gave, on the CPU; tensors and plain values only."""
         if self.size == 1:
             return value
-        packed = _packed(value if self.leads else None).to(self.device)
+        packed = _packed(value if self.is_main else None).to(self.device)
         size = torch.tensor([len(packed)], device=self.device)
         dist.broadcast(size, src=0)
-        if not self.leads:
+        if not self.is_main:
             packed = torch.empty(int(size), dtype=torch.uint8, device=self.device)
         dist.broadcast(packed, src=0)
         return _unpacked(packed)
@@ -97,30 +118,12 @@ class Team:
         return replica.no_sync() if isinstance(replica, DistributedDataParallel) else nullcontext()
 
 
-ALONE = Team()
-"""The team of a process that trains by itself."""
-
-
-@contextmanager
-def team_of_environment(device_kind: str) -> Iterator[Team]:
-    """Join the other processes that torchrun started, over nccl for ``cuda`` and gloo for ``cpu``."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield ALONE
-        return
-    device = "cpu"
-    if device_kind == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device_kind == "cuda" else "gloo", **_meeting(size))
-    try:
-        yield Team(dist.get_rank(), size, device)
-    finally:
-        dist.destroy_process_group()
+SINGLE_PROCESS = ProcessGroup()
+"""The group of a process that trains by itself."""
 
 
 def _meeting(size: int) -> dict[str, Any]:
-    """Where ``init_process_group`` meets: in a file, whose name is another one for a team that was restarted."""
+    """Where ``init_process_group`` meets: in a file, under another name after each restart."""
     folder = os.environ.get(MEETING_FOLDER)
     if folder is None:
         return {}
@@ -128,7 +131,7 @@ def _meeting(size: int) -> dict[str, Any]:
         os.environ[f"{library}_SOCKET_IFNAME"] = _loopback()
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     return {
-        "init_method": (Path(folder) / f"team-{attempt}").resolve().as_uri(),
+        "init_method": (Path(folder) / f"group-{attempt}").resolve().as_uri(),
         "rank": int(os.environ["RANK"]),
         "world_size": size,
     }
