@@ -45,7 +45,7 @@ from model_core.sky.waves import waves_of
 
 DEFAULT_CONFIG = "configs/celestial_enhanced_pgat_production.yaml"
 WARM_UP_STEPS = 2
-"""Also what it takes until every parameter has a gradient: a zero-initialised head passes none back."""
+"""Also what it takes until every parameter has a gradient: a zero-initialized head passes none back."""
 
 
 def main(words: list[str] | None = None) -> None:

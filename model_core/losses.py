@@ -1,4 +1,4 @@
-"""What training minimises: the error of the forecast in scaled displacement, and what the parts ask for.
+"""What training minimizes: the error of the forecast in scaled displacement, and what the parts ask for.
 
     point forecast     mean (point − target)²
     mixture forecast   −log Σ_m π_m N(target; μ_m, σ_m), in nats per step and target

@@ -44,8 +44,8 @@ def build_version(package: str) -> str:
     found = metadata.distribution(package)
     module = Path(str(found.locate_file(package.replace("-", "_")))) / "version.py"
     text = module.read_text(encoding="utf-8") if module.is_file() else ""
-    labelled = re.search(rf"^__version__ = '({re.escape(found.version)}\+[\w.]+)'$", text, re.MULTILINE)
-    return labelled[1] if labelled else found.version
+    labeled = re.search(rf"^__version__ = '({re.escape(found.version)}\+[\w.]+)'$", text, re.MULTILINE)
+    return labeled[1] if labeled else found.version
 
 
 @cache

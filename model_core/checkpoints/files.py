@@ -2,7 +2,7 @@
 
     model.safetensors   the state dict
     settings.json       model settings, model inputs, what is known of the weights (epoch, loss), and versions
-    training.pt         optional: optimiser, gradient scaler, random states; tensors and plain values only
+    training.pt         optional: optimizer, gradient scaler, random states; tensors and plain values only
     checkpoint.json     SHA-256 and size of the files above; written last
 
 A checkpoint is written beside its place, synced to disk and renamed: it is whole or not there at all.
@@ -64,7 +64,7 @@ def save_checkpoint(
 
     Args:
         info: JSON values, e.g. epoch (from 1) and validation loss.
-        training: optimiser, scaler and random states for a resume.
+        training: optimizer, scaler and random states for a resume.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written.

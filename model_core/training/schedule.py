@@ -19,7 +19,7 @@ from model_core.config.run import TrainingSettings
 
 @runtime_checkable
 class Annealed(Protocol):
-    """A part of the model whose behaviour follows the epochs."""
+    """A part of the model whose behavior follows the epochs."""
 
     def anneal(self, epoch: int) -> None:
         """Called with 0, 1, … before each epoch."""

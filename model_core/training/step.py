@@ -22,7 +22,7 @@ class StepResult:
     """What one step did, over the windows of all processes."""
 
     losses: dict[str, float]
-    """Mean by part of the loss; ``total`` is what was minimised."""
+    """Mean by part of the loss; ``total`` is what was minimized."""
     gradient_norm: float
     """L2 norm before clipping."""
     norms_by_part: dict[str, float]

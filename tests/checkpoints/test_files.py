@@ -83,7 +83,7 @@ def test_a_checkpoint_that_was_being_replaced_is_found_again(checkpoint: Path) -
     assert [path.name for path in checkpoint.parent.iterdir()] == ["last"]
 
 
-def test_an_export_holds_what_a_reader_needs_and_not_the_optimiser(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_export_holds_what_a_reader_needs_and_not_the_optimizer(checkpoint: Path, tmp_path: Path) -> None:
     export_checkpoint(checkpoint, tmp_path / "best")
     verify_checkpoint(tmp_path / "best")
     assert {path.name for path in (tmp_path / "best").iterdir()} == {WEIGHTS, "settings.json", SEAL}

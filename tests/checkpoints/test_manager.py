@@ -24,7 +24,7 @@ def test_pruning_keeps_the_best_the_last_and_the_newest_few(tmp_path: Path) -> N
     assert saved_info(tmp_path / "last").epoch == 7
 
 
-def test_best_holds_no_optimiser_and_cannot_be_mistaken_for_a_run(tmp_path: Path) -> None:
+def test_best_holds_no_optimizer_and_cannot_be_mistaken_for_a_run(tmp_path: Path) -> None:
     train_tiny(tmp_path)
     with pytest.raises(CheckpointError, match="holds weights only"):
         load_training(tmp_path / "best")

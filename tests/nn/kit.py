@@ -149,7 +149,7 @@ def scalar_of(output: Any) -> Tensor:
 
 
 def awake(module: nn.Module) -> nn.Module:
-    """``module`` with its zero-initialised parameters moved, as after a first optimiser step."""
+    """``module`` with its zero-initialized parameters moved, as after a first optimizer step."""
     with torch.no_grad():
         for parameter in module.parameters():
             if not parameter.any():

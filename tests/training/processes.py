@@ -25,7 +25,7 @@ Point = Literal["forward", "sync", "rename", "renamed"]
 HANGS_AFTER = 600.0
 """Seconds after which a process counts as hanging: far longer than any takes, on a busy machine too."""
 _SERVER = multiprocessing.get_context("forkserver")
-# torch imports its compiler when the first optimiser is made: 1.5 s that the server spends once.
+# torch imports its compiler when the first optimizer is made: 1.5 s that the server spends once.
 _SERVER.set_forkserver_preload(["torch._dynamo", "torch.nn.parallel", "tests.training.tiny"])
 
 

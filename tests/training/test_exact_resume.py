@@ -23,7 +23,7 @@ CLOCK = {"seconds", "samples_per_second", "memory_mb", "peak_memory_mb"}
 
 
 def what_is_left(folder: Path) -> dict[str, Any]:
-    """Losses of each step and epoch, hashes of the weights, and the optimiser's state; no clock, no memory."""
+    """Losses of each step and epoch, hashes of the weights, and the optimizer's state; no clock, no memory."""
     steps = json_lines(folder / "steps.jsonl")
     history = pq.read_table(folder / "history.parquet").to_pylist()
     optimizer = load_training(folder / "last")["optimizer"]["state"]

@@ -61,7 +61,7 @@ def test_out_of_memory_on_cuda_dumps_the_allocators_summary_and_goes_on(tmp_path
     assert "PyTorch CUDA memory summary" in failed["cuda_summary"]
 
 
-def test_a_finished_run_on_cuda_is_recognised(tmp_path: Path) -> None:
+def test_a_finished_run_on_cuda_is_recognized(tmp_path: Path) -> None:
     first = train_on_cuda(tmp_path, "fp16")
     again = train_on_cuda(tmp_path, "fp16")
     assert again.resumed_at == (3, 0)

@@ -4,7 +4,7 @@
     u     = σ(logit(u₀) + δ_u)        Low = Close − u_close · range, High = Low + range,
                                       Open = Low + u_open · range
 
-With δ = 0 the candle is the base candle again, so a zero-initialised head *is* its baseline. All of it
+With δ = 0 the candle is the base candle again, so a zero-initialized head *is* its baseline. All of it
 is computed in fp32, also under autocast. Prices here are displacements in units of the window's range.
 """
 

@@ -1,4 +1,4 @@
-"""The point head: a zero-initialised correction to the structured random walk."""
+"""The point head: a zero-initialized correction to the structured random walk."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

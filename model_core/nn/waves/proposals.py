@@ -28,7 +28,7 @@ class WaveFeatures:
 
 @dataclass(frozen=True)
 class PathGraph:
-    """Edge strengths of the two hops; ``[receiver, sender]``, not normalised."""
+    """Edge strengths of the two hops; ``[receiver, sender]``, not normalized."""
 
     into_transition: Float[Tensor, "B R V"]
     into_target: Float[Tensor, "B T R"]

@@ -20,7 +20,7 @@ Neither an edge's noise nor its KL, which holds (σ/σ₀)², can overflow then.
 class StochasticGraphLearner(nn.Module):
     """z_ij ~ N(μ_ij, σ_ij²) with μ and log σ/σ₀ read from the encoder state; A = σ(z).
 
-    Reparameterised (Kingma & Welling, 2013) in training, z = μ in evaluation. KL(N(μ, σ²) ‖ N(0, σ₀²)),
+    Reparameterized (Kingma & Welling, 2013) in training, z = μ in evaluation. KL(N(μ, σ²) ‖ N(0, σ₀²)),
     mean over edges, joins the loss; ``anneal`` brings its weight up over the first epochs.
     """
 
