@@ -32,7 +32,7 @@ override READY := $(VENV)/.ready
 override STEPS := prepare-data train evaluate diagnose report
 override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
-.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit
+.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit docs
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -93,6 +93,9 @@ test-containers: $(READY)  ## build the step images and test them (needs docker 
 
 golden: $(READY)  ## rewrite the golden files; the commit says why
 	@$(WORDS); exec $(PY) -m pytest --golden -k golden "$$@"
+
+docs: $(READY)  ## write the generated pages and the settings file anew
+	@$(PY) -m docs.generate
 
 bench: $(READY)  ## measure; one JSON line a case
 	@$(WORDS); for bench in benchmarks/*.py; do $(PY) "$$bench" "$$@"; done

@@ -1,9 +1,28 @@
 """What every settings section has in common."""
 
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict
 
 
-class Section(BaseModel):
-    """One part's settings: frozen, keyword-only, and no key that the part does not know."""
+@dataclass(frozen=True)
+class Unit:
+    """The unit of a setting, for its documentation: ``seq_len: Annotated[int, Unit("days")]``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    name: str
+
+
+class Section(BaseModel):
+    """One part's settings: frozen, keyword-only, and no key that the part does not know.
+
+    The text below a field is its documentation: ``make docs`` writes it beside the field into the settings file and
+    into ``docs/settings.md``.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+    )

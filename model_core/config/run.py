@@ -1,14 +1,14 @@
 """Settings of everything but the model: one section per part, gathered in ``Settings``. No torch here.
 
-The defaults here are the standard run; ``configs/celestial_enhanced_pgat.yaml`` states and comments
-each of them, and a test proves that the two agree.
+The defaults here are the standard run; ``make docs`` writes them and the text below each field to
+``configs/celestial_enhanced_pgat.yaml`` and ``docs/settings.md``.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from model_core.config.base import Section
+from model_core.config.base import Section, Unit
 from model_core.config.data import DataSettings
 from model_core.config.model import ModelSettings
 
@@ -21,63 +21,89 @@ class LauncherSettings(Section):
     processes: Annotated[int, Field(ge=1)] | Literal["gpu"] = "gpu"
     """``torchrun``: how many; ``gpu``: one for each."""
     nodes: int = Field(2, ge=1)
-    """``trainer``, like all below."""
+    """``trainer``: how many, with one process each."""
     image: str | None = None
-    """Image of the train step."""
+    """``trainer``: image of the train step."""
     resources_per_node: dict[str, str] = {"gpu": "1"}
+    """``trainer``: what a node asks for."""
     secret: str | None = None
-    """Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
+    """``trainer``: Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
 
 
 class TrainingSettings(Section):
     """Optimization, precision, checkpoints and diagnostics of the training step."""
 
     seed: int = 2024
-    train_epochs: int = Field(50, ge=1)
-    batch_size: int = Field(16, ge=1)
+    """Of weights, dropout and the order of windows."""
+    train_epochs: Annotated[int, Unit("epochs")] = Field(50, ge=1)
+    """Length of the training."""
+    batch_size: Annotated[int, Unit("windows")] = Field(16, ge=1)
+    """Windows of a forward pass, over all processes."""
     learning_rate: float = Field(1e-3, gt=0)
+    """Highest learning rate of Adam."""
     lradj: Literal["warmup_cosine", "type1", "constant"] = "warmup_cosine"
+    """How it changes: up and then down to ``min_lr``, halved after each epoch, or not at all."""
     lr_update: Literal["epoch", "step"] = "epoch"
-    warmup_epochs: int = Field(5, ge=0)
+    """When it changes."""
+    warmup_epochs: Annotated[int, Unit("epochs")] = Field(5, ge=0)
+    """``warmup_cosine``: over which it rises."""
     min_lr: float = Field(1e-6, ge=0)
+    """``warmup_cosine``: where it ends."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Share of a weight that Adam adds to its gradient."""
     clip_grad_norm: float | None = Field(1.0, gt=0)
-    gradient_accumulation_steps: int = Field(2, ge=1)
+    """Largest norm of a step's gradient; ``None``: no clipping."""
+    gradient_accumulation_steps: Annotated[int, Unit("batches")] = Field(2, ge=1)
+    """Batches of one optimizer step."""
     mixed_precision: bool = True
-    """On CUDA only; the CPU trains in fp32 unless ``precision`` asks for bf16."""
+    """With ``precision: auto``: bf16 on CUDA, or fp16 on cards without it; the CPU trains in fp32."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the forward and backward passes; weights stay in fp32. On the CPU fp16 is refused."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto``: a CUDA device if there is one."""
     compile: bool = False
-    patience: int = Field(999, ge=1)
-    """Epochs without a better validation loss before training stops; 999 never stops it."""
-    train_window_stride: int = Field(1, ge=1)
+    """Through ``torch.compile``: minutes to start, less time a step."""
+    patience: Annotated[int, Unit("epochs")] = Field(999, ge=1)
+    """Without a better validation loss before training stops; 999 never stops it."""
+    train_window_stride: Annotated[int, Unit("windows")] = Field(1, ge=1)
     """Every n-th training window only, for quick runs."""
-    checkpoint_interval: int = Field(5, ge=1)
-    checkpoint_interval_minutes: float | None = Field(10.0, ge=0)
-    """Minutes after which ``last`` is saved within an epoch; 0 saves every step, ``None`` never does."""
+    checkpoint_interval: Annotated[int, Unit("epochs")] = Field(5, ge=1)
+    """Between two checkpoints that are kept besides the best and the last."""
+    checkpoint_interval_minutes: Annotated[float, Unit("minutes"), Field(ge=0)] | None = 10.0
+    """Between two saves of the last checkpoint within an epoch; 0: every step, ``None``: never."""
     keep_checkpoints: int = Field(3, ge=0)
-    mirror_patience_seconds: float = Field(60.0, ge=0)
+    """How many of those of ``checkpoint_interval`` are kept."""
+    mirror_patience_seconds: Annotated[float, Unit("seconds")] = Field(60.0, ge=0)
     """How long the end of a run waits for a slow checkpoint store."""
-    termination_grace_seconds: float = Field(20.0, ge=0)
+    termination_grace_seconds: Annotated[float, Unit("seconds")] = Field(20.0, ge=0)
     """How long a run that got SIGTERM may still wait for the store."""
     max_nonfinite_losses: int = Field(3, ge=1)
-    memory_log_interval: int = Field(25, ge=1)
-    step_log_interval: int = Field(10, ge=1)
+    """In a row, before training fails."""
+    memory_log_interval: Annotated[int, Unit("batches")] = Field(25, ge=1)
+    """Between two lines of the memory log."""
+    step_log_interval: Annotated[int, Unit("optimizer steps")] = Field(10, ge=1)
+    """Between two lines of ``steps.jsonl``."""
     tensorboard: bool = True
+    """Write a log for TensorBoard."""
     threads: int | None = Field(None, ge=1)
     """CPU threads of a process; ``None``: one a core, within the container's CPU limit."""
     launcher: LauncherSettings = LauncherSettings()
+    """Where training runs; see docs/training.md, "Several devices"."""
 
 
 class EvaluationSettings(Section):
     """What the evaluation computes and how sure it wants to be."""
 
-    batch_size: int = Field(64, ge=1)
+    batch_size: Annotated[int, Unit("windows")] = Field(64, ge=1)
+    """Windows of a forward pass."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """``auto``: a CUDA device if there is one."""
+    confidence: Annotated[float, Unit("probability")] = Field(0.95, gt=0.5, lt=1)
     """Of skill intervals and of the set of forecasts that may be the best."""
-    seasonal_period: int = Field(5, ge=1)
+    seasonal_period: Annotated[int, Unit("rows")] = Field(5, ge=1)
+    """Of the seasonal naive baseline."""
     ridge_penalty: float = Field(10.0, ge=0)
+    """Of the ridge regression among the baselines."""
 
 
 Mask = Literal["all", "prices", "sky", "last_days"]
@@ -88,27 +114,35 @@ class DiagnosticsSettings(Section):
     """Adversarial scenarios; strengths as published."""
 
     seed: int = 2024
-    batch_size: int = Field(64, ge=1)
+    """Of the random disturbances."""
+    batch_size: Annotated[int, Unit("windows")] = Field(64, ge=1)
+    """Windows of a forward pass."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    max_windows: int | None = Field(100, ge=2)
-    """So many test windows, spread over the split; ``None`` scores all of them. Windows closer together than
-    the horizon share target days and tell little more."""
-    max_batches: int | None = Field(None, ge=1)
+    """``auto``: a CUDA device if there is one."""
+    max_windows: Annotated[int, Unit("windows"), Field(ge=2)] | None = 100
+    """Test windows that are disturbed, spread over the span; ``None``: all of them. Windows closer together than the
+    horizon share target days and tell little more."""
+    max_batches: Annotated[int, Unit("batches"), Field(ge=1)] | None = None
     """The same in batches; the smaller of the two counts."""
-    noise_std: float = Field(0.05, ge=0)
+    noise_std: Annotated[float, Unit("model input")] = Field(0.05, ge=0)
+    """Deviation of the noise of the scenario gaussian_noise."""
     scale_factor: float = Field(0.25, ge=0)
-    dropout_ratio: float = Field(0.1, ge=0, le=1)
+    """Of the scenario scale_spike: every input wave is multiplied by 1 plus this."""
+    dropout_ratio: Annotated[float, Unit("probability")] = Field(0.1, ge=0, le=1)
+    """Of the scenario feature_dropout: for a wave of a window to be 0 on all of its days."""
     attack_strengths: tuple[float, ...] = (0.01, 0.05, 0.1)
-    """Of noise and of FGSM."""
+    """Of noise and of FGSM, which shares one gradient a window between them."""
     pgd_strengths: tuple[float, ...] = (0.05,)
-    """Of PGD, which costs ``pgd_steps`` gradients for each mask and strength; FGSM shares a single one."""
+    """Of PGD, which costs ``pgd_steps`` gradients a window for each mask and strength."""
     attack_masks: tuple[Mask, ...] = ("all", "prices", "sky", "last_days")
     """What noise and attacks may touch."""
     pgd_steps: int = Field(10, ge=1)
+    """Steps of PGD."""
     attacks: bool = True
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Attacks along the gradient besides the other scenarios."""
+    confidence: Annotated[float, Unit("probability")] = Field(0.95, gt=0.5, lt=1)
     """Of degradation ratios and of what the model loses beyond the random walk."""
-    smallest_effect: float = Field(0.01, ge=0)
+    smallest_effect: Annotated[float, Unit("share of the error")] = Field(0.01, ge=0)
     """A model is fragile only if its error grows by more than this share, and by as much more than the walk's does."""
 
     def windows_of(self, available: int) -> int:
@@ -121,15 +155,23 @@ class ReportSettings(Section):
     """The review page."""
 
     title: str = "Celestial Enhanced PGAT"
-    example_windows: int = Field(3, ge=1, le=12)
+    """Of the page."""
+    example_windows: Annotated[int, Unit("windows")] = Field(3, ge=1, le=12)
+    """Forecasts that are drawn as candles."""
 
 
 class Settings(Section):
     """Everything one run needs; each step receives its own section only."""
 
     data: DataSettings = DataSettings()
+    """From a market table to a prepared dataset; see docs/data.md."""
     model: ModelSettings = ModelSettings()
+    """The model; see docs/model.md."""
     training: TrainingSettings = TrainingSettings()
+    """Optimization, precision and checkpoints; see docs/training.md."""
     evaluation: EvaluationSettings = EvaluationSettings()
+    """Scores beside trivial forecasts; see docs/evaluation.md."""
     diagnostics: DiagnosticsSettings = DiagnosticsSettings()
+    """Disturbed inputs and attacks; strengths in the units of the model's input."""
     report: ReportSettings = ReportSettings()
+    """The review page."""

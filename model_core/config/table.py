@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from model_core.config.base import Section
+from model_core.config.base import Section, Unit
 from model_core.errors import quoted
 
 _NO_DELIMITERS = '"\n\r\0'
@@ -19,20 +19,20 @@ class FormatSettings(Section):
     """
 
     delimiter: str | None = Field(None, min_length=1)
-    """Between two cells, one sign; ``\\t`` or ``tab`` is a tab, ``space`` any number of blanks."""
+    """Between two cells: one sign, ``tab``, or ``space`` for any number of blanks."""
     decimal: Literal[".", ","] | None = None
     """Between the whole and the fraction of a number."""
     thousands: Literal[",", ".", " ", "'"] | None = None
     """Between groups of three digits."""
     header: Annotated[int, Field(ge=1)] | Literal["none"] | None = None
     """The line with the column names, counted from 1 after the skipped ones; ``none``: there is none, and the
-    columns are called ``column 1``, ``column 2``, …"""
-    skip: int = Field(0, ge=0)
+    columns are called column 1, column 2, …"""
+    skip: Annotated[int, Unit("lines")] = Field(0, ge=0)
     """Lines before the table."""
     epoch_unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
     """Of dates written as one number since 1970-01-01 UTC; ``excel``: the day numbers of a spreadsheet."""
     encoding: str | None = None
-    """As Python calls it, e.g. ``latin-1`` or ``utf-16``."""
+    """As Python calls it, e.g. ``latin-1``, ``gb18030`` or ``utf-16``."""
 
     @field_validator("delimiter")
     @classmethod
@@ -65,7 +65,9 @@ class FormatSettings(Section):
 class LimitSettings(Section):
     """How large a market table may be. What a file says of its size is looked at before it is read whole."""
 
-    rows: int = Field(1_000_000, ge=1)
-    columns: int = Field(10_000, ge=1)
-    bytes: int = Field(250_000_000, ge=1)
+    rows: Annotated[int, Unit("rows")] = Field(1_000_000, ge=1)
+    """Most rows."""
+    columns: Annotated[int, Unit("columns")] = Field(10_000, ge=1)
+    """Most columns."""
+    bytes: Annotated[int, Unit("bytes")] = Field(250_000_000, ge=1)
     """Of the file, of what it unpacks to, and of its values when they are read."""
