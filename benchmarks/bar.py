@@ -65,8 +65,8 @@ def probabilistic_bar(dataset: MarketDataset, source: str) -> dict[str, Any]:
         "source": source,
         "windows": len(true),
         "forecast": "ewma_random_walk",
-        "crps_log": round(found["crps"], 5),
-        "coverage": {level: round(share, 3) for level, share in found["coverage"].items()},
+        "crps_log": round(found.crps, 5),
+        "coverage": {level: round(share, 3) for level, share in found.coverage.items()},
     }
 
 

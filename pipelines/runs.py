@@ -2,15 +2,15 @@
 
 import logging
 import webbrowser
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from model_core.artifacts import intact_file, read_json
 from model_core.errors import ArtifactError, UserError, quoted, shown
+from model_core.results.record import read_result
+from model_core.results.scores import MODEL, Scores
 from model_core.store.names import is_run_name
 from pipelines.held import is_held
 
@@ -27,7 +27,7 @@ class RunRecord(BaseModel):
     started_at: str
     status: str
     code_version: str
-    settings: dict[str, Any]
+    settings: dict[str, object]
     running_step: str | None = None
     failed_step: str | None = None
     reason: str = ""
@@ -36,26 +36,22 @@ class RunRecord(BaseModel):
     artifacts: dict[str, str] = Field(default_factory=dict)
 
 
-def score_table(scores: Mapping[str, Any]) -> str:
+def score_table(scores: Scores) -> str:
     """Test errors of the model beside every baseline, best first, and the verdict in words."""
-    forecasts = scores["forecasts"]
-    rows = [
-        (name, f["title"], f["metrics"]["price"]["overall"], f["metrics"]["log"]["overall"])
-        for name, f in forecasts.items()
-    ]
-    rows.sort(key=lambda row: row[3]["mae"])
-    width = max(len(title) for _, title, _, _ in rows)
+    rows = sorted(scores.forecasts.items(), key=lambda row: row[1].metrics.log.overall.mae)
+    width = max(len(forecast.title) for _, forecast in rows)
     lines = [
-        f"test windows: {scores['windows']}, {scores['first_date']} … {scores['last_date']}, "
-        f"{scores['pred_len']} days ahead",
+        f"test windows: {scores.windows}, {scores.first_date} … {scores.last_date}, "
+        f"{scores.pred_len} days ahead",
         f"  {'':{width}}  {'MAE price':>10}  {'RMSE price':>10}  {'MAE log':>9}",
     ]
-    for name, title, price, log in rows:
-        mark = "*" if name == "model" else " "
+    for name, forecast in rows:
+        price, log = forecast.metrics.price.overall, forecast.metrics.log.overall
         lines.append(
-            f"{mark} {title:{width}}  {price['mae']:10.3f}  {price['rmse']:10.3f}  {log['mae']:9.6f}"
+            f"{'*' if name == MODEL else ' '} {forecast.title:{width}}  {price.mae:10.3f}  {price.rmse:10.3f}  "
+            f"{log.mae:9.6f}"
         )
-    return "\n".join([*lines, str(scores["verdict"]["text"])])
+    return "\n".join([*lines, scores.verdict.text])
 
 
 def records(runs: Path) -> list[RunRecord]:
@@ -117,8 +113,7 @@ def show_run(runs: Path, name: str) -> str:
     if record.status == RUNNING:
         lines.append(f"  {record.running_step or 'starting'} …")
     if (scores := _scores(record)) is not None:
-        with _of_shape(record):
-            lines += score_table(scores).splitlines()
+        lines += score_table(scores).splitlines()
     lines += [f"  {kind:10} {path}" for kind, path in record.artifacts.items()]
     return "\n".join(map(shown, lines))
 
@@ -138,16 +133,15 @@ def compare_runs(runs: Path, first: str, second: str) -> str:
         if ours != theirs:
             lines.append(f"{field:40}  {ours:>24}  {theirs:>24}")
     a, b = _scores(one), _scores(two)
-    with _of_shape(one, two):
-        lines += _compared_scores(a, b) if a is not None and b is not None else []
+    lines += _compared_scores(a, b) if a is not None and b is not None else []
     return "\n".join(map(shown, lines))
 
 
-def _compared_scores(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+def _compared_scores(a: Scores, b: Scores) -> list[str]:
     lines = []
-    if (a["first_date"], a["last_date"], a["windows"]) != (b["first_date"], b["last_date"], b["windows"]):
+    if (a.first_date, a.last_date, a.windows) != (b.first_date, b.last_date, b.windows):
         lines.append("the test windows differ, so the errors below are not comparable")
-    for name in a["forecasts"].keys() & b["forecasts"].keys():
+    for name in a.forecasts.keys() & b.forecasts.keys():
         lines.append(f"MAE log, {name:31}  {_mae(a, name):24.6f}  {_mae(b, name):24.6f}")
     return lines
 
@@ -169,7 +163,7 @@ def _find(runs: Path, name: str) -> RunRecord:
     return read_record(path)
 
 
-def _scores(record: RunRecord) -> dict[str, Any] | None:
+def _scores(record: RunRecord) -> Scores | None:
     """
     Raises:
         ArtifactError: the file is damaged.
@@ -179,41 +173,31 @@ def _scores(record: RunRecord) -> dict[str, Any] | None:
     return read_scores(folder) if (folder := Path(record.artifacts["evaluation"])).exists() else None
 
 
-def read_scores(evaluation: Path) -> dict[str, Any]:
+def read_scores(evaluation: Path) -> Scores:
     """``scores.json`` as the evaluate step left it.
 
     Raises:
         ArtifactError: it is missing or damaged.
     """
-    return dict(read_json(intact_file(evaluation, "scores.json", producer="evaluate")))
-
-
-@contextmanager
-def _of_shape(*records: RunRecord) -> Iterator[None]:
-    """Within it a part that scores lack is an error of theirs."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        names = " or ".join(record.name for record in records)
-        raise ArtifactError(f"the scores of {names} are of another kind; run it again") from error
+    intact_file(evaluation, Scores.file, producer=Scores.step)
+    return read_result(Scores, evaluation)
 
 
 def _listed_mae(record: RunRecord) -> str:
     try:
-        with _of_shape(record):
-            scores = _scores(record)
-            return f"{_mae(scores, 'model'):9.6f}" if scores is not None else " " * 9
+        scores = _scores(record)
     except ArtifactError as error:
         log.warning("%s", error)
         return f"{'damaged':>9}"
+    return f"{_mae(scores, MODEL):9.6f}" if scores is not None else " " * 9
 
 
-def _mae(scores: Mapping[str, Any], forecast: str) -> float:
-    return float(scores["forecasts"][forecast]["metrics"]["log"]["overall"]["mae"])
+def _mae(scores: Scores, forecast: str) -> float:
+    return scores.forecasts[forecast].metrics.log.overall.mae
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

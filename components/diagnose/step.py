@@ -1,23 +1,25 @@
 """Step 4: how the best checkpoint behaves on disturbed inputs, and whether its invariants hold."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
+from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.checkpoints.files import load_model
 from model_core.checkpoints.local import BEST
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
-from model_core.diagnostics.findings import SCHEMA_VERSION, all_findings, subject_of
-from model_core.diagnostics.invariants import Invariant, check_invariants
+from model_core.diagnostics.findings import all_findings, subject_of
+from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
 from model_core.lineage import say_if_other_dataset
+from model_core.results.findings import Findings, Growth, Invariant, Scenario, SkyRead
+from model_core.results.record import write_result
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -55,21 +57,18 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
         invariants = check_invariants(loaded.model, prepared, device, reads=reads)
         subject = subject_of(loaded.model, prepared, device, asked)
         rows = all_findings(subject, asked)
-        write_json(
-            folder / "findings.json",
-            {
-                "schema_version": SCHEMA_VERSION,
-                "windows": len(subject.clean),
-                "test_windows": len(subject.windows),
-                "overlap": subject.overlap,
-                "confidence": settings.confidence,
-                "checkpoint": {name: loaded.info[name] for name in ("epoch", "validation_loss")},
-                "reads": asdict(reads),
-                "scenarios": rows,
-                "left_out": left_out,
-                "invariants": [asdict(invariant) for invariant in invariants],
-            },
+        found = Findings(
+            windows=len(subject.clean),
+            test_windows=len(subject.windows),
+            overlap=subject.overlap,
+            confidence=settings.confidence,
+            checkpoint=loaded.checkpoint,
+            reads=SkyRead(**asdict(reads)),
+            scenarios=rows,
+            left_out=tuple(left_out),
+            invariants=invariants,
         )
+        write_result(folder, found)
         pq.write_table(_table(rows), folder / "findings.parquet")
         write_manifest(
             folder,
@@ -83,21 +82,20 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     for row in rows:
         log.info(
             "%-24s error %s (random walk %s)%s",
-            row["name"],
-            _times(row["degradation"]),
-            _times(row["walk_degradation"]),
-            "  fragile" if row["fragile"] else "",
+            row.name,
+            _times(row.degradation),
+            _times(row.walk_degradation),
+            "  fragile" if row.fragile else "",
         )
     _refuse_broken(invariants)
-    published = {row["name"]: row["degradation"]["ratio"] for row in rows if row["group"] == "published"}
+    published = {row.name: row.degradation.ratio for row in rows if row.group == "published"}
     # A metric is a number or is left out.
     measured = {name: ratio for name, ratio in published.items() if ratio is not None}
-    return measured | {"fragile_scenarios": float(sum(row["fragile"] is True for row in rows))}
+    return measured | {"fragile_scenarios": float(sum(row.fragile is True for row in rows))}
 
 
-def _times(degradation: dict[str, float | None]) -> str:
-    ratio = degradation["ratio"]
-    return "–" if ratio is None else f"× {ratio:.2f}"
+def _times(degradation: Growth) -> str:
+    return "–" if degradation.ratio is None else f"× {degradation.ratio:.2f}"
 
 
 def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:
@@ -106,19 +104,16 @@ def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:
         raise InvariantError(f"the model broke {len(broken)} invariant(s): {'; '.join(broken)}")
 
 
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
+def _table(rows: Sequence[Scenario]) -> pa.Table:
     """One flat row per scenario."""
     return pa.Table.from_pylist(
         [
-            {"name": row["name"], "title": row["title"], "group": row["group"], "windows": row["windows"]}
-            | {f"clean_{name}": value for name, value in row["clean"].items()}
-            | {f"perturbed_{name}": value for name, value in row["perturbed"].items()}
-            | {f"degradation_{name}": value for name, value in row["degradation"].items()}
-            | {f"walk_degradation_{name}": value for name, value in row["walk_degradation"].items()}
-            | {
-                name: row[name]
-                for name in ("excess", "excess_low", "excess_high", "fragile", "fragile_reason")
-            }
+            {"name": row.name, "title": row.title, "group": row.group, "windows": row.windows}
+            | {f"clean_{name}": value for name, value in row.clean}
+            | {f"perturbed_{name}": value for name, value in row.perturbed}
+            | {f"degradation_{name}": value for name, value in row.degradation}
+            | {f"walk_degradation_{name}": value for name, value in row.walk_degradation}
+            | row.model_dump(include={"excess", "excess_low", "excess_high", "fragile", "fragile_reason"})
             for row in rows
         ]
     )

@@ -2,14 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model_core.artifacts import open_artifact, staged_folder, write_json, write_manifest
+from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.axes import TARGETS
 from model_core.checkpoints.files import load_model
 from model_core.checkpoints.local import BEST
@@ -21,8 +20,12 @@ from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.explanation import explain_model
 from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
-from model_core.evaluation.scores import scores, skill_row
+from model_core.evaluation.scores import scores
+from model_core.evaluation.verdict import percent
 from model_core.lineage import say_if_other_dataset
+from model_core.results.record import write_result
+from model_core.results.scores import MODEL, Coverage, IntervalKind, Scores
+from model_core.results.tables import price_column
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -56,7 +59,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     use_threads()
     loaded = load_model(model / BEST, device)
     loaded.inputs.refuse_other_windows(prepared)
-    log.info("best checkpoint: epoch %s", loaded.info["epoch"])
+    log.info("best checkpoint: epoch %s", loaded.checkpoint.epoch)
     with staged_folder(evaluation) as folder:
         validation, predictions = (
             evaluate_model(
@@ -69,39 +72,47 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         )
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
         low, high, kind = forecast_intervals(predictions, validation)
-        title = _TITLES[loaded.settings.kind]
-        result = scores(prepared, predictions, baselines, settings, title)
-        result["checkpoint"] = {name: loaded.info[name] for name in ("epoch", "validation_loss")}
-        result["interval_coverage"] = _coverage(predictions, low, high) | {"kind": kind}
+        result = scores(
+            prepared,
+            predictions,
+            baselines,
+            settings,
+            title=_TITLES[loaded.settings.kind],
+            checkpoint=loaded.checkpoint,
+            coverage=_coverage(predictions, low, high, kind),
+        )
         walk = next(b.displacement for b in baselines if b.name == "structured_walk")
         pq.write_table(
             _table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
         )
-        write_json(folder / "scores.json", result)
-        explanation = explain_model(loaded.model, WindowSet(prepared, "test", device), settings.batch_size)
-        write_json(folder / "explanation.json", explanation)
+        write_result(folder, result)
+        windows = WindowSet(prepared, "test", device)
+        write_result(folder, explain_model(loaded.model, windows, settings.batch_size))
         write_manifest(
             folder,
             producer="evaluate",
             settings={"evaluation": settings.model_dump(mode="json")},
             inputs={"dataset": dataset, "model": model},
         )
-        if result["candles"]["invalid_share"] > 0:
+        if result.candles.invalid_share > 0:
             raise InvariantError(
-                f"{result['candles']['invalid_share']:.2%} of the forecast candles are invalid (High below or Low "
+                f"{percent(result.candles.invalid_share, 2)} of the forecast candles are invalid (High below or Low "
                 "above Open and Close), which the heads rule out; please report this with the checkpoint"
             )
-    log.info(result["verdict"]["text"])
+    log.info(result.verdict.text)
     return _headline(result)
 
 
-def _coverage(p: Predictions, low: NDArray[np.float64], high: NDArray[np.float64]) -> dict[str, Any]:
+def _coverage(
+    p: Predictions, low: NDArray[np.float64], high: NDArray[np.float64], kind: IntervalKind
+) -> Coverage:
     inside = (p.true >= low) & (p.true <= high)
-    return {
-        "nominal": NOMINAL,
-        "overall": float(inside.mean()),
-        "per_target": {name: float(inside[..., k].mean()) for k, name in enumerate(TARGETS)},
-    }
+    return Coverage(
+        kind=kind,
+        nominal=NOMINAL,
+        overall=float(inside.mean()),
+        per_target={name: float(inside[..., k].mean()) for k, name in enumerate(TARGETS)},
+    )
 
 
 def _table(
@@ -115,23 +126,22 @@ def _table(
         "anchor": pa.array(np.repeat(p.anchor, horizon)),
         "scale": pa.array(np.repeat(p.scale, horizon)),
     }
-    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, "low": low, "high": high}
+    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, "q05": low, "q95": high}
     for k, target in enumerate(TARGETS):
         for name, values in parts.items():
-            columns[f"{target}_{name}"] = pa.array((values[..., k] + p.anchor[:, None]).ravel())
+            columns[price_column(target, name)] = pa.array((values[..., k] + p.anchor[:, None]).ravel())
     return pa.table(columns)
 
 
-def _headline(result: dict[str, Any]) -> dict[str, float]:
-    best = result["best_baseline"]
-    row = skill_row(result["skill"], best, "overall")
+def _headline(result: Scores) -> dict[str, float]:
+    forecasts, skill = result.forecasts, result.headline
     headline = {
-        "mae_price": result["forecasts"]["model"]["metrics"]["price"]["overall"]["mae"],
-        "mae_log": result["forecasts"]["model"]["metrics"]["log"]["overall"]["mae"],
-        "best_baseline_mae_log": result["forecasts"][best]["metrics"]["log"]["overall"]["mae"],
-        "skill_vs_best_baseline": row["skill"],
-        "skill_low": row["low"],
-        "skill_high": row["high"],
+        "mae_price": forecasts[MODEL].metrics.price.overall.mae,
+        "mae_log": forecasts[MODEL].metrics.log.overall.mae,
+        "best_baseline_mae_log": forecasts[result.best_baseline].metrics.log.overall.mae,
+        "skill_vs_best_baseline": skill.skill,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
     }
     # Without a verdict there is no interval; a metric is a number or is left out.
     return {name: value for name, value in headline.items() if value is not None}

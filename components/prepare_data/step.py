@@ -81,7 +81,7 @@ def _write(folder: Path, prepared: MarketDataset, source: str, settings: DataSet
     prepared.write(folder)
     told = {
         "source": source,
-        "source_sha256": prepared.quality["source"]["sha256"],
+        "source_sha256": prepared.quality.source.sha256,
         "data": settings.model_dump(mode="json"),
     }
     return write_manifest(folder, producer=PRODUCER, settings=told)
@@ -120,9 +120,9 @@ def _told(source: str, prepared: MarketDataset) -> dict[str, float]:
         independent_windows(len(splits.test), prepared.window.pred_len),
     )
     if prepared.layout == "published":
-        log.info("the price columns hold %s", prepared.quality["prices"]["found"])
-    for warning in prepared.quality["warnings"]:
-        log.warning("%s (%d): %s", warning["code"], warning["count"], warning["message"])
+        log.info("the price columns hold %s", prepared.quality.prices.found)
+    for warning in prepared.quality.warnings:
+        log.warning("%s (%d): %s", warning.code, warning.count, warning.message)
     return _headline(prepared)
 
 
@@ -133,5 +133,5 @@ def _headline(prepared: MarketDataset) -> dict[str, float]:
         "train_windows": float(len(splits.train)),
         "validation_windows": float(len(splits.validation)),
         "test_windows": float(len(splits.test)),
-        "quality_warnings": float(len(prepared.quality["warnings"])),
+        "quality_warnings": float(len(prepared.quality.warnings)),
     }

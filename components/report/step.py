@@ -57,9 +57,10 @@ def run(
         where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
         log.info("published to %s", where)
     log.info("%s", words.verdict(evidence).headline)
-    scores = evidence.scores
-    row = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
-    return {"report_mb": len(page.encode()) / 1e6, "skill_vs_best_baseline": row["skill"]}
+    headline = {"report_mb": len(page.encode()) / 1e6}
+    if (skill := evidence.scores.headline.skill) is not None:
+        headline["skill_vs_best_baseline"] = skill
+    return headline
 
 
 def _write(path: Path, text: str) -> None:

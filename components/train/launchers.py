@@ -10,15 +10,16 @@ from typing import Literal, cast, get_args
 
 import torch
 
-from components.train.step import PRODUCER, run
+from components.train.step import PRODUCER, headline, run
 from components.train.torchrun import run_torchrun
 from components.train.trainjob import Cluster, run_trainjob
 from components.train.worker import Job
 from model_core.artifacts import open_artifact, refuse_foreign_folder
-from model_core.checkpoints.control import Damage, Results, load
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
-from model_core.errors import ArtifactError, SettingsError
+from model_core.errors import SettingsError
+from model_core.results.record import read_result
+from model_core.results.training import TrainResults
 
 Launcher = Literal["inline", "torchrun", "trainer"]
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION")
@@ -125,14 +126,4 @@ def launch(
 def _metrics(model: Path) -> dict[str, float]:
     """The step's headline metrics, from the model folder that other processes wrote."""
     open_artifact(model, producer=PRODUCER)
-    try:
-        results = load(Results, model / "results.json")
-    except Damage as damage:
-        raise ArtifactError(f"{model / 'results.json'} is damaged ({damage}); train again") from damage
-    return {
-        "best_validation_loss": results.best_validation_loss,
-        "best_epoch": float(results.best_epoch),
-        "epochs": float(results.last_epoch),
-        "parameters": float(results.parameters.total),
-        "train_seconds": results.seconds,
-    }
+    return headline(read_result(TrainResults, model))

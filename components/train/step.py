@@ -7,13 +7,12 @@ import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
-from model_core.artifacts import staged_folder, write_json, write_manifest
+from model_core.artifacts import staged_folder, write_manifest
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
 from model_core.checkpoints.local import BEST, LAST
@@ -24,7 +23,9 @@ from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.distributed import ProcessGroup
-from model_core.training.loop import TrainingResult, train
+from model_core.results.record import write_result
+from model_core.results.training import HistoryRow, Parameters, TrainResults
+from model_core.training.loop import train
 from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.runlog import HISTORY, write_history
@@ -131,39 +132,38 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
             memory.stage("evaluation", epoch=result.best_epoch)
             read_back_loss = read_back(work / BEST, validation_windows, precision, settings.batch_size)
         memory.stage("end")
-        seconds = time.monotonic() - started
-        results = {
-            "best_epoch": result.best_epoch,
-            "best_validation_loss": result.best_validation_loss,
-            "lost_best_epoch": result.lost_best_epoch,
-            "best_validation_loss_read_back": read_back_loss,
-            "last_epoch": result.epochs,
-            "epochs_run": len(result.history),
-            "stopped_because": result.stopped_because,
-            "resumed_at": result.resumed_at,
-            "seconds": seconds,
-            "seconds_of_all_attempts": sum(row["seconds"] for row in result.history),
-            "device": str(device),
-            "processes": team.size,
-            "precision": precision.kind,
-            "seed": settings.seed,
-            "d_model_requested": plan.model_settings.d_model,
-            "d_model_used": plan.model_settings.width,
-            "parameters": {
-                "total": sum(p.numel() for p in network.parameters()),
-                "without_gradient": sum(p.numel() for p in network.parameters() if not p.requires_grad),
-                "by_part": parameters_by_part(network),
-            },
-            "gradient_checkpointing": plan.model_settings.gradient_checkpointing,
-            "peak_memory_mb": peak_memory_mb,
-            "memory_growth_mb_per_epoch": memory.growth_mb_per_epoch(),
-            "train_windows": len(train_windows),
-            "validation_windows": len(validation_windows),
-            "mirror": None if mirror is None else mirror.close(settings.mirror_patience_seconds),
-        }
+        results = TrainResults(
+            best_epoch=result.best_epoch,
+            best_validation_loss=result.best_validation_loss,
+            best_validation_loss_read_back=read_back_loss,
+            lost_best_epoch=result.lost_best_epoch,
+            last_epoch=result.epochs,
+            epochs_run=len(result.history),
+            stopped_because=result.stopped_because,
+            resumed_at=result.resumed_at,
+            seconds=time.monotonic() - started,
+            seconds_of_all_attempts=sum(row["seconds"] for row in result.history),
+            device=str(device),
+            processes=team.size,
+            precision=precision.kind,
+            seed=settings.seed,
+            d_model_requested=plan.model_settings.d_model,
+            d_model_used=plan.model_settings.width,
+            parameters=Parameters(
+                total=sum(p.numel() for p in network.parameters()),
+                without_gradient=sum(p.numel() for p in network.parameters() if not p.requires_grad),
+                by_part=parameters_by_part(network),
+            ),
+            gradient_checkpointing=plan.model_settings.gradient_checkpointing,
+            peak_memory_mb=peak_memory_mb,
+            memory_growth_mb_per_epoch=memory.growth_mb_per_epoch(),
+            train_windows=len(train_windows),
+            validation_windows=len(validation_windows),
+            mirror=None if mirror is None else mirror.close(settings.mirror_patience_seconds),
+        )
     if team.is_main:
         _publish(plan, work, results, result.history)
-    return _metrics(result, network, seconds)
+    return headline(results)
 
 
 def _mirror(plan: Plan, team: ProcessGroup, work: Path) -> Mirror | None:
@@ -195,7 +195,7 @@ def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Proces
     )
 
 
-def _publish(plan: Plan, work: Path, results: dict[str, Any], history: list[dict[str, Any]]) -> None:
+def _publish(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
     """Turn the finished workspace into the artifact, then remove it."""
     with staged_folder(plan.model) as folder:
         for name in (BEST, LAST):
@@ -208,7 +208,7 @@ def _publish(plan: Plan, work: Path, results: dict[str, Any], history: list[dict
                 log.warning("%s is gone, so the model folder has none", work / name)
         if (work / "tensorboard").exists():
             shutil.copytree(work / "tensorboard", folder / "tensorboard")
-        write_json(folder / "results.json", results)
+        write_result(folder, results)
         write_manifest(
             folder,
             producer=PRODUCER,
@@ -222,11 +222,12 @@ def _publish(plan: Plan, work: Path, results: dict[str, Any], history: list[dict
     shutil.rmtree(work)
 
 
-def _metrics(result: TrainingResult, network: nn.Module, seconds: float) -> dict[str, float]:
+def headline(results: TrainResults) -> dict[str, float]:
+    """The metrics that the step shows beside a run."""
     return {
-        "best_validation_loss": result.best_validation_loss,
-        "best_epoch": float(result.best_epoch),
-        "epochs": float(result.epochs),
-        "parameters": float(sum(p.numel() for p in network.parameters())),
-        "train_seconds": seconds,
+        "best_validation_loss": results.best_validation_loss,
+        "best_epoch": float(results.best_epoch),
+        "epochs": float(results.last_epoch),
+        "parameters": float(results.parameters.total),
+        "train_seconds": results.seconds,
     }

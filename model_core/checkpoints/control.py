@@ -4,7 +4,6 @@
     settings.json                     ``Saved``       what rebuilds the model, and where its run stood
     checkpoints/<epoch>-<step>.json   ``Record``      a checkpoint in a mirror
     owner.json                        ``Owner``       the run that writes to a mirror
-    results.json                      ``Results``     how a finished run ended
     steps.jsonl                       ``StepLine``    a line per few steps
     memory_diagnostics.log            ``MemoryLine``  a line per stage
 
@@ -86,22 +85,6 @@ class Saved(_Open):
     inputs: dict[str, object]
     info: SavedInfo
     versions: dict[str, str | None] = Field(default_factory=dict)
-
-
-class Parameters(_Open):
-    """How many numbers a model has learned."""
-
-    total: int
-
-
-class Results(_Open):
-    """What other steps read of ``results.json``."""
-
-    best_validation_loss: float
-    best_epoch: int
-    last_epoch: int
-    parameters: Parameters
-    seconds: float
 
 
 class StepLine(_Open):

@@ -30,6 +30,7 @@ from model_core.checkpoints.control import Damage, Saved, SavedInfo, Seal, load
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError, StoreError
+from model_core.results.training import Checkpoint
 from model_core.store.names import contained
 from model_core.versions import versions
 
@@ -47,8 +48,13 @@ class LoadedModel:
     model: Model
     settings: ModelSettings
     inputs: ModelInputs
-    info: dict[str, Any]
-    """What was known when it was saved: ``epoch``, ``validation_loss``, …"""
+    info: SavedInfo
+    """What was known when it was saved."""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Whose weights these are, as results name them."""
+        return Checkpoint(epoch=self.info.epoch, validation_loss=self.info.validation_loss)
 
 
 def save_checkpoint(
@@ -179,7 +185,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
     model = build_model(settings, inputs)
     load_weights(folder, model)
-    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info.model_dump())
+    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info)
 
 
 def _saved(folder: Path) -> Saved:

@@ -29,6 +29,7 @@ from model_core.config.run import TrainingSettings
 from model_core.data.inputs import ModelInputs
 from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError, StoreError
+from model_core.results.training import HistoryRow
 from model_core.signals import on_signal
 
 log = logging.getLogger("pgat.checkpoints")
@@ -247,9 +248,9 @@ class CheckpointManager:
         raise SystemExit(128 + signal.SIGTERM)
 
 
-def _last_loss(history: list[dict[str, Any]]) -> float | None:
+def _last_loss(history: list[HistoryRow]) -> float | None:
     """Validation loss of the newest epoch; JSON has no word for one that is not finite."""
-    loss: float = history[-1]["validation_loss"] if history else math.nan
+    loss = history[-1]["validation_loss"] if history else math.nan
     return loss if math.isfinite(loss) else None
 
 

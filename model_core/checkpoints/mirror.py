@@ -40,6 +40,7 @@ from model_core.checkpoints.records import (
 )
 from model_core.errors import StoreError
 from model_core.progress import duration
+from model_core.results.training import MirrorOutcome
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 
@@ -84,7 +85,7 @@ class Mirror:
         self._waiting: Snapshot | None = None
         self._busy = False
         self._deadline: float | None = None
-        self._summary: dict[str, object] | None = None
+        self._summary: MirrorOutcome | None = None
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="checkpoint-mirror", daemon=True)
         self.uri = store.uri
@@ -122,7 +123,7 @@ class Mirror:
         """
         return fetch_best(self._store, folder, epoch)
 
-    def close(self, patience_seconds: float) -> dict[str, object]:
+    def close(self, patience_seconds: float) -> MirrorOutcome:
         """Wait for what is not uploaded yet, release the place, and say how it went; the first call counts."""
         if self._summary is not None:
             return self._summary
@@ -142,12 +143,12 @@ class Mirror:
             )
             done = False
         self._lease.release()
-        self._summary = {
-            "uri": self._store.uri,
-            "newest_is_complete": done,
-            "checkpoints": self.checkpoints,
-            "failed_attempts": self.failures,
-        }
+        self._summary = MirrorOutcome(
+            uri=self._store.uri,
+            newest_is_complete=done,
+            checkpoints=self.checkpoints,
+            failed_attempts=self.failures,
+        )
         return self._summary
 
     def _work(self) -> None:

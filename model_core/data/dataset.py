@@ -1,6 +1,6 @@
 """The prepared dataset: what ``prepare_data`` writes and every later step reads. No torch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,8 @@ from model_core.data.splits import Span, Splits
 from model_core.data.walk import StructuredWalk
 from model_core.errors import ArtifactError, shortened
 from model_core.parquet import read_frame
+from model_core.results.quality import Quality
+from model_core.results.record import read_result, write_result
 from model_core.sky.waves import Wave, waves_of
 
 PRODUCER = "prepare_data"
@@ -44,8 +46,7 @@ class MarketDataset:
     """[P] trading dates that follow the table; none in layout ``published``, whose sky ends with it."""
     future_waves: NDArray[np.float64]
     """[P, W] the waves of those dates; prices are NaN."""
-    quality: dict[str, Any] = field(default_factory=dict)
-    """What the quality gate found, as in ``quality.json``."""
+    quality: Quality
 
     @property
     def specs(self) -> tuple[Wave, ...]:
@@ -90,7 +91,7 @@ class MarketDataset:
                 scale_rows=splits["scale_rows"],
                 future_dates=future_dates,
                 future_waves=future_waves,
-                quality=read_json(folder / "quality.json"),
+                quality=read_result(Quality, folder),
             )
             dataset._refuse_spans_beyond_the_table()
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -124,7 +125,7 @@ class MarketDataset:
             folder / "scaler.json",
             {"waves": self.scaler.to_json(self.specs), "structured_walk": self.walk.to_json()},
         )
-        write_json(folder / "quality.json", self.quality)
+        write_result(folder, self.quality)
 
     def _describe(self, span: Span) -> dict[str, object]:
         first_target, last_target = span.first + 1, span.stop - 1 + self.window.pred_len

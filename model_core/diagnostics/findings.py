@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +20,13 @@ from model_core.diagnostics.growth import compare_growth
 from model_core.diagnostics.masks import PRICES
 from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
 from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
-from model_core.metrics.point import PUBLISHED, point_metrics
+from model_core.metrics.point import point_errors
 from model_core.progress import ProgressMeter, duration
+from model_core.results.findings import Scenario
+from model_core.results.scores import PublishedErrors
 
 log = logging.getLogger("pgat.diagnose")
 
-SCHEMA_VERSION = 2
-"""Of ``findings.json``."""
 _MODEL, _WALK = slice(0, len(TARGETS)), slice(len(TARGETS), None)
 
 
@@ -143,7 +142,7 @@ def disturbances(
         )
 
 
-def all_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[str, Any]]:
+def all_findings(subject: Subject, settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
     """One finding per disturbance. An attacker knows the model; the walk only sees what he did."""
     windows = len(subject.clean)
     scenarios = len(published_scenarios(settings)) + len(data_scenarios(settings))
@@ -170,12 +169,12 @@ def all_findings(subject: Subject, settings: DiagnosticsSettings) -> list[dict[s
             windows,
             meter.update,
         )
-    return [_finding(subject, settings, d, result) for d, result in zip(wanted, disturbed, strict=True)]
+    return tuple(_finding(subject, settings, d, result) for d, result in zip(wanted, disturbed, strict=True))
 
 
 def _finding(
     subject: Subject, settings: DiagnosticsSettings, disturbance: Disturbance, disturbed: Predictions
-) -> dict[str, Any]:
+) -> Scenario:
     clean = subject.clean
     growth = compare_growth(
         (_losses(disturbed, _MODEL), _losses(clean, _MODEL)),
@@ -184,20 +183,20 @@ def _finding(
         settings,
     )
     forecast = disturbed.forecast[..., _MODEL]
-    return {
-        "name": disturbance.name,
-        "title": disturbance.title,
-        "group": disturbance.group,
-        "parameters": disturbance.parameters,
-        "windows": len(disturbed),
-        "clean": _published(clean.true, clean.forecast[..., _MODEL], clean.anchor),
-        "perturbed": _published(disturbed.true, forecast, disturbed.anchor),
-        "per_target": {
+    return Scenario(
+        name=disturbance.name,
+        title=disturbance.title,
+        group=disturbance.group,
+        parameters=dict(disturbance.parameters),
+        windows=len(disturbed),
+        clean=_published(clean.true, clean.forecast[..., _MODEL], clean.anchor),
+        perturbed=_published(disturbed.true, forecast, disturbed.anchor),
+        per_target={
             target: _published(disturbed.true[..., k], forecast[..., k], disturbed.anchor)
             for k, target in enumerate(TARGETS)
         },
-        **growth,
-    }
+        **dict(growth),
+    )
 
 
 def _losses(p: Predictions, whose: slice) -> NDArray[np.float64]:
@@ -206,8 +205,8 @@ def _losses(p: Predictions, whose: slice) -> NDArray[np.float64]:
 
 def _published(
     true: NDArray[np.float64], forecast: NDArray[np.float64], anchor: NDArray[np.float64]
-) -> dict[str, float | None]:
+) -> PublishedErrors:
     """The published five on the price scale."""
     origin = anchor.reshape(-1, *([1] * (true.ndim - 1)))
-    metrics = point_metrics(np.exp(true + origin), np.exp(forecast + origin))
-    return {name: metrics[name] for name in PUBLISHED}
+    errors = point_errors(np.exp(true + origin), np.exp(forecast + origin))
+    return PublishedErrors(**errors.model_dump(include=set(PublishedErrors.model_fields)))

@@ -1,6 +1,6 @@
 """How much an error grows under a disturbance, and whether it grows more than a random walk's own."""
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from model_core.config.run import DiagnosticsSettings
 from model_core.evaluation.significance import ROUNDING, too_few_windows
 from model_core.evaluation.smoothing import critical_value, mean_test, ratio_set
+from model_core.results.findings import Growth, GrowthComparison
 
 Losses = NDArray[np.float64]
 Pair = tuple[Losses, Losses]
 """Losses per window [n], disturbed and clean."""
 
 
-def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsSettings) -> dict[str, Any]:
+def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsSettings) -> GrowthComparison:
     """Degradation ratios of model and walk, their difference (the excess), and whether the model is fragile.
 
     Fragile: the model's error grows and the excess is positive, both significantly and both by more than
@@ -26,33 +27,38 @@ def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsS
         overlap: how many neighbors of a window share days with it.
 
     Returns:
-        Part of a finding. ``fragile`` is None, with ``fragile_reason``, where it cannot be decided; ratios and ends of
-        intervals are None where they do not exist.
+        ``fragile`` is None, with ``fragile_reason``, where it cannot be decided; ratios and ends of intervals are
+        None where they do not exist.
     """
-    found: dict[str, Any] = {
-        "degradation": degradation(*model, overlap, settings),
-        "walk_degradation": degradation(*walk, overlap, settings),
-        "excess": None,
-        "excess_low": None,
-        "excess_high": None,
-        "fragile": None,
-        "fragile_reason": None,
-    }
-    ratio, walk_ratio = found["degradation"]["ratio"], found["walk_degradation"]["ratio"]
-    if ratio is None or walk_ratio is None:
-        who = "the model" if ratio is None else "the random walk"
-        return found | {
-            "fragile_reason": f"{who} makes no error on clean input, so that no growth can be measured"
-        }
-    found["excess"] = ratio - walk_ratio
+    ours, walks = degradation(*model, overlap, settings), degradation(*walk, overlap, settings)
+    undecided = partial(
+        GrowthComparison,
+        degradation=ours,
+        walk_degradation=walks,
+        excess_low=None,
+        excess_high=None,
+        fragile=None,
+    )
+    if ours.ratio is None or walks.ratio is None:
+        who = "the model" if ours.ratio is None else "the random walk"
+        reason = f"{who} makes no error on clean input, so that no growth can be measured"
+        return undecided(excess=None, fragile_reason=reason)
+    excess = ours.ratio - walks.ratio
     if lack := too_few_windows(len(model[0]), overlap):
-        return found | {"fragile_reason": lack}
+        return undecided(excess=excess, fragile_reason=lack)
     low, high = excess_interval(model, walk, overlap, settings.confidence)
     growth = mean_test(model[0] - model[1], overlap)
     grows = growth.mean > 0 and growth.p_value < 1 - settings.confidence
-    matters = min(ratio - 1, found["excess"]) > settings.smallest_effect
-    fragile = grows and low > 0 and matters
-    return found | {"excess_low": low, "excess_high": high, "fragile": bool(fragile)}
+    matters = min(ours.ratio - 1, excess) > settings.smallest_effect
+    return GrowthComparison(
+        degradation=ours,
+        walk_degradation=walks,
+        excess=excess,
+        excess_low=low,
+        excess_high=high,
+        fragile=bool(grows and low > 0 and matters),
+        fragile_reason=None,
+    )
 
 
 def excess_interval(model: Pair, walk: Pair, overlap: int, confidence: float) -> tuple[float, float]:
@@ -72,16 +78,14 @@ def excess_interval(model: Pair, walk: Pair, overlap: int, confidence: float) ->
     return excess - reach, excess + reach
 
 
-def degradation(
-    disturbed: Losses, clean: Losses, overlap: int, settings: DiagnosticsSettings
-) -> dict[str, float | None]:
+def degradation(disturbed: Losses, clean: Losses, overlap: int, settings: DiagnosticsSettings) -> Growth:
     """Ratio of mean losses, disturbed over clean, with its interval; None where either does not exist."""
     level = float(clean.mean())
     if level <= ROUNDING:
-        return {"ratio": None, "low": None, "high": None}
+        return Growth(ratio=None, low=None, high=None)
     ratio = float(disturbed.mean()) / level
     ends = None
     if too_few_windows(len(clean), overlap) is None:
         ends = ratio_set(disturbed, clean, overlap, settings.confidence)
     low, high = ends or (None, None)
-    return {"ratio": ratio, "low": low, "high": high}
+    return Growth(ratio=ratio, low=low, high=high)

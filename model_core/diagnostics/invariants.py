@@ -1,7 +1,7 @@
 """Properties that must hold for any weights. Breaking one is a bug, not a weakness, and fails the step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -12,19 +12,11 @@ from model_core.axes import FIRST_SKY
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Reads
+from model_core.results.findings import Invariant
 
 _WINDOWS = 8
 _TOLERANCE = 1e-4
 """In window ranges: single-precision sums in another order differ by less."""
-
-
-@dataclass(frozen=True)
-class Invariant:
-    """A property and whether it held."""
-
-    name: str
-    passed: bool
-    detail: str
 
 
 @torch.no_grad()
@@ -55,7 +47,9 @@ def check_invariants(
 def _finite(clean: Tensor) -> Invariant:
     count = int((~clean.isfinite()).sum())
     return Invariant(
-        "forecasts_finite", count == 0, f"{count} of {clean.numel()} forecast values are not finite"
+        name="forecasts_finite",
+        passed=count == 0,
+        detail=f"{count} of {clean.numel()} forecast values are not finite",
     )
 
 
@@ -71,9 +65,9 @@ def _future_prices(dataset: MarketDataset, chosen: Tensor, device: torch.device,
         for name in ("past_waves", "past_calendar", "future_sky", "future_calendar", "scale", "anchor")
     )
     return Invariant(
-        "no_future_prices",
-        same,
-        "inputs are bit for bit the same after all later prices were corrupted"
+        name="no_future_prices",
+        passed=same,
+        detail="inputs are bit for bit the same after all later prices were corrupted"
         if same
         else "the input changed when later prices were corrupted",
     )
@@ -90,9 +84,9 @@ def _sky(
         other = replace(window, future_sky=-window.future_sky)
     moved = float((model(other).point - clean).abs().max())
     return Invariant(
-        f"known_{which}_sky",
-        (moved > 0) == expected,
-        f"the forecast moves by up to {moved:.2g} ranges with another {which} sky; it is meant to "
+        name=f"known_{which}_sky",
+        passed=(moved > 0) == expected,
+        detail=f"the forecast moves by up to {moved:.2g} ranges with another {which} sky; it is meant to "
         + ("read it" if expected else "ignore it"),
     )
 
@@ -105,9 +99,9 @@ def _price_scaling(
     scaled = WindowSet(replace(dataset, waves=waves), "test", device).batch(chosen)
     difference = float((model(scaled).point - clean).abs().max())
     return Invariant(
-        "price_scaling",
-        difference < _TOLERANCE,
-        f"with all prices × 1.25 the displacement forecast differs by at most {difference:.1g} ranges",
+        name="price_scaling",
+        passed=difference < _TOLERANCE,
+        detail=f"with all prices × 1.25 the displacement forecast differs by at most {difference:.1g} ranges",
     )
 
 
@@ -115,7 +109,7 @@ def _batch_mates(model: nn.Module, windows: WindowSet, chosen: Tensor, clean: Te
     alone = torch.cat([model(windows.batch(index[None])).point for index in chosen])
     difference = float((alone - clean).abs().max())
     return Invariant(
-        "batch_independence",
-        difference < _TOLERANCE,
-        f"a window alone and in a batch differ by at most {difference:.1g} ranges",
+        name="batch_independence",
+        passed=difference < _TOLERANCE,
+        detail=f"a window alone and in a batch differ by at most {difference:.1g} ranges",
     )

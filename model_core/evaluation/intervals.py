@@ -5,13 +5,14 @@ from numpy.typing import NDArray
 
 from model_core.evaluation.calibrated import forecast_distribution
 from model_core.evaluation.predict import Predictions
+from model_core.results.scores import IntervalKind
 
 NOMINAL = 0.9
 
 
 def forecast_intervals(
     predictions: Predictions, validation: Predictions
-) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], IntervalKind]:
     """Lower and upper displacement [n, P, T] that should hold 90 % of the true values, and how it was made.
 
     ``mixture``: quantiles of the distribution that the model's head says. ``conformal``, for a head that says

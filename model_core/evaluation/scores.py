@@ -1,8 +1,8 @@
 """``scores.json``: every metric, every baseline, how sure, and a verdict."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import product
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,23 +10,36 @@ from numpy.typing import NDArray
 from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
+from model_core.data.layouts.log_prices import broken_candles
 from model_core.evaluation.baselines import BaselineForecast
 from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.predict import Predictions
-from model_core.evaluation.significance import comparison_row
+from model_core.evaluation.significance import compare
 from model_core.evaluation.verdict import verdict_text
 from model_core.metrics.direction import direction_score
-from model_core.metrics.point import Scale, metrics_table
+from model_core.metrics.point import Scale
+from model_core.results.scores import (
+    MODEL,
+    OVERALL,
+    BaselineSkill,
+    Candles,
+    Comparison,
+    Coverage,
+    Direction,
+    ForecastScore,
+    Metrics,
+    Scores,
+    Verdict,
+    WalkChoice,
+)
+from model_core.results.training import Checkpoint
 
-SCHEMA_VERSION = 2
-"""Of ``scores.json``."""
-HEADLINE_METRIC = "mse"
-"""Verdicts compare squared errors: what training minimises, and what the published bar is quoted in."""
 SAME = 1e-12
 """Forecasts of a log price that differ by less, so that the prices differ by less than this share, are one."""
-LOSSES = {"mse": np.square, "mae": np.abs}
-COLUMNS = {"overall": slice(None)} | {name: slice(k, k + 1) for k, name in enumerate(TARGETS)}
+CANDLE_ROUNDING = 1e-7
+"""Slack, in log price, for heads that compute in single precision."""
+COLUMNS = {OVERALL: slice(None)} | {name: slice(k, k + 1) for k, name in enumerate(TARGETS)}
 
 
 def scores(
@@ -34,12 +47,16 @@ def scores(
     predictions: Predictions,
     baselines: tuple[BaselineForecast, ...],
     settings: EvaluationSettings,
+    *,
     title: str,
-) -> dict[str, Any]:
+    checkpoint: Checkpoint,
+    coverage: Coverage,
+) -> Scores:
     """All numbers of an evaluation but those that need the model again.
 
     Args:
-        title: what the model is called.
+        title: what the model is called; checkpoint: whose forecasts these are.
+        coverage: of the intervals around the forecasts.
 
     Raises:
         RuntimeError: a test window was not scored, or scored twice.
@@ -47,41 +64,40 @@ def scores(
     _check_every_window(dataset, predictions)
     predictions, baselines = _without_rounding(predictions, baselines)
     scales = _scales(dataset, predictions)
-    forecasts = {"model": (title, "model", predictions.forecast)}
-    forecasts |= {b.name: (b.title, "baseline", b.displacement) for b in baselines}
-    table = {
-        name: {
-            "title": title,
-            "role": role,
-            "metrics": {
-                scale.name: metrics_table(scale, _on_scale(scale.name, displacement, predictions))
-                for scale in scales
-            },
+
+    def scored(
+        title: str, role: Literal["model", "baseline"], displacement: NDArray[np.float64]
+    ) -> ForecastScore:
+        errors = {
+            name: scale.errors(_on_scale(name, displacement, predictions)) for name, scale in scales.items()
         }
-        for name, (title, role, displacement) in forecasts.items()
-    }
-    best = min((b.name for b in baselines), key=lambda name: _headline_loss(table[name]))
-    skill = _skill(predictions, baselines, dataset.window.pred_len, settings)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "windows": len(predictions),
-        "first_date": str(predictions.dates[0, 1]),
-        "last_date": str(predictions.dates[-1, -1]),
-        "pred_len": dataset.window.pred_len,
-        "confidence": settings.confidence,
-        "forecasts": table,
-        "structured_walk": {
-            "variant": dataset.walk.variant,
-            "validation_mae": dataset.walk.validation_mae,
-        },
-        "best_baseline": best,
-        "skill": skill,
-        "verdict": _verdict(skill, best, {b.name: b.title for b in baselines}, settings),
-        **_confidence_set(predictions, baselines, dataset.window.pred_len, settings),
-        "direction": directions(predictions),
-        "calibration": calibration_scores(dataset, predictions, settings),
-        "candles": {"invalid_share": invalid_candles(predictions.forecast)},
-    }
+        return ForecastScore(title=title, role=role, metrics=Metrics(**errors))
+
+    table = {MODEL: scored(title, "model", predictions.forecast)}
+    table |= {b.name: scored(b.title, "baseline", b.displacement) for b in baselines}
+    best = min(baselines, key=lambda b: table[b.name].metrics.log.overall.mse)
+    horizon = dataset.window.pred_len
+    skill = {b.name: _skill(predictions, b, horizon, settings) for b in baselines}
+    names, reason = _confidence_set(predictions, baselines, horizon, settings)
+    return Scores(
+        windows=len(predictions),
+        first_date=str(predictions.dates[0, 1]),
+        last_date=str(predictions.dates[-1, -1]),
+        pred_len=horizon,
+        confidence=settings.confidence,
+        checkpoint=checkpoint,
+        forecasts=table,
+        best_baseline=best.name,
+        structured_walk=WalkChoice(variant=dataset.walk.variant, validation_mae=dataset.walk.validation_mae),
+        skill=skill,
+        verdict=_verdict(skill, best, settings),
+        confidence_set=None if names is None else tuple(names),
+        confidence_set_reason=reason,
+        direction=directions(predictions),
+        calibration=calibration_scores(dataset, predictions, settings),
+        candles=Candles(invalid_share=invalid_candles(predictions.forecast)),
+        interval_coverage=coverage,
+    )
 
 
 def _check_every_window(dataset: MarketDataset, predictions: Predictions) -> None:
@@ -116,43 +132,42 @@ def _confidence_set(
     baselines: tuple[BaselineForecast, ...],
     horizon: int,
     settings: EvaluationSettings,
-) -> dict[str, Any]:
+) -> tuple[list[str] | None, str | None]:
     """Which forecasts may be the best in squared log error, the model among them; or why none can be named."""
-    forecasts = {"model": predictions.forecast} | {b.name: b.displacement for b in baselines}
+    forecasts = {MODEL: predictions.forecast} | {b.name: b.displacement for b in baselines}
     losses = {
         name: np.square(forecast - predictions.true).mean(axis=(1, 2)) for name, forecast in forecasts.items()
     }
-    names, reason = confidence_set(losses, horizon, settings)
-    return {"confidence_set": names, "confidence_set_reason": reason}
+    return confidence_set(losses, horizon, settings)
 
 
 def invalid_candles(displacement: NDArray[np.float64]) -> float:
     """Share of forecast candles [..., T] whose High or Low does not enclose Open and Close."""
-    opened, high, low, close = np.moveaxis(displacement, -1, 0)
-    tolerance = 1e-7
-    broken = (high < np.maximum(opened, close) - tolerance) | (low > np.minimum(opened, close) + tolerance)
-    return float(broken.mean())
+    return float(broken_candles(displacement, CANDLE_ROUNDING).mean())
 
 
-def directions(predictions: Predictions) -> list[dict[str, Any]]:
+def directions(predictions: Predictions) -> tuple[Direction, ...]:
     """Right signs of the move of Close after one day and at the horizon, beside naming the commoner sign."""
     horizon = predictions.true.shape[1]
-    return [
+    return tuple(
         direction_score(predictions.true[:, h - 1, CLOSE], predictions.forecast[:, h - 1, CLOSE], h)
         for h in dict.fromkeys((1, horizon))
-    ]
+    )
 
 
-def _scales(dataset: MarketDataset, predictions: Predictions) -> tuple[Scale, ...]:
+def _scales(dataset: MarketDataset, predictions: Predictions) -> dict[str, Scale]:
     """Log prices, prices, and displacements in units of the window's range."""
     train = dataset.log_prices[: dataset.splits.train.stop, CLOSE]
     naive_log = float(np.abs(np.diff(train)).mean())
     naive_price = float(np.abs(np.diff(np.exp(train))).mean())
-    return (
-        Scale("log", _on_scale("log", predictions.true, predictions), naive_log),
-        Scale("price", _on_scale("price", predictions.true, predictions), naive_price),
-        Scale("scaled", _on_scale("scaled", predictions.true, predictions), None),
+    log_prices, prices, scaled = (
+        _on_scale(name, predictions.true, predictions) for name in ("log", "price", "scaled")
     )
+    return {
+        "log": Scale(log_prices, naive_log, relative=False),
+        "price": Scale(prices, naive_price),
+        "scaled": Scale(scaled),
+    }
 
 
 def _on_scale(name: str, displacement: NDArray[np.float64], p: Predictions) -> NDArray[np.float64]:
@@ -166,50 +181,37 @@ def _on_scale(name: str, displacement: NDArray[np.float64], p: Predictions) -> N
             return displacement / p.scale[:, None, None]
 
 
-def _headline_loss(entry: dict[str, Any]) -> float:
-    return float(entry["metrics"]["log"]["overall"][HEADLINE_METRIC])
-
-
 def _skill(
-    predictions: Predictions,
-    baselines: tuple[BaselineForecast, ...],
-    horizon: int,
-    settings: EvaluationSettings,
-) -> list[dict[str, Any]]:
-    """The model's skill in log prices against every baseline: by metric, overall and per target."""
+    predictions: Predictions, baseline: BaselineForecast, horizon: int, settings: EvaluationSettings
+) -> BaselineSkill:
+    """The model's skill in log prices against one baseline: by loss, overall and per target."""
     ours = predictions.forecast - predictions.true
-    rows = []
-    for baseline, (metric, loss) in product(baselines, LOSSES.items()):
-        theirs = baseline.displacement - predictions.true
-        for target, columns in COLUMNS.items():
-            result = comparison_row(
+    theirs = baseline.displacement - predictions.true
+
+    def by_target(loss: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> dict[str, Comparison]:
+        return {
+            target: compare(
                 loss(ours[..., columns]).mean(axis=(1, 2)),
                 loss(theirs[..., columns]).mean(axis=(1, 2)),
-                horizon,
-                settings,
+                horizon=horizon,
+                confidence=settings.confidence,
             )
-            rows.append(
-                {"baseline": baseline.name, "metric": metric, "scale": "log", "target": target} | result
-            )
-    return rows
+            for target, columns in COLUMNS.items()
+        }
+
+    return BaselineSkill(squared_log_error=by_target(np.square), absolute_log_error=by_target(np.abs))
 
 
 def _verdict(
-    skill: list[dict[str, Any]], best: str, titles: dict[str, str], settings: EvaluationSettings
-) -> dict[str, Any]:
+    skill: dict[str, BaselineSkill], best: BaselineForecast, settings: EvaluationSettings
+) -> Verdict:
     """Against the best baseline, over all targets and steps; Close alone beside it."""
-    overall = skill_row(skill, best, "overall")
-    close = skill_row(skill, "last_close", "Close")
-    return {
-        "outcome": overall["verdict"],
-        "reason": overall["reason"],
-        "baseline": best,
-        "text": verdict_text(overall, close, titles[best], settings.confidence),
-        "close_outcome": close["verdict"],
-    }
-
-
-def skill_row(skill: list[dict[str, Any]], baseline: str, target: str) -> dict[str, Any]:
-    """The row of the headline metric against one baseline for one target (or ``overall``)."""
-    wanted = (baseline, HEADLINE_METRIC, target)
-    return next(row for row in skill if (row["baseline"], row["metric"], row["target"]) == wanted)
+    overall = skill[best.name].squared_log_error[OVERALL]
+    close = skill["last_close"].squared_log_error["Close"]
+    return Verdict(
+        outcome=overall.outcome,
+        reason=overall.reason,
+        baseline=best.name,
+        text=verdict_text(overall, close, best.title, settings.confidence),
+        close_outcome=close.outcome,
+    )

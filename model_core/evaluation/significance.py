@@ -4,13 +4,9 @@ Losses of neighboring windows overlap in time. Test and interval are those of ``
 count with few independent windows, and agree: the interval leaves 0 out exactly if the test finds a difference.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.config.run import EvaluationSettings
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
 from model_core.evaluation.smoothing import (
     MeanTest,
@@ -18,35 +14,11 @@ from model_core.evaluation.smoothing import (
     mean_test,
     ratio_set,
 )
+from model_core.results.scores import Comparison, Outcome
 
 Losses = NDArray[np.float64]
-Outcome = Literal["better", "worse", "no evidence either way", "no verdict"]
-
 ROUNDING = 1e-12
 """Share of the mean loss below which losses do not vary."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A model against one baseline, on losses per window.
-
-    Without a verdict all that would make one is None: interval, test and detectable effect.
-    """
-
-    skill: float | None
-    """1 − mean loss of the model / mean loss of the baseline; None if the baseline makes no error."""
-    low: float | None
-    high: float | None
-    outcome: Outcome
-    reason: str | None
-    """Why there is no verdict."""
-    dm_statistic: float | None
-    """Diebold–Mariano; negative where the model is better."""
-    dm_p_value: float | None
-    """Two-sided, from Student's t with ``degrees_of_freedom``."""
-    degrees_of_freedom: int | None
-    minimum_detectable_effect: float | None
-    """Skill that such a test would find with 80 % power."""
 
 
 def compare(model: Losses, baseline: Losses, *, horizon: int, confidence: float) -> Comparison:
@@ -101,14 +73,6 @@ def too_few_windows(count: int, horizon: int) -> str | None:
     )
 
 
-def comparison_row(
-    model: Losses, baseline: Losses, horizon: int, settings: EvaluationSettings
-) -> dict[str, Any]:
-    """``compare`` as it stands in ``scores.json``."""
-    row = asdict(compare(model, baseline, horizon=horizon, confidence=settings.confidence))
-    return {"verdict": row.pop("outcome")} | row
-
-
 def outcome_of(low: float, high: float) -> Outcome:
     """In plain words, from the interval of the skill alone."""
     if low > 0:
@@ -127,4 +91,14 @@ def diebold_mariano(model: Losses, baseline: Losses, horizon: int) -> MeanTest:
 
 
 def _no_verdict(skill: float | None, reason: str) -> Comparison:
-    return Comparison(skill, None, None, "no verdict", reason, None, None, None, None)
+    return Comparison(
+        outcome="no verdict",
+        reason=reason,
+        skill=skill,
+        low=None,
+        high=None,
+        dm_statistic=None,
+        dm_p_value=None,
+        degrees_of_freedom=None,
+        minimum_detectable_effect=None,
+    )

@@ -9,59 +9,61 @@ With error e = forecast − true over all values considered:
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
+from model_core.results.scores import PointErrors, ScaleErrors, StepErrors
 
 Values = NDArray[np.float64]
-PUBLISHED = ("mae", "mse", "rmse", "mape", "mspe")
 
 
-def point_metrics(true: Values, forecast: Values, naive_mae: float | None = None) -> dict[str, float | None]:
+def point_errors(
+    true: Values, forecast: Values, naive_mae: float | None = None, *, relative: bool = True
+) -> PointErrors:
     """The metrics over all values of two arrays of one shape.
 
     Args:
         naive_mae: scale of ``mase``; without it, or where it is 0, ``mase`` is None.
+        relative: whether the share of an error in the value says anything; of a log price it does not.
 
     Relative metrics are None where a true value is 0: they have no meaning there.
     """
     error = forecast - true
     mae, mse = float(np.abs(error).mean()), float(np.square(error).mean())
-    relative = error / true if np.all(true != 0) else None
+    share = error / true if relative and np.all(true != 0) else None
     size = np.abs(true) + np.abs(forecast)
-    return {
-        "mae": mae,
-        "mse": mse,
-        "rmse": float(np.sqrt(mse)),
-        "mape": None if relative is None else float(np.abs(relative).mean()),
-        "mspe": None if relative is None else float(np.square(relative).mean()),
-        "smape": float((2 * np.abs(error) / size).mean()) if np.all(size > 0) else None,
-        "mase": mae / naive_mae if naive_mae else None,
-    }
+    return PointErrors(
+        mae=mae,
+        mse=mse,
+        rmse=float(np.sqrt(mse)),
+        mape=None if share is None else float(np.abs(share).mean()),
+        mspe=None if share is None else float(np.square(share).mean()),
+        smape=float((2 * np.abs(error) / size).mean()) if relative and np.all(size > 0) else None,
+        mase=mae / naive_mae if naive_mae else None,
+    )
 
 
 @dataclass(frozen=True)
 class Scale:
     """One scale on which forecasts are scored."""
 
-    name: str
     true: Values
     """[n, P, T]"""
-    naive_mae: float | None
+    naive_mae: float | None = None
+    relative: bool = True
+    """Whether relative errors have a meaning on it."""
 
+    def errors(self, forecast: Values) -> ScaleErrors:
+        """Errors overall, per target and per step of forecasts [n, P, T]."""
 
-def metrics_table(scale: Scale, forecast: Values) -> dict[str, Any]:
-    """Metrics overall, per target and per step of forecasts [n, P, T]."""
-    true, naive = scale.true, scale.naive_mae
-    return {
-        "overall": point_metrics(true, forecast, naive),
-        "per_target": {
-            name: point_metrics(true[..., k], forecast[..., k], naive) for k, name in enumerate(TARGETS)
-        },
-        "per_step": [
-            {"step": h + 1} | point_metrics(true[:, h], forecast[:, h], naive) for h in range(true.shape[1])
-        ],
-    }
+        def of(part: tuple[slice | int, ...]) -> PointErrors:
+            return point_errors(self.true[part], forecast[part], self.naive_mae, relative=self.relative)
+
+        every, days = slice(None), range(self.true.shape[1])
+        return ScaleErrors(
+            overall=of((every,)),
+            per_target={name: of((every, every, k)) for k, name in enumerate(TARGETS)},
+            per_step=tuple(StepErrors(step=h + 1, **dict(of((every, h)))) for h in days),
+        )

@@ -7,11 +7,13 @@ CRPS    = Σ_m w_m A(y − μ_m, σ_m) − ½ Σ_mk w_m w_k A(μ_m − μ_k, √
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, ndtr, ndtri
+
+from model_core.results.scores import PIT_BINS, Calibrated
 
 Values = NDArray[np.float64]
 
@@ -19,7 +21,6 @@ EWMA_DECAY = 0.94
 """RiskMetrics' daily decay (J.P. Morgan, RiskMetrics Technical Document, 1996)."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the central intervals that calibration looks at."""
-PIT_BINS = 10
 _BISECTIONS = 64
 NO_WIDTH = 1e-12
 """Standard deviation, in log price, of a market that never moved: a distribution without width has no density."""
@@ -122,15 +123,15 @@ def interval_coverage(true: Values, low: Values, high: Values) -> float:
     return float(np.mean((true >= low) & (true <= high)))
 
 
-def calibration(forecast: GaussianMixture, true: Values) -> dict[str, Any]:
+def calibration(forecast: GaussianMixture, true: Values) -> Calibrated:
     """How honest a forecast's widths are: ``crps``, ``coverage`` by level, ``pit`` histogram.
 
     ``pit`` holds the share of true values in each tenth of their forecast distribution; all are 0.1 when
     the forecast is calibrated, the outer ones are larger when it is too narrow.
     """
     pit, _ = np.histogram(np.clip(forecast.cdf(true), 0, 1), bins=PIT_BINS, range=(0, 1))
-    return {
-        "crps": float(forecast.crps(true).mean()),
-        "coverage": {f"{level:.0%}": interval_coverage(true, *forecast.interval(level)) for level in LEVELS},
-        "pit": (pit / true.size).tolist(),
-    }
+    return Calibrated(
+        crps=float(forecast.crps(true).mean()),
+        coverage={f"{level:.0%}": interval_coverage(true, *forecast.interval(level)) for level in LEVELS},
+        pit=tuple((pit / true.size).tolist()),
+    )

@@ -1,15 +1,15 @@
 """The picture of one test window: known candles, then the forecast beside what came."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.report.drawing import BASE, MODEL, MUTED, PAPER, RULE, TRUE, bare, canvas, svg_of
+from model_core.results.tables import price_column
 
 _KNOWN_DAYS = 20
 """Known candles drawn before a forecast."""
@@ -27,17 +27,17 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
     with canvas(330) as figure:
         axes = figure.subplots()
         bare(axes)
-        past = np.arange(-len(known) + 1, 1)
+        past = np.arange(-len(known) + 1.0, 1.0)
         _candles(axes, past, known[list(TARGETS)].to_numpy(), MUTED, width=0.6)
-        band = np.exp(window[["Close_low", "Close_high"]].to_numpy())
+        band = np.exp(window[[price_column("Close", end) for end in ("q05", "q95")]].to_numpy())
         close = float(known["Close"].iloc[-1])
         fan = np.vstack([[close, close], band])
         axes.fill_between([0, *steps], fan[:, 0], fan[:, 1], color=MODEL, alpha=0.12, linewidth=0)
-        truth = np.exp(window[[f"{t}_true" for t in TARGETS]].to_numpy())
-        forecast = np.exp(window[[f"{t}_forecast" for t in TARGETS]].to_numpy())
+        truth = np.exp(window[[price_column(t, "true") for t in TARGETS]].to_numpy())
+        forecast = np.exp(window[[price_column(t, "forecast") for t in TARGETS]].to_numpy())
         _candles(axes, steps - 0.19, truth, TRUE, width=0.3)
         _candles(axes, steps + 0.19, forecast, MODEL, width=0.3)
-        walk = np.exp(window["Close_walk"].to_numpy())
+        walk = np.exp(window[price_column("Close", "walk")].to_numpy())
         axes.plot([0, *steps], [close, *walk], color=BASE, linewidth=1.4, linestyle=(0, (4, 2)))
         axes.axvline(0.5, color=RULE, linewidth=1.2)
         # Prices are read first, so the band may leave the picture a little.
@@ -68,7 +68,9 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
         )
 
 
-def _candles(axes: Axes, x: Any, prices: Any, colour: str, width: float) -> None:
+def _candles(
+    axes: Axes, x: NDArray[np.float64], prices: NDArray[np.float64], colour: str, width: float
+) -> None:
     """Filled where Close falls, hollow where it rises; [n, T] prices."""
     span = float(np.ptp(prices)) or 1.0
     for place, (opened, high, low, close) in zip(x, prices, strict=True):

@@ -1,12 +1,13 @@
 """The pictures of a report, each from plain numbers to one inline SVG."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from model_core.axes import TARGETS
 from model_core.evaluation.verdict import LOWEST_SKILL, signed, skill_words
@@ -22,52 +23,70 @@ from model_core.report.drawing import (
     canvas,
     svg_of,
 )
+from model_core.report.words import tone
+from model_core.results.findings import Scenario
+from model_core.results.scores import Calibration, Comparison, ForecastScore
 
-Json = dict[str, Any]
+_TONES = {"good": GOOD, "bad": BAD, "open": MUTED}
+_DRAWABLE = 1e9
+"""Largest growth that a figure shows."""
 
 
-def skill_figure(rows: Sequence[Json], titles: dict[str, str]) -> str:
-    """Skill against each baseline with its interval; right of zero the model is better."""
+@dataclass(frozen=True)
+class SplitSpan:
+    """The windows of a split and the days that they forecast."""
+
+    windows: int
+    first_target_date: str
+    last_target_date: str
+
+
+def skill_figure(rows: dict[str, Comparison], titles: Mapping[str, str]) -> str:
+    """Skill against each baseline, by name, with its interval; right of zero the model is better."""
     with canvas(46 * len(rows) + 66) as figure:
         axes = figure.subplots()
         bare(axes, grid="x")
         axes.axvline(0, color=INK, linewidth=1.2)
-        for place, row in enumerate(reversed(rows)):
-            if row["skill"] is None:
+        for place, row in enumerate(reversed(rows.values())):
+            if row.skill is None:
                 axes.text(0, place, " no skill: the baseline makes no error", va="center", color=MUTED)
                 continue
-            colour = {"better": GOOD, "worse": BAD}.get(row["verdict"], MUTED)
-            skill = 100 * max(row["skill"], LOWEST_SKILL)
-            if row["low"] is not None:
-                ends = [100 * max(row[end], LOWEST_SKILL) for end in ("low", "high")]
+            colour = _TONES[tone(row.outcome)]
+            skill = 100 * _within_reach(row.skill)
+            if row.low is not None and row.high is not None:
+                ends = [100 * _within_reach(end) for end in (row.low, row.high)]
                 axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.35)
-            axes.plot(skill, place, "<" if row["skill"] < LOWEST_SKILL else "o", color=colour, markersize=7)
+            axes.plot(skill, place, "<" if row.skill < LOWEST_SKILL else "o", color=colour, markersize=7)
             axes.annotate(
-                signed(row["skill"]),
+                signed(row.skill),
                 (skill, place),
                 (0, 8),
                 textcoords="offset points",
                 ha="center",
                 fontsize=11,
             )
-        axes.set_yticks(range(len(rows)), [titles[row["baseline"]] for row in reversed(rows)])
+        axes.set_yticks(range(len(rows)), [titles[name] for name in reversed(rows)])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.6, len(rows) - 0.3)
         axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better")
-        words = "; ".join(f"{titles[r['baseline']]} {skill_words(r)}" for r in rows)
+        words = "; ".join(f"{titles[name]} {skill_words(row)}" for name, row in rows.items())
         return svg_of(figure, "skill", f"Skill of the model against each baseline: {words}")
 
 
-def horizon_figure(forecasts: Json, names: Sequence[str]) -> str:
+def _within_reach(skill: float) -> float:
+    return min(max(skill, LOWEST_SKILL), -LOWEST_SKILL)
+
+
+def horizon_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) -> str:
     """Mean absolute error by forecast day, in percent of the price."""
     styles = [(MODEL, "-", "o"), (BASE, "-", "s"), (MUTED, "--", "")]
     with canvas(280) as figure:
         axes = figure.subplots()
         bare(axes)
         for name, (colour, line, marker) in zip(names, styles, strict=False):
-            rows = forecasts[name]["metrics"]["log"]["per_step"]
-            x, y = [r["step"] for r in rows], [100 * r["mae"] for r in rows]
-            title = forecasts[name]["title"]
+            rows = forecasts[name].metrics.log.per_step
+            x, y = [r.step for r in rows], [100 * r.mae for r in rows]
+            title = forecasts[name].title
             axes.plot(x, y, line, color=colour, marker=marker, markersize=4.5, label=title)
         axes.set_xlabel("forecast day")
         axes.set_ylabel("mean absolute error, %")
@@ -79,7 +98,7 @@ def horizon_figure(forecasts: Json, names: Sequence[str]) -> str:
         )
 
 
-def target_figure(forecasts: Json, names: Sequence[str]) -> str:
+def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) -> str:
     """Mean absolute error of Open, High, Low and Close, in percent of the price."""
     colours = [MODEL, BASE, MUTED]
     with canvas(250) as figure:
@@ -87,9 +106,9 @@ def target_figure(forecasts: Json, names: Sequence[str]) -> str:
         bare(axes)
         width = 0.8 / len(names)
         for place, (name, colour) in enumerate(zip(names, colours, strict=False)):
-            values = [100 * forecasts[name]["metrics"]["log"]["per_target"][t]["mae"] for t in TARGETS]
+            values = [100 * forecasts[name].metrics.log.per_target[t].mae for t in TARGETS]
             x = np.arange(len(TARGETS)) + (place - (len(names) - 1) / 2) * width
-            axes.bar(x, values, width * 0.88, color=colour, label=forecasts[name]["title"])
+            axes.bar(x, values, width * 0.88, color=colour, label=forecasts[name].title)
             for left, value in zip(x, values, strict=True):
                 axes.text(left, value, f"{value:.2f}", ha="center", va="bottom", fontsize=10)
         axes.set_xticks(range(len(TARGETS)), TARGETS)
@@ -132,7 +151,7 @@ def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
         )
 
 
-def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
+def robustness_figure(scenarios: Sequence[Scenario], name: str) -> str:
     """Error under each disturbance over the clean error: the model beside the random walk."""
     with canvas(34 * len(scenarios) + 86) as figure:
         axes = figure.subplots()
@@ -140,17 +159,16 @@ def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
         axes.set_xscale("log")
         axes.axvline(1, color=INK, linewidth=1.2)
         for place, scenario in enumerate(reversed(scenarios)):
-            ours, walk = scenario["degradation"], scenario["walk_degradation"]
-            colour = BAD if scenario["fragile"] else MODEL
-            for ratio, line, tone in ((ours, place + 0.15, colour), (walk, place - 0.17, BASE)):
-                if ratio["ratio"] is None:
+            ours, walk = scenario.degradation, scenario.walk_degradation
+            colour = BAD if scenario.fragile else MODEL
+            for ratio, line, shade in ((ours, place + 0.15, colour), (walk, place - 0.17, BASE)):
+                if ratio.ratio is None or not 1 / _DRAWABLE < ratio.ratio < _DRAWABLE:
                     continue
-                if ratio["low"] is not None:
-                    axes.plot(
-                        [ratio["low"], ratio["high"]], [line, line], color=tone, linewidth=5, alpha=0.35
-                    )
-                axes.plot(ratio["ratio"], line, "o", color=tone, markersize=6)
-        axes.set_yticks(range(len(scenarios)), [s["title"] for s in reversed(scenarios)])
+                if ratio.low is not None and ratio.high is not None:
+                    ends = np.clip([ratio.low, ratio.high], 1 / _DRAWABLE, _DRAWABLE)
+                    axes.plot(ends, [line, line], color=shade, linewidth=5, alpha=0.35)
+                axes.plot(ratio.ratio, line, "o", color=shade, markersize=6)
+        axes.set_yticks(range(len(scenarios)), [s.title for s in reversed(scenarios)])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.7, len(scenarios) - 0.3)
         axes.minorticks_off()
@@ -172,7 +190,7 @@ def robustness_figure(scenarios: Sequence[Json], name: str) -> str:
             handlelength=1,
             handleheight=1,
         )
-        fragile = sum(s["fragile"] is True for s in scenarios)
+        fragile = sum(s.fragile is True for s in scenarios)
         return svg_of(
             figure,
             name,
@@ -203,7 +221,9 @@ def heat_figure(
         return svg_of(figure, name, f"The strongest of all pairs is {rows[i]} to {columns[j]}, {top:.2f}")
 
 
-def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
+def splits_figure(
+    spans: Mapping[str, SplitSpan], dates: NDArray[np.datetime64], closes: NDArray[np.float64]
+) -> str:
     """Close over all rows, with the spans of the three splits."""
     with canvas(230) as figure:
         axes = figure.subplots()
@@ -215,7 +235,7 @@ def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.minorticks_off()
         for (name, span), colour in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
-            first, last = (_axis_day(span[f"{end}_target_date"]) for end in ("first", "last"))
+            first, last = (_axis_day(day) for day in (span.first_target_date, span.last_target_date))
             axes.axvspan(first, last, color=colour, alpha=0.14, linewidth=0)
             place = ((first + last) / 2, 1.02)
             axes.text(*place, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11)
@@ -223,17 +243,16 @@ def splits_figure(spans: Json, dates: Any, closes: Any) -> str:
         return svg_of(figure, "splits", "Close over time, with the train, validation and test spans")
 
 
-def pit_figure(calibration: Json) -> str:
+def pit_figure(calibration: Calibration) -> str:
     """Share of test prices of Close in each tenth of their forecast distribution, model beside walk."""
     with canvas(230) as figure:
         axes = figure.subplots()
         bare(axes)
-        parts = (
-            (MODEL, "model", calibration["model"]),
-            (BASE, "EWMA random walk", calibration["ewma_random_walk"]),
-        )
+        parts = [(BASE, "EWMA random walk", calibration.ewma_random_walk)]
+        if calibration.model is not None:
+            parts.insert(0, (MODEL, "model", calibration.model))
         for place, (colour, title, part) in enumerate(parts):
-            shares = 100 * np.asarray(part["Close"]["pit"])
+            shares = 100 * np.asarray(part["Close"].pit)
             axes.bar(np.arange(len(shares)) + 0.42 * place - 0.21, shares, 0.4, color=colour, label=title)
         axes.axhline(100 / len(shares), color=INK, linewidth=1.2)
         axes.set_xticks(range(len(shares)), [f"{10 * i}–{10 * i + 10} %" for i in range(len(shares))])

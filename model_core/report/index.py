@@ -4,7 +4,7 @@ import html
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -13,25 +13,16 @@ from model_core.artifacts import sha256_of
 from model_core.documents import parse_json
 from model_core.errors import StoreError, printable, shortened
 from model_core.evaluation.verdict import skill_words
-from model_core.report import words
 from model_core.report.evidence import Evidence
 from model_core.report.page import CONTENT_POLICY
+from model_core.results.record import JsonObject
+from model_core.results.scores import MODEL, SkillInterval
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import RUN_NAME_RULE, is_run_name, published_name
 
-Json = dict[str, Any]
 log = logging.getLogger("pgat.report")
 Words = Annotated[str, AfterValidator(shortened)]
-
-
-class Skill(BaseModel):
-    """A skill with the ends of its interval; ``None`` where there is none."""
-
-    model_config = ConfigDict(frozen=True)
-    skill: float | None
-    low: float | None
-    high: float | None
 
 
 class PublishedRun(BaseModel):
@@ -44,7 +35,7 @@ class PublishedRun(BaseModel):
     created_at: Words
     source: Words
     outcome: Words
-    skill: Skill
+    skill: SkillInterval
 
 
 def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> str:
@@ -111,10 +102,9 @@ def _published_run(store: Store, key: str) -> PublishedRun:
     return run
 
 
-def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> Json:
+def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> JsonObject:
     """What a published run is, small enough to list many of them."""
     scores = evidence.scores
-    row = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
     return {
         "schema_version": 1,
         "producer": "report",
@@ -122,13 +112,13 @@ def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Eviden
         "created_at": evidence.manifests["diagnose"].created_at,
         "git_commit": evidence.manifests["train"].git_commit,
         "code_version": evidence.manifests["train"].code_version,
-        "source": published_name(evidence.dataset.quality["source"]["uri"]),
-        "outcome": scores["verdict"]["outcome"],
-        "text": scores["verdict"]["text"],
-        "best_baseline": scores["best_baseline"],
-        "skill": {k: row[k] for k in ("skill", "low", "high")},
-        "mae_price": scores["forecasts"]["model"]["metrics"]["price"]["overall"]["mae"],
-        "windows": scores["windows"],
+        "source": published_name(evidence.dataset.quality.source.uri),
+        "outcome": scores.verdict.outcome,
+        "text": scores.verdict.text,
+        "best_baseline": scores.best_baseline,
+        "skill": scores.headline.model_dump(include=set(SkillInterval.model_fields)),
+        "mae_price": scores.forecasts[MODEL].metrics.price.overall.mae,
+        "windows": scores.windows,
         "files": {
             name: {"sha256": sha256_of(path), "size": path.stat().st_size}
             for name, path in (("report.html", report), ("summary.md", summary))
@@ -142,7 +132,7 @@ def index_page(runs: list[PublishedRun]) -> str:
         "<tr>"
         f'<td><a href="{quote(f"./{run.run_name}/report.html")}">{html.escape(run.run_name)}</a></td>'
         f"<td>{html.escape(run.created_at)}</td><td>{html.escape(published_name(run.source))}</td>"
-        f"<td>{html.escape(run.outcome)}</td><td>{html.escape(skill_words(run.skill.model_dump()))}</td></tr>\n"
+        f"<td>{html.escape(run.outcome)}</td><td>{html.escape(skill_words(run.skill))}</td></tr>\n"
         for run in sorted(runs, key=lambda run: (run.created_at, run.run_name), reverse=True)
     )
     return (

@@ -1,8 +1,9 @@
 """The review page of a run: one HTML file that needs nothing else, and the same in a few lines of Markdown."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,20 @@ from jinja2 import Environment, StrictUndefined
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.data.splits import independent_windows
-from model_core.evaluation.verdict import signed, skill_words
+from model_core.evaluation.verdict import percent, signed, skill_words
 from model_core.progress import duration
 from model_core.report import figures, words
 from model_core.report.candles import candle_figure
 from model_core.report.evidence import Evidence
-from model_core.report.score_shapes import HEADLINE_BASELINES
+from model_core.report.figures import SplitSpan
+from model_core.results.findings import Scenario
+from model_core.results.scores import MODEL
+from model_core.results.tables import price_column
 from model_core.sky.bodies import BODIES
 from model_core.store.names import published_name
 
-Json = dict[str, Any]
+HEADLINE_BASELINES = ("last_close", "structured_walk")
+"""Baselines that every page shows beside the best one."""
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
@@ -35,12 +40,13 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
     )
     environment.filters |= {
         "number": words.number,
-        "percent": words.percent,
+        "percent": percent,
         "signed": signed,
         "skill": skill_words,
         "duration": duration,
         "growth": words.growth,
         "excess": words.excess,
+        "tone": words.tone,
     }
     template = resources.files("model_core.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(context(evidence, settings, run_name)) + "\n"
@@ -54,27 +60,25 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
     lines += ["| forecast | MAE, price | RMSE, price | MAE, log | skill of the model against it |"]
     lines += ["|---|---:|---:|---:|---:|"]
     for row in words.score_rows(evidence.scores):
-        title = f"**{row['title']}**" if row["model"] else row["title"]
-        cells = [words.number(row["price"]["mae"]), words.number(row["price"]["rmse"])]
-        cells += [f"{row['log']['mae']:.5f}", skill_words(row["skill"])]
+        title = f"**{row.title}**" if row.model else row.title
+        cells = [words.number(row.price.mae), words.number(row.price.rmse)]
+        cells += [f"{row.log.mae:.5f}", skill_words(row.skill)]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     scores = evidence.scores
     lines += [
         "",
-        f"{scores['windows']} test windows of {scores['pred_len']} days, "
-        f"{scores['first_date']} … {scores['last_date']}; best checkpoint: epoch {scores['checkpoint']['epoch']}. "
+        f"{scores.windows} test windows of {scores.pred_len} days, "
+        f"{scores.first_date} … {scores.last_date}; best checkpoint: epoch {scores.checkpoint.epoch}. "
         "Skill is in squared log error.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json:
+def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict[str, object]:
     """Everything the template names."""
     scores = evidence.scores
-    names = ["model", *dict.fromkeys([scores["best_baseline"], *HEADLINE_BASELINES])]
-    skills = words.headline_skill(scores)
-    titles = {name: f["title"] for name, f in scores["forecasts"].items()}
-    best = [r for r in scores["skill"] if r["baseline"] == scores["best_baseline"]]
+    names = [MODEL, *dict.fromkeys([scores.best_baseline, *HEADLINE_BASELINES])]
+    titles = {name: forecast.title for name, forecast in scores.forecasts.items()}
     return {
         "content_policy": CONTENT_POLICY,
         "title": settings.title,
@@ -82,24 +86,21 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
         "targets": TARGETS,
         "verdict": words.verdict(evidence),
         "scores": scores,
-        "independent": f"{independent_windows(scores['windows'], scores['pred_len']):,g}",
+        "independent": f"{independent_windows(scores.windows, scores.pred_len):,g}",
         "rows": words.score_rows(scores),
-        "best_title": titles[scores["best_baseline"]],
-        "best_skill": next(r for r in skills if r["baseline"] == scores["best_baseline"]),
-        "target_skill": {
-            t: {m: next(r for r in best if (r["target"], r["metric"]) == (t, m)) for m in ("mse", "mae")}
-            for t in TARGETS
-        },
-        "skill_svg": figures.skill_figure(skills, titles),
-        "horizon_svg": figures.horizon_figure(scores["forecasts"], names),
-        "target_svg": figures.target_figure(scores["forecasts"], names),
+        "best_title": titles[scores.best_baseline],
+        "best_skill": scores.headline,
+        "target_skill": scores.skill[scores.best_baseline],
+        "skill_svg": figures.skill_figure(words.headline_skill(scores), titles),
+        "horizon_svg": figures.horizon_figure(scores.forecasts, names),
+        "target_svg": figures.target_figure(scores.forecasts, names),
         "examples": examples(evidence, settings.example_windows),
         "training": evidence.training,
-        "training_svg": figures.training_figure(evidence.history, evidence.training["best_epoch"]),
+        "training_svg": figures.training_figure(evidence.history, evidence.training.best_epoch),
         "findings": evidence.findings,
-        "disturbed_windows": words.disturbed_windows(evidence.findings, scores["pred_len"]),
-        "robustness_svgs": _robustness(evidence.findings["scenarios"]),
-        "pit_svg": figures.pit_figure(scores["calibration"]) if scores["calibration"]["model"] else None,
+        "disturbed_windows": words.disturbed_windows(evidence.findings, scores.pred_len),
+        "robustness_svgs": _robustness(evidence.findings.scenarios),
+        "pit_svg": figures.pit_figure(scores.calibration) if scores.calibration.model else None,
         "explanation": _explanation(evidence),
         "data": _data_card(evidence),
         "manifests": evidence.manifests,
@@ -107,10 +108,24 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> Json
     }
 
 
-def examples(evidence: Evidence, count: int) -> list[Json]:
+@dataclass(frozen=True)
+class Example:
+    """A test window and its picture."""
+
+    anchor: str
+    error: float
+    """Mean absolute error in log price."""
+    rank: float
+    """Share of the windows with a smaller error."""
+    svg: str
+
+
+def examples(evidence: Evidence, count: int) -> list[Example]:
     """Test windows from a good to a bad forecast, chosen by rank of their error, with their candles."""
     table = evidence.predictions
-    forecast, true = (table[[f"{t}_{what}" for t in TARGETS]].to_numpy() for what in ("forecast", "true"))
+    forecast, true = (
+        table[[price_column(t, what) for t in TARGETS]].to_numpy() for what in ("forecast", "true")
+    )
     error = pd.Series(np.abs(forecast - true).mean(axis=1), index=table.index)
     by_window = error.groupby(table["anchor_date"]).mean().sort_values(kind="stable")
     ranks = np.linspace(0.1, 0.9, count) if count > 1 else np.array([0.5])
@@ -122,45 +137,45 @@ def examples(evidence: Evidence, count: int) -> list[Json]:
         window = table[table["anchor_date"] == anchor].sort_values("step").reset_index(drop=True)
         history = prices[prices["date"] <= pd.Timestamp(anchor)].reset_index(drop=True)
         found.append(
-            {
-                "anchor": str(pd.Timestamp(anchor).date()),
-                "error": float(by_window[anchor]),
-                "rank": float(rank),
-                "svg": candle_figure(history, window, f"candles{place}"),
-            }
+            Example(
+                anchor=str(pd.Timestamp(anchor).date()),
+                error=float(by_window[anchor]),
+                rank=float(rank),
+                svg=candle_figure(history, window, f"candles{place}"),
+            )
         )
     return found
 
 
-def _robustness(scenarios: list[Json]) -> list[str]:
+def _robustness(scenarios: Sequence[Scenario]) -> list[str]:
     """What really happens and what was published in one figure, noise and attacks by place in another."""
-    plain = [s for s in scenarios if s["group"] in ("published", "data")]
-    placed = [s for s in scenarios if s["group"] not in ("published", "data")]
+    plain = [s for s in scenarios if s.group in ("published", "data")]
+    placed = [s for s in scenarios if s.group not in ("published", "data")]
     named = (("robustness", plain), ("attacks", placed))
     return [figures.robustness_figure(rows, name) for name, rows in named if rows]
 
 
-def _explanation(evidence: Evidence) -> Json | None:
+def _explanation(evidence: Evidence) -> dict[str, object] | None:
     """Pictures of what the model looked at, if a step said so."""
     said = evidence.explanation
     if said is None:
         return None
-    bodies = [body.replace("_", " ") for body in said.get("bodies", BODIES)]
+    bodies = [body.replace("_", " ") for body in said.bodies]
     return {
-        "adjacency_svg": figures.heat_figure(said["adjacency"], bodies, bodies, "adjacency"),
-        "attention_svg": figures.heat_figure(said["target_to_body"], TARGETS, bodies, "attention"),
-        "node": "body" if said.get("bodies", BODIES)[0] in BODIES else "latent node",
-        "sources": sorted(said.get("source_weights", {}).items(), key=lambda pair: -pair[1]),
+        "adjacency_svg": figures.heat_figure(said.adjacency, bodies, bodies, "adjacency"),
+        "attention_svg": figures.heat_figure(said.target_to_body, TARGETS, bodies, "attention"),
+        "node": "body" if said.bodies[0] in BODIES else "latent node",
+        "sources": sorted(said.source_weights.items(), key=lambda pair: -pair[1]),
     }
 
 
-def _data_card(evidence: Evidence) -> Json:
+def _data_card(evidence: Evidence) -> dict[str, object]:
     dataset = evidence.dataset
     quality = dataset.quality
     spans = {name: _span(evidence, name) for name in ("train", "validation", "test")}
     kinds = Counter((wave.kind, wave.quantity, wave.unit, wave.known_in_advance) for wave in dataset.specs)
     return {
-        "source": published_name(quality["source"]["uri"]),
+        "source": published_name(quality.source.uri),
         "facts": quality,
         "rows": len(dataset.dates),
         "first_date": str(dataset.dates[0]),
@@ -170,9 +185,9 @@ def _data_card(evidence: Evidence) -> Json:
         "scale_rows": dataset.scale_rows,
         "spans": spans,
         "splits_svg": figures.splits_figure(spans, dataset.dates, np.exp(dataset.log_prices[:, -1])),
-        "warnings": quality["warnings"],
-        "constant": quality["constant_waves"],
-        "outside": quality["out_of_train_range"],
+        "warnings": quality.warnings,
+        "constant": quality.constant_waves,
+        "outside": quality.out_of_train_range,
         "waves": [
             {"kind": kind, "quantity": quantity, "unit": unit, "known": known, "count": count}
             for (kind, quantity, unit, known), count in kinds.items()
@@ -181,19 +196,19 @@ def _data_card(evidence: Evidence) -> Json:
     }
 
 
-def _span(evidence: Evidence, name: str) -> Json:
+def _span(evidence: Evidence, name: str) -> SplitSpan:
     dataset = evidence.dataset
     span = dataset.span(name)
-    return {
-        "windows": span.stop - span.first,
-        "first_target_date": str(dataset.dates[span.first + 1]),
-        "last_target_date": str(dataset.dates[span.stop - 1 + dataset.window.pred_len]),
-    }
+    return SplitSpan(
+        windows=span.stop - span.first,
+        first_target_date=str(dataset.dates[span.first + 1]),
+        last_target_date=str(dataset.dates[span.stop - 1 + dataset.window.pred_len]),
+    )
 
 
 def _settings(evidence: Evidence) -> str:
     """The settings of all steps as one YAML text."""
-    merged: Json = {}
+    merged: dict[str, object] = {}
     for manifest in evidence.manifests.values():
         merged |= manifest.settings
     if "source" in merged:

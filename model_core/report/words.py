@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from model_core.evaluation.verdict import HEADLINES
 from model_core.report.evidence import Evidence
+from model_core.results.findings import Findings, Growth, Invariant, Scenario
+from model_core.results.scores import MODEL, Comparison, Outcome, PointErrors, Scores
 
-Json = dict[str, Any]
-TONE = {"better": "good", "worse": "bad"}
-"""Which color; every other outcome is ``open``."""
+_TONES: dict[Outcome, str] = {"better": "good", "worse": "bad"}
+
+
+def tone(outcome: Outcome) -> str:
+    """Which color an outcome has: ``good``, ``bad`` or ``open``."""
+    return _TONES.get(outcome, "open")
 
 
 @dataclass(frozen=True)
@@ -28,29 +32,27 @@ class Verdict:
 
 def verdict(evidence: Evidence) -> Verdict:
     """The findings of a run as sentences; every number comes from the artifacts."""
-    outcome = evidence.scores["verdict"]["outcome"]
+    outcome = evidence.scores.verdict.outcome
     return Verdict(
         headline=f"{HEADLINES[outcome]}.",
-        tone=TONE.get(outcome, "open"),
-        text=evidence.scores["verdict"]["text"],
-        celestial=_celestial(evidence),
-        robustness=_robustness(evidence.findings["scenarios"]),
-        invariants=_invariants(evidence.findings["invariants"]),
+        tone=tone(outcome),
+        text=evidence.scores.verdict.text,
+        celestial=_celestial(evidence.findings),
+        robustness=_robustness(evidence.findings.scenarios),
+        invariants=_invariants(evidence.findings.invariants),
     )
 
 
-def _celestial(evidence: Evidence) -> str:
-    if not any(evidence.findings.get("reads", {"past_sky": True}).values()):
+def _celestial(findings: Findings) -> str:
+    reads = findings.reads
+    if reads is not None and not (reads.past_sky or reads.future_sky):
         return "This model reads no celestial waves."
-    measured = evidence.scores.get("celestial")
-    if measured is None:
-        return "Whether the celestial waves add anything was not measured in this run."
-    return str(measured["text"])
+    return "Whether the celestial waves add anything was not measured in this run."
 
 
-def _robustness(scenarios: Sequence[Json]) -> str:
-    decided = [s for s in scenarios if s["fragile"] is not None]
-    fragile = [s["title"] for s in decided if s["fragile"]]
+def _robustness(scenarios: Sequence[Scenario]) -> str:
+    decided = [s for s in scenarios if s.fragile is not None]
+    fragile = [s.title for s in decided if s.fragile]
     undecided = len(scenarios) - len(decided)
     rest = f" {undecided} more cannot be judged: {_reasons(scenarios)}." if undecided else ""
     if not decided:
@@ -65,74 +67,84 @@ def _robustness(scenarios: Sequence[Json]) -> str:
     )
 
 
-def _reasons(scenarios: Sequence[Json]) -> str:
-    return "; ".join(dict.fromkeys(s["fragile_reason"] for s in scenarios if s["fragile"] is None))
+def _reasons(scenarios: Sequence[Scenario]) -> str:
+    return "; ".join(dict.fromkeys(s.fragile_reason for s in scenarios if s.fragile_reason is not None))
 
 
-def disturbed_windows(findings: Json, horizon: int) -> str:
+def disturbed_windows(findings: Findings, horizon: int) -> str:
     """How many test windows stand behind each disturbance, and why not all of them."""
-    used, available = findings["windows"], findings.get("test_windows")
+    used, available = findings.windows, findings.test_windows
     if available is None or used == available:
         return f"Each row stands on {used} test windows."
-    if findings["overlap"] == 1:
+    if findings.overlap == 1:
         reason = f"their {horizon} target days do not overlap, and the windows between them would add little"
     else:
         reason = "a sample of the span, to save time; its size is diagnostics.max_windows"
     return f"Each row stands on {used} of {available} test windows, spread evenly over the span: {reason}."
 
 
-def _invariants(invariants: Sequence[Json]) -> str:
-    failed = [i["name"].replace("_", " ") for i in invariants if not i["passed"]]
+def _invariants(invariants: Sequence[Invariant]) -> str:
+    failed = [i.name.replace("_", " ") for i in invariants if not i.passed]
     if failed:
         return f"{len(failed)} of {len(invariants)} invariants failed: {', '.join(failed)}."
     return f"All {len(invariants)} invariants hold."
 
 
-def score_rows(scores: Json) -> list[Json]:
+@dataclass(frozen=True)
+class ScoreRow:
+    """A line of the score table."""
+
+    name: str
+    title: str
+    model: bool
+    """Whether it is the model itself."""
+    best: bool
+    """Whether it is the best baseline."""
+    price: PointErrors
+    log: PointErrors
+    skill: Comparison | None
+    """Of the model against it."""
+
+
+def score_rows(scores: Scores) -> list[ScoreRow]:
     """The score table: the model first, then baselines from best to worst, each with the model's skill."""
-    skill = {r["baseline"]: r for r in headline_skill(scores)}
-    loss = {name: f["metrics"]["log"]["overall"]["mse"] for name, f in scores["forecasts"].items()}
-    order = sorted(loss, key=lambda name: (scores["forecasts"][name]["role"] != "model", loss[name]))
-    return [
-        {
-            "name": name,
-            "title": scores["forecasts"][name]["title"],
-            "model": scores["forecasts"][name]["role"] == "model",
-            "best": name == scores["best_baseline"],
-            "price": scores["forecasts"][name]["metrics"]["price"]["overall"],
-            "log": scores["forecasts"][name]["metrics"]["log"]["overall"],
-            "skill": skill.get(name),
-        }
-        for name in order
+    skill = headline_skill(scores)
+    rows = [
+        ScoreRow(
+            name=name,
+            title=forecast.title,
+            model=name == MODEL,
+            best=name == scores.best_baseline,
+            price=forecast.metrics.price.overall,
+            log=forecast.metrics.log.overall,
+            skill=skill.get(name),
+        )
+        for name, forecast in scores.forecasts.items()
     ]
+    return sorted(rows, key=lambda row: (not row.model, row.log.mse))
 
 
-def headline_skill(scores: Json, target: str = "overall") -> list[Json]:
-    """Skill in squared log error against each baseline, for one target or overall."""
-    return [r for r in scores["skill"] if (r["metric"], r["scale"], r["target"]) == ("mse", "log", target)]
+def headline_skill(scores: Scores) -> dict[str, Comparison]:
+    """The model's skill in squared log error against each baseline, by its name."""
+    return {name: scores.skill_against(name) for name in scores.skill}
 
 
-def percent(value: float | None, digits: int = 1) -> str:
-    """0.0123 → ``1.2 %``."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def growth(degradation: Json) -> str:
+def growth(degradation: Growth) -> str:
     """A degradation ratio: ``× 1.234 [1.200, 1.270]``, without an interval ``× 1.234``, or ``–``."""
-    if degradation["ratio"] is None:
+    if degradation.ratio is None:
         return "–"
-    text = f"× {degradation['ratio']:.3f}"
-    low, high = degradation["low"], degradation["high"]
-    return text if low is None else f"{text} [{low:.3f}, {high:.3f}]"
+    text = f"× {degradation.ratio:.3f}"
+    low, high = degradation.low, degradation.high
+    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
 
 
-def excess(scenario: Json) -> str:
+def excess(scenario: Scenario) -> str:
     """Error growth beyond the random walk's: ``+0.123 [+0.100, +0.146]``."""
-    if scenario["excess"] is None:
+    if scenario.excess is None:
         return "–"
-    text = f"{scenario['excess']:+.3f}"
-    if scenario["excess_low"] is not None:
-        text += f" [{scenario['excess_low']:+.3f}, {scenario['excess_high']:+.3f}]"
+    text = f"{scenario.excess:+.3f}"
+    if scenario.excess_low is not None:
+        text += f" [{scenario.excess_low:+.3f}, {scenario.excess_high:+.3f}]"
     return text.replace("-", "−")
 
 

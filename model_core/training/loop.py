@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
+from model_core.results.training import HistoryRow
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
@@ -48,13 +48,13 @@ class TrainingResult:
     stopped_because: str
     resumed_at: tuple[int, int] | None
     """Epochs finished and steps done when this attempt went on from a checkpoint."""
-    history: list[dict[str, Any]]
+    history: list[HistoryRow]
 
     @property
     def lost_best_epoch(self) -> int | None:
         """The epoch with the lowest loss, if its weights were lost to damage and another one is the best now."""
         rows = [row for row in self.history if math.isfinite(row["validation_loss"])]
-        lowest = min(rows, key=lambda row: float(row["validation_loss"]))
+        lowest = min(rows, key=lambda row: row["validation_loss"])
         return int(lowest["epoch"]) if lowest["validation_loss"] < self.best_validation_loss else None
 
 
@@ -182,7 +182,7 @@ def validate_epoch(state: TrainState, windows: WindowSet, context: TrainContext)
 
 def identity_of(
     settings: TrainingSettings, model_settings: ModelSettings, precision: Precision, dataset_sha256: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What makes a run this run: a checkpoint of another one is refused.
 
     What only says how long to train, what to log or what to keep may change between two attempts.

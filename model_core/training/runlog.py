@@ -4,7 +4,6 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from model_core.checkpoints.control import StepLine, repair_log
 from model_core.config.run import TrainingSettings
+from model_core.results.training import HistoryRow
 from model_core.training.state import Progress
 from model_core.training.step import StepResult
 
@@ -79,7 +79,7 @@ class RunLog:
         # An epoch whose steps were all skipped has sums of 0.
         applied = max(progress.step - progress.skipped_steps, 1)
         means = {name: total / max(progress.windows, 1) for name, total in progress.loss_sums.items()}
-        row: dict[str, Any] = {
+        row: HistoryRow = {
             "epoch": progress.epoch,
             "learning_rate": learning_rate,
             "train_loss": means.pop("total", math.nan),
@@ -107,7 +107,7 @@ class RunLog:
         )
 
 
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+def write_history(path: Path, history: list[HistoryRow]) -> None:
     """Replace the table with a row per epoch."""
     pq.write_table(pa.Table.from_pylist(history), path)
 

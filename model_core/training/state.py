@@ -9,6 +9,7 @@ from torch import nn
 from model_core.config.run import TrainingSettings
 from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError
+from model_core.results.training import HistoryRow
 from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
 
@@ -36,7 +37,7 @@ class Progress:
     """Time spent in the epoch under way."""
     micro_batches: int = 1
     """Parts that each batch is cut into; 2 after the memory was not enough for a whole one."""
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
     """One row per finished epoch."""
 
     def start_epoch(self) -> None:

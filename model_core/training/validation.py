@@ -68,12 +68,12 @@ def read_back(best: Path, windows: WindowSet, precision: Precision, batch_size: 
         CheckpointError: the checkpoint is missing or damaged.
     """
     loaded = load_model(best, precision.device)
-    epoch, known = loaded.info["epoch"], loaded.info["validation_loss"]
+    epoch, known = loaded.info.epoch, loaded.info.validation_loss
     anneal(loaded.model, epoch - 1)
     loss = partial(forecast_loss, settings=loaded.settings.mixture)
     what = "reading the best checkpoint back"
     found = mean_losses(loaded.model, windows, loss, precision, batch_size, what=what)["total"]
-    if not abs(found - known) <= READ_BACK_TOLERANCE * abs(known):
+    if known is not None and not abs(found - known) <= READ_BACK_TOLERANCE * abs(known):
         log.warning(
             "the checkpoint of epoch %d had a validation loss of %g in training and has %g read back from %s",
             epoch,

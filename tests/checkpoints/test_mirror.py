@@ -118,8 +118,8 @@ def test_a_store_that_refuses_is_tried_again_and_reported(
     with mirror_of(store) as mirror:
         mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
         summary = mirror.close(HANGS_AFTER)
-    assert summary["failed_attempts"] == 4
-    assert summary["newest_is_complete"] is True
+    assert summary.failed_attempts == 4
+    assert summary.newest_is_complete is True
     assert "could not be mirrored yet (attempt 4)" in caplog.text
     assert fetched(store, tmp_path / "there") == "epoch 1"
 
@@ -134,7 +134,7 @@ def test_a_store_that_stays_down_never_kills_training(
     result = train_tiny(tmp_path / "run", mirror=mirror).result
     summary = mirror.close(0.1)
     assert result.stopped_because == "all epochs done"
-    assert summary["newest_is_complete"] is False
+    assert summary.newest_is_complete is False
     assert "waiting at most 0 s for the newest checkpoint to reach" in caplog.text
     assert "is in the local folder only" in caplog.text
 
@@ -148,7 +148,7 @@ def test_training_does_not_wait_for_a_store_that_hangs_and_the_newest_checkpoint
     )
     assert mirror.checkpoints == 0
     store.gate.set()
-    assert mirror.close(HANGS_AFTER)["newest_is_complete"] is True
+    assert mirror.close(HANGS_AFTER).newest_is_complete is True
     assert newest_position(store) == (3, 0)
     # 15 were handed over: the one that hung and the newest; the others were replaced while waiting.
     assert mirror.checkpoints <= 2

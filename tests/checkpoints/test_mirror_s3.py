@@ -56,5 +56,5 @@ def test_a_second_run_is_refused_and_a_server_that_dies_while_training_is_report
     wait_until(lambda: mirror.failures > 0)
     summary = mirror.close(0.5)
     assert result.stopped_because == "all epochs done"
-    assert summary["newest_is_complete"] is False
+    assert summary.newest_is_complete is False
     assert "could not be mirrored yet" in caplog.text

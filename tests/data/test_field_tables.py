@@ -56,7 +56,7 @@ def ends(table: PriceTable) -> tuple[tuple[str, float], tuple[str, float]]:
 
 
 def codes(table: PriceTable) -> dict[str, int]:
-    return {warning["code"]: warning["count"] for warning in table.warnings}
+    return {warning.code: warning.count for warning in table.warnings}
 
 
 READ_AS_CONTROL = {
@@ -129,7 +129,7 @@ def test_the_days_to_come_follow_the_tables_own_week_and_its_weekends_are_nothin
     settings = load_settings(None, ["data.window={seq_len: 16, label_len: 8, pred_len: 5}"]).data
     dataset = prepare(str(FIELD / name), settings)
     assert dataset.future_dates.astype(str).tolist() == after
-    assert dataset.quality["warning_counts"] == {}
+    assert dataset.quality.warning_counts == {}
 
 
 @pytest.mark.parametrize("name", READ)
@@ -144,8 +144,8 @@ def test_days_and_prices_are_those_that_the_writer_meant(name: str) -> None:
 
 def test_one_live_row_moves_no_other_row_and_is_named() -> None:
     """499 rows stand at midnight UTC, the last one at 13:05."""
-    found = {warning["code"]: warning for warning in read("d05_crypto_live_row.csv").warnings}
-    assert found["odd_stamps"]["examples"] == ["row 500 (2023-05-15)"]
+    found = {warning.code: warning for warning in read("d05_crypto_live_row.csv").warnings}
+    assert found["odd_stamps"].examples == ("row 500 (2023-05-15)",)
     assert found["timezone"]["message"] == "dates stand at midnight UTC and were taken as days"
 
 

@@ -116,9 +116,9 @@ def test_midnight_of_its_own_zone_is_a_day_as_written(stamp: str, said: str, tmp
     path = parquet_of(frame, stamps, tmp_path)
     dataset = prepare(path, SETTINGS)
     assert list(dataset.dates.astype(str)) == list(frame["Date"])
-    (warning,) = dataset.quality["warnings"]
-    assert (warning["code"], warning["count"]) == ("timezone", 300)
-    assert warning["message"] == said
+    (warning,) = dataset.quality.warnings
+    assert (warning.code, warning.count) == ("timezone", 300)
+    assert warning.message == said
 
 
 def test_a_hundred_years_of_days_are_prepared(tmp_path: Path) -> None:
@@ -127,22 +127,22 @@ def test_a_hundred_years_of_days_are_prepared(tmp_path: Path) -> None:
     dates = pd.date_range("1950-01-02", periods=2600, freq="14D").strftime("%Y-%m-%d")
     dataset = prepare(saved(frame.assign(Date=dates), tmp_path), SETTINGS)
     assert (str(dataset.dates[0])[:4], str(dataset.dates[-1])[:4]) == ("1950", "2049")
-    assert {w["code"]: w["count"] for w in dataset.quality["warnings"]} == {"gaps": 2599}
+    assert {w.code: w.count for w in dataset.quality.warnings} == {"gaps": 2599}
     assert np.isfinite(dataset.waves).all()
 
 
 def test_every_warning_is_counted_under_its_code(tmp_path: Path) -> None:
     frame = table().drop(index=range(100, 110))
     quality = prepare(saved(frame[::-1], tmp_path), SETTINGS.model_copy(update={"sort": True})).quality
-    assert quality["warning_counts"] == {"sorted": 289, "gaps": 1}
-    assert quality["warning_counts"] == {w["code"]: w["count"] for w in quality["warnings"]}
+    assert quality.warning_counts == {"sorted": 289, "gaps": 1}
+    assert quality.warning_counts == {w.code: w.count for w in quality.warnings}
 
 
 def test_unsorted_rows_are_sorted_and_counted_only_on_request(tmp_path: Path) -> None:
     path = saved(table()[::-1], tmp_path)
     dataset = prepare(path, SETTINGS.model_copy(update={"sort": True}))
     assert (np.diff(dataset.dates).astype(int) > 0).all()
-    assert [w["count"] for w in dataset.quality["warnings"] if w["code"] == "sorted"] == [299]
+    assert [w.count for w in dataset.quality.warnings if w.code == "sorted"] == [299]
 
 
 def test_a_late_evening_in_utc_is_the_exchange_date(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_late_evening_in_utc_is_the_exchange_date(tmp_path: Path) -> None:
     path = saved(frame.assign(Date=stamps.dt.strftime("%Y-%m-%dT%H:%M:%SZ")), tmp_path)
     dataset = prepare(path, SETTINGS)
     assert list(dataset.dates.astype(str)) == list(frame["Date"])
-    assert [w["code"] for w in dataset.quality["warnings"]] == ["timezone"]
+    assert [w.code for w in dataset.quality.warnings] == ["timezone"]
 
 
 ODD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, int]] = {
@@ -184,19 +184,19 @@ ODD: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, int]] = {
 def test_what_is_odd_but_possible_is_counted_and_not_refused(name: str, tmp_path: Path) -> None:
     change, code, count = ODD[name]
     dataset = prepare(saved(change(table()), tmp_path), SETTINGS)
-    assert {w["code"]: w["count"] for w in dataset.quality["warnings"]} == {code: count}
+    assert {w.code: w.count for w in dataset.quality.warnings} == {code: count}
 
 
 def test_the_sp500_sample_warns_of_stale_opens() -> None:
     settings = DataSettings()
-    warnings = {w["code"]: w["message"] for w in prepare("sample://sp500", settings).quality["warnings"]}
+    warnings = {w.code: w.message for w in prepare("sample://sp500", settings).quality.warnings}
     assert "1999 (96%)" in warnings["stale_opens"]
     assert "2014" not in warnings["stale_opens"]
 
 
 def test_the_nasdaq_sample_is_clean() -> None:
     dataset = prepare("sample://nasdaq", DataSettings())
-    assert dataset.quality["warnings"] == []
+    assert dataset.quality.warnings == ()
     assert (len(dataset.dates), str(dataset.dates[0]), str(dataset.dates[-1])) == (
         5031,
         "1999-01-04",

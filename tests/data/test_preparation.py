@@ -118,7 +118,7 @@ def test_the_planted_effect_has_the_size_it_says_and_noise_has_none() -> None:
 
 
 def test_waves_that_leave_the_train_range_are_listed() -> None:
-    listed = {row["wave"]: row["share_outside"] for row in noise_dataset().quality["out_of_train_range"]}
+    listed = {row.wave: row.share_outside for row in noise_dataset().quality.out_of_train_range}
     assert listed
     assert all(0.01 < share <= 1 for share in listed.values())
 
@@ -128,4 +128,4 @@ def test_a_drift_in_the_eighth_digit_is_no_departure_from_the_train_range() -> N
     steady, leaving = named["dyn_North_node_speed"], named["dyn_Sun_lat"]
     train, test = np.array([[-0.05295374, 1.0], [-0.05295375, 2.0]]), np.array([[-0.05295373, 2.1]])
     listed = out_of_train_range(train, test, (steady, leaving))
-    assert [row["wave"] for row in listed] == [leaving.name]
+    assert [row.wave for row in listed] == [leaving.name]

@@ -31,7 +31,7 @@ NAMES = [wave.name for wave in waves_of("published")]
 
 
 def warnings_of(dataset: MarketDataset) -> dict[str, int]:
-    return {warning["code"]: warning["count"] for warning in dataset.quality["warnings"]}
+    return {warning.code: warning.count for warning in dataset.quality.warnings}
 
 
 def test_every_column_lands_under_its_own_name_whatever_the_order(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_every_column_lands_under_its_own_name_whatever_the_order(tmp_path: Path
     assert dataset.layout == "published"
     assert [wave.name for wave in dataset.specs] == NAMES
     np.testing.assert_allclose(dataset.waves, whole[NAMES].to_numpy(), rtol=1e-12, atol=1e-14)
-    assert dataset.quality["prices"]["found"] == "log prices"
+    assert dataset.quality.prices.found == "log prices"
     assert warnings_of(dataset) == {}
 
 
@@ -51,9 +51,9 @@ def test_returns_on_the_previous_close_give_back_the_market_from_the_anchor(tmp_
     expected = published()[PRICES].to_numpy()[1:]
     shift = np.log(250.0) - expected[0, 3]
     np.testing.assert_allclose(dataset.log_prices, expected + shift, atol=1e-12)
-    assert dataset.quality["prices"]["found"] == "log returns on the previous Close"
+    assert dataset.quality.prices.found == "log returns on the previous Close"
     assert warnings_of(dataset) == {"log_returns": 299}
-    assert "summed up from a first Close of 250" in dataset.quality["warnings"][0]["message"]
+    assert "summed up from a first Close of 250" in dataset.quality.warnings[0].message
 
 
 def test_returns_of_each_column_give_back_every_close_and_valid_candles_in_train(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_returns_of_each_column_give_back_every_close_and_valid_candles_in_train
     np.testing.assert_allclose(moves, np.diff(expected, axis=0), atol=1e-12)
     train_rows = dataset.splits.train.stop + WINDOW.pred_len
     assert not broken_candles(dataset.log_prices[:train_rows]).any()
-    assert dataset.quality["prices"]["found"] == "log returns of each column"
+    assert dataset.quality.prices.found == "log returns of each column"
     assert warnings_of(dataset)["log_returns"] == 299
 
 
@@ -87,8 +87,8 @@ def test_constant_natal_columns_and_columns_out_of_train_range_are_reported(tmp_
     drift = published()
     drift["dyn_Sun_shadbala"] = np.linspace(300.0, 500.0, 300)
     quality = prepare(saved(drift, tmp_path), PUBLISHED).quality
-    assert set(quality["constant_waves"]) == {w.name for w in waves_of("published") if "natal" in w.quantity}
-    shares = {row["wave"]: row["share_outside"] for row in quality["out_of_train_range"]}
+    assert set(quality.constant_waves) == {w.name for w in waves_of("published") if "natal" in w.quantity}
+    shares = {row.wave: row.share_outside for row in quality.out_of_train_range}
     assert shares["dyn_Sun_shadbala"] == 1.0
 
 
@@ -97,7 +97,7 @@ def test_pairs_that_are_no_angles_and_wrong_time_steps_are_counted(tmp_path: Pat
     odd.loc[[10, 20], "time_delta"] = 99.0
     dataset = prepare(saved(odd, tmp_path), PUBLISHED)
     assert warnings_of(dataset) == {"unit_circle": 1, "time_delta": 2}
-    assert dataset.quality["warnings"][1]["examples"] == ["dyn_Mars"]
+    assert dataset.quality.warnings[1].examples == ("dyn_Mars",)
 
 
 BAD: dict[str, tuple[dict[str, object], str]] = {

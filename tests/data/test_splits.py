@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from model_core.data.scaling import Scaler
 from model_core.data.splits import Splits, independent_windows, make_splits
 from model_core.data.windows import Split, WindowSet
 from model_core.errors import SourceError
+from model_core.results.quality import TableWarning
 from tests.data.market import SETTINGS, WINDOW, noise_dataset
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -190,15 +190,16 @@ def test_where_many_rows_make_the_scale_their_setting_is_named() -> None:
 
 
 def test_a_test_span_too_short_for_a_verdict_is_warned_of_and_the_remedy_removes_the_warning() -> None:
-    def few_windows(test_rows: int) -> list[dict[str, Any]]:
+    def few_windows(test_rows: int) -> list[TableWarning]:
         splits = TailSplit(kind="tail", validation=20, test=test_rows)
         quality = prepare("sample://synthetic", SETTINGS.model_copy(update={"splits": splits})).quality
-        assert quality["independent_windows"]["test"] == independent_windows(test_rows - 2, 3)
-        return [warning for warning in quality["warnings"] if warning["code"] == "few_windows"]
+        assert quality.independent_windows is not None
+        assert quality.independent_windows.test == independent_windows(test_rows - 2, 3)
+        return [warning for warning in quality.warnings if warning.code == "few_windows"]
 
     (warning,) = few_windows(16)
-    assert "14 windows of 3 days, as good as 4.6 independent ones" in warning["message"]
-    assert "data.splits" in warning["message"]
-    needed = re.search(r"at least (\d+) rows", warning["message"])
+    assert "14 windows of 3 days, as good as 4.6 independent ones" in warning.message
+    assert "data.splits" in warning.message
+    needed = re.search(r"at least (\d+) rows", warning.message)
     assert needed is not None
     assert few_windows(int(needed[1])) == []

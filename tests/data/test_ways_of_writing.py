@@ -364,7 +364,7 @@ def test_three_decimals_everywhere_are_read_with_a_warning_that_names_the_settin
     path = put(tmp_path, csv(text))
     found = read(path)
     assert is_market(found, frame)
-    assert [warning["code"] for warning in found.warnings] == ["three_decimals"]
+    assert [warning.code for warning in found.warnings] == ["three_decimals"]
     assert read(path, "data.format.decimal=.").warnings == ()
     grouped = read(path, "data.format.thousands=.")
     np.testing.assert_allclose(grouped.prices, found.prices * 1000)

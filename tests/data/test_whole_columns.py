@@ -42,7 +42,7 @@ def test_a_currency_beside_every_price_is_left_out_with_a_note(mark: str, tmp_pa
     frame = market(30.0)
     found = read(numbers(CURRENCIES[mark])(frame, tmp_path))
     assert is_market(found, frame)
-    said = [warning["message"] for warning in found.warnings if warning["code"] == "currency"]
+    said = [warning.message for warning in found.warnings if warning.code == "currency"]
     assert said == [f"{mark} stands beside the prices and was left out"]
 
 
@@ -279,5 +279,5 @@ def test_a_table_that_lies_outside_the_sky_is_not_to_be_emptied() -> None:
 
 def test_prices_without_a_currency_carry_no_note(tmp_path: Path) -> None:
     found = read(put(tmp_path, csv(table())))
-    assert [warning["code"] for warning in found.warnings if warning["code"] == "currency"] == []
+    assert [warning.code for warning in found.warnings if warning.code == "currency"] == []
     assert found.prices.shape == (300, len(PRICES))

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from components.diagnose import step
-from model_core.artifacts import read_json
 from model_core.axes import FIRST_SKY
 from model_core.build import build_model
 from model_core.config.run import DiagnosticsSettings
@@ -24,6 +23,8 @@ from model_core.diagnostics.masks import mask_of
 from model_core.errors import InvariantError
 from model_core.evaluation.predict import evaluate_model
 from model_core.nn.bundles import Forecast, Reads
+from model_core.results.findings import Findings, Scenario
+from model_core.results.record import read_result
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import DIAGNOSTICS, small_run
 from tests.training.prepared import MODEL
@@ -48,7 +49,7 @@ class Linear(nn.Module):
         return Forecast(point=self.said(window)[:, None, None].expand_as(window.target))
 
 
-def findings_of(model: nn.Module, **changes: Any) -> dict[str, dict[str, Any]]:
+def findings_of(model: nn.Module, **changes: Any) -> dict[str, Scenario]:
     settings = DiagnosticsSettings(
         device="cpu",
         attacks=False,
@@ -57,7 +58,7 @@ def findings_of(model: nn.Module, **changes: Any) -> dict[str, dict[str, Any]]:
     ).model_copy(update=changes)
     model.requires_grad_(requires_grad=False)
     subject = subject_of(model, noise_dataset(), CPU, settings)
-    return {row["name"]: row for row in all_findings(subject, settings)}
+    return {row.name: row for row in all_findings(subject, settings)}
 
 
 def test_on_clean_input_the_shown_walk_is_the_structured_walk() -> None:
@@ -79,12 +80,15 @@ def test_the_degradation_ratio_is_disturbed_over_clean_error_on_the_same_windows
         return float(((point - window.target) * unit).abs().mean())
 
     expected = error(window.past_waves.flip(1)) / error(window.past_waves)
-    assert row["windows"] == len(windows)
-    assert row["degradation"]["ratio"] == pytest.approx(expected, rel=1e-5)
-    assert row["degradation"]["low"] <= row["degradation"]["ratio"] <= row["degradation"]["high"]
-    assert row["excess"] == pytest.approx(row["degradation"]["ratio"] - row["walk_degradation"]["ratio"])
-    assert set(row["clean"]) == set(row["perturbed"]) == {"mae", "mse", "rmse", "mape", "mspe"}
-    assert set(row["per_target"]) == {"Open", "High", "Low", "Close"}
+    assert row.windows == len(windows)
+    assert row.degradation.ratio == pytest.approx(expected, rel=1e-5)
+    ours, walk = row.degradation, row.walk_degradation
+    assert None not in (ours.low, ours.ratio, ours.high, walk.ratio)
+    assert ours.low <= ours.ratio <= ours.high  # type: ignore[operator]
+    assert row.excess == pytest.approx(ours.ratio - walk.ratio)  # type: ignore[operator]
+    assert row.perturbed.mae == pytest.approx(np.mean([errors.mae for errors in row.per_target.values()]))
+    assert row.perturbed.mae / row.clean.mae == pytest.approx(row.degradation.ratio, rel=0.1)
+    assert set(row.per_target) == {"Open", "High", "Low", "Close"}
 
 
 class Counting(nn.Module):
@@ -149,8 +153,8 @@ def test_windows_are_spread_over_the_whole_span_and_by_default_share_no_target_d
 
 
 def test_a_walk_is_not_more_fragile_than_itself_and_a_wild_model_is() -> None:
-    assert not any(row["fragile"] for row in findings_of(ShownWalk(noise_dataset(), CPU)).values())
-    assert findings_of(Linear(strength=1.0))["noise_all_0.1"]["fragile"] is False  # bad already when clean
+    assert not any(row.fragile for row in findings_of(ShownWalk(noise_dataset(), CPU)).values())
+    assert findings_of(Linear(strength=1.0))["noise_all_0.1"].fragile is False  # bad already when clean
 
     class Nervous(nn.Module):
         """Right on clean input, lost as soon as a wave is not what the sky says."""
@@ -160,7 +164,7 @@ def test_a_walk_is_not_more_fragile_than_itself_and_a_wild_model_is() -> None:
             alarm = (circle - 1).abs().mean(dim=1)[:, None, None]
             return Forecast(point=window.target + 0.01 + 100 * alarm)
 
-    assert findings_of(Nervous())["noise_all_0.1"]["fragile"] is True
+    assert findings_of(Nervous())["noise_all_0.1"].fragile is True
 
 
 def test_fgsm_on_a_linear_model_moves_each_input_along_its_weight() -> None:
@@ -284,13 +288,13 @@ def test_a_broken_invariant_fails_the_step_and_the_findings_still_say_which(
             findings=tmp_path / "findings",
             settings=settings,
         )
-    written: Any = read_json(tmp_path / "findings" / "findings.json")
-    assert [i["name"] for i in written["invariants"] if not i["passed"]] == ["price_scaling"]
+    written = read_result(Findings, tmp_path / "findings")
+    assert [i.name for i in written.invariants if not i.passed] == ["price_scaling"]
 
 
 def test_the_findings_of_a_real_run_hold_every_disturbance_once() -> None:
-    written: Any = read_json(small_run()["findings"] / "findings.json")
-    names = [row["name"] for row in written["scenarios"]]
+    written = read_result(Findings, small_run()["findings"])
+    names = [row.name for row in written.scenarios]
     assert len(names) == len(set(names)) == 5 + 2 + 4 + 4
-    assert {row["windows"] for row in written["scenarios"]} == {16}
-    assert all(check["passed"] for check in written["invariants"])
+    assert {row.windows for row in written.scenarios} == {16}
+    assert all(check.passed for check in written.invariants)

@@ -1,19 +1,18 @@
 """Fragile means: the error surely grows, surely more than a random walk's, and by more than the smallest effect."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from model_core.config.run import DiagnosticsSettings
 from model_core.diagnostics.growth import compare_growth
+from model_core.results.findings import GrowthComparison
 
 SETTINGS = DiagnosticsSettings()
 
 
 def found(
     model: float, walk: float, count: int = 200, overlap: int = 1, noise: float = 0.01
-) -> dict[str, Any]:
+) -> GrowthComparison:
     """Errors of ``count`` windows that grow by these factors, give or take ``noise`` in each window."""
     random = np.random.default_rng(0)
     clean = random.lognormal(size=count)
@@ -23,10 +22,10 @@ def found(
 
 def test_a_model_that_loses_more_than_the_walk_is_fragile_even_if_both_ratios_are_uncertain() -> None:
     row = found(1.30, 1.25)
-    assert row["degradation"]["low"] < row["degradation"]["ratio"] < row["degradation"]["high"]
-    assert row["excess"] == pytest.approx(0.05, abs=0.005)
-    assert row["excess_low"] < row["excess"] < row["excess_high"]
-    assert row["fragile"] is True
+    assert row.degradation.low < row.degradation.ratio < row.degradation.high
+    assert row.excess == pytest.approx(0.05, abs=0.005)
+    assert row.excess_low < row.excess < row.excess_high
+    assert row.fragile is True
 
 
 @pytest.mark.parametrize(
@@ -40,29 +39,29 @@ def test_a_model_that_loses_more_than_the_walk_is_fragile_even_if_both_ratios_ar
     ],
 )
 def test_a_model_is_not_fragile_without_a_growth_that_matters(model: float, walk: float) -> None:
-    assert found(model, walk, noise=1e-4)["fragile"] is False
+    assert found(model, walk, noise=1e-4).fragile is False
 
 
 def test_an_excess_that_may_be_chance_is_not_fragile() -> None:
     row = found(1.08, 1.0, noise=0.3)
-    assert row["excess"] > SETTINGS.smallest_effect
-    assert row["excess_low"] < 0
-    assert row["fragile"] is False
+    assert row.excess > SETTINGS.smallest_effect
+    assert row.excess_low < 0
+    assert row.fragile is False
 
 
 def test_too_few_independent_windows_judge_nothing_and_say_so() -> None:
     row = found(3.0, 1.0, count=16, overlap=10)
-    assert row["degradation"]["ratio"] == pytest.approx(3.0, abs=0.05)
-    assert (row["degradation"]["low"], row["excess_low"], row["fragile"]) == (None, None, None)
-    assert "16 windows" in row["fragile_reason"]
-    assert found(3.0, 1.0, count=64, overlap=1)["fragile"] is True
+    assert row.degradation.ratio == pytest.approx(3.0, abs=0.05)
+    assert (row.degradation.low, row.excess_low, row.fragile) == (None, None, None)
+    assert "16 windows" in (row.fragile_reason or "")
+    assert found(3.0, 1.0, count=64, overlap=1).fragile is True
 
 
 def test_without_a_clean_error_no_growth_is_measured() -> None:
     none, some = np.zeros(100), np.ones(100)
     row = compare_growth((some, none), (some, some), 1, SETTINGS)
-    assert (row["degradation"]["ratio"], row["excess"], row["fragile"]) == (None, None, None)
-    assert "the model makes no error on clean input" in row["fragile_reason"]
+    assert (row.degradation.ratio, row.excess, row.fragile) == (None, None, None)
+    assert "the model makes no error on clean input" in (row.fragile_reason or "")
 
 
 def test_equal_growth_is_rarely_called_an_excess() -> None:
@@ -75,5 +74,5 @@ def test_equal_growth_is_rarely_called_an_excess() -> None:
         clean = [np.abs(moves - 0.3 * noise) for noise in own[:2]]
         worse = [np.abs(moves - 2 * noise) for noise in own[2:]]
         row = compare_growth((worse[0], clean[0]), (worse[1], clean[1]), 10, SETTINGS)
-        claims.append(row["excess_low"] > 0 or row["excess_high"] < 0)
+        claims.append(row.excess_low > 0 or row.excess_high < 0)
     assert np.mean(claims) < 0.075

@@ -1,22 +1,22 @@
 """``scores.json`` and ``predictions.parquet`` of a real small run agree with each other and with loops."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from model_core.artifacts import read_json
 from model_core.axes import TARGETS
 from model_core.evaluation.scores import invalid_candles
 from model_core.evaluation.verdict import verdict_text
+from model_core.results.record import read_result
+from model_core.results.scores import Comparison, Outcome, Scores
+from model_core.results.tables import PREDICTIONS, price_column
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import small_run
 
 
 @pytest.fixture(scope="module")
-def scores() -> Any:
-    return read_json(small_run()["evaluation"] / "scores.json")
+def scores() -> Scores:
+    return read_result(Scores, small_run()["evaluation"])
 
 
 @pytest.fixture(scope="module")
@@ -24,69 +24,80 @@ def predictions() -> pd.DataFrame:
     return pd.read_parquet(small_run()["evaluation"] / "predictions.parquet")
 
 
+def test_the_predictions_have_the_columns_that_are_documented(predictions: pd.DataFrame) -> None:
+    assert list(predictions) == [column.name for column in PREDICTIONS.columns]
+
+
 def values(predictions: pd.DataFrame, what: str) -> np.ndarray:
-    return predictions[[f"{target}_{what}" for target in TARGETS]].to_numpy()
+    return predictions[[price_column(target, what) for target in TARGETS]].to_numpy()
 
 
-def test_every_test_window_is_in_the_predictions_once(scores: Any, predictions: pd.DataFrame) -> None:
+def test_every_test_window_is_in_the_predictions_once(scores: Scores, predictions: pd.DataFrame) -> None:
     dataset = noise_dataset()
     span = dataset.splits.test
     anchors = predictions["anchor_date"].drop_duplicates()
     assert [str(day) for day in anchors] == [str(day) for day in dataset.dates[span.first : span.stop]]
-    assert len(predictions) == scores["windows"] * scores["pred_len"] == len(span) * 3
+    assert len(predictions) == scores.windows * scores.pred_len == len(span) * 3
 
 
-def test_errors_in_the_scores_are_those_of_the_predictions(scores: Any, predictions: pd.DataFrame) -> None:
+def test_errors_in_the_scores_are_those_of_the_predictions(scores: Scores, predictions: pd.DataFrame) -> None:
     true, forecast = values(predictions, "true"), values(predictions, "forecast")
-    found = scores["forecasts"]["model"]["metrics"]
-    assert found["log"]["overall"]["mae"] == pytest.approx(np.abs(forecast - true).mean())
+    found = scores.forecasts["model"].metrics
+    assert found.log.overall.mae == pytest.approx(np.abs(forecast - true).mean())
     price = np.abs(np.exp(forecast) - np.exp(true))
-    assert found["price"]["overall"]["mae"] == pytest.approx(price.mean())
-    assert found["price"]["per_target"]["High"]["mae"] == pytest.approx(price[:, 1].mean())
+    assert found.price.overall.mae == pytest.approx(price.mean())
+    assert found.price.per_target["High"].mae == pytest.approx(price[:, 1].mean())
     second = predictions["step"] == 2
-    assert found["price"]["per_step"][1]["mae"] == pytest.approx(price[second].mean())
+    assert found.price.per_step[1].mae == pytest.approx(price[second].mean())
     scaled = np.abs(forecast - true) / predictions["scale"].to_numpy()[:, None]
-    assert found["scaled"]["overall"]["mae"] == pytest.approx(scaled.mean())
+    assert found.scaled.overall.mae == pytest.approx(scaled.mean())
 
 
-def test_skill_is_quoted_against_the_baseline_with_the_smallest_error(scores: Any) -> None:
+def test_skill_is_quoted_against_the_baseline_with_the_smallest_error(scores: Scores) -> None:
     errors = {
-        name: forecast["metrics"]["log"]["overall"]["mse"]
-        for name, forecast in scores["forecasts"].items()
-        if forecast["role"] == "baseline"
+        name: forecast.metrics.log.overall.mse
+        for name, forecast in scores.forecasts.items()
+        if forecast.role == "baseline"
     }
     best = min(errors, key=lambda name: errors[name])
-    assert scores["best_baseline"] == scores["verdict"]["baseline"] == best
-    row = next(
-        r for r in scores["skill"]
-        if (r["baseline"], r["metric"], r["target"]) == (best, "mse", "overall")
-    )  # fmt: skip
-    model = scores["forecasts"]["model"]["metrics"]["log"]["overall"]["mse"]
-    assert row["skill"] == pytest.approx(1 - model / errors[best])
-    assert scores["verdict"]["outcome"] == row["verdict"]
-    assert set(scores["confidence_set"]) <= set(scores["forecasts"])
+    assert scores.best_baseline == scores.verdict.baseline == best
+    row = scores.skill[best].squared_log_error["overall"]
+    model = scores.forecasts["model"].metrics.log.overall.mse
+    assert row.skill == pytest.approx(1 - model / errors[best])
+    assert scores.verdict.outcome == row.outcome
+    assert set(scores.confidence_set or ()) <= set(scores.forecasts)
+    assert scores.skill.keys() == errors.keys()
 
 
-def test_a_mixture_head_is_calibrated_beside_the_random_walk(scores: Any, predictions: pd.DataFrame) -> None:
-    found = scores["calibration"]
-    assert set(found["model"]) == set(TARGETS)
-    for part in (*found["model"].values(), found["ewma_random_walk"]["Close"]):
-        assert list(part["coverage"]) == ["50%", "80%", "90%", "95%"]
-        assert sum(part["pit"]) == pytest.approx(1)
-        assert part["crps"] > 0
-    assert found["skill"]["skill"] == pytest.approx(
-        1 - found["model"]["Close"]["crps"] / found["ewma_random_walk"]["Close"]["crps"]
+def test_log_prices_have_no_relative_errors(scores: Scores) -> None:
+    log, price = (getattr(scores.forecasts["model"].metrics, name).overall for name in ("log", "price"))
+    assert (log.mape, log.mspe, log.smape) == (None, None, None)
+    assert None not in (price.mape, price.mspe, price.smape)
+
+
+def test_a_mixture_head_is_calibrated_beside_the_random_walk(
+    scores: Scores, predictions: pd.DataFrame
+) -> None:
+    found = scores.calibration
+    assert found.model is not None
+    assert found.skill is not None
+    assert set(found.model) == set(TARGETS)
+    walk = found.ewma_random_walk["Close"]
+    for part in (*found.model.values(), walk):
+        assert list(part.coverage) == ["50%", "80%", "90%", "95%"]
+        assert sum(part.pit) == pytest.approx(1)
+        assert part.crps > 0
+    assert found.skill.skill == pytest.approx(1 - found.model["Close"].crps / walk.crps)
+    inside = (values(predictions, "true") >= values(predictions, "q05")) & (
+        values(predictions, "true") <= values(predictions, "q95")
     )
-    inside = (values(predictions, "true") >= values(predictions, "low")) & (
-        values(predictions, "true") <= values(predictions, "high")
-    )
-    assert scores["interval_coverage"]["kind"] == "mixture"
-    assert scores["interval_coverage"]["overall"] == pytest.approx(inside.mean())
-    assert found["model"]["Close"]["coverage"]["90%"] == pytest.approx(inside[:, 3].mean())
+    assert scores.interval_coverage.kind == "mixture"
+    assert scores.interval_coverage.overall == pytest.approx(inside.mean())
+    assert found.model["Close"].coverage["90%"] == pytest.approx(inside[:, 3].mean())
 
 
-def test_forecast_candles_are_valid(scores: Any, predictions: pd.DataFrame) -> None:
-    assert scores["candles"]["invalid_share"] == 0
+def test_forecast_candles_are_valid(scores: Scores, predictions: pd.DataFrame) -> None:
+    assert scores.candles.invalid_share == 0
     assert invalid_candles(values(predictions, "forecast")) == 0
 
 
@@ -95,11 +106,16 @@ def test_a_broken_candle_is_counted() -> None:
     assert invalid_candles(candles) == 0.5
 
 
-def row(verdict: str, skill: float) -> dict[str, Any]:
-    return {
-        "verdict": verdict, "skill": skill, "low": skill - 0.01, "high": skill + 0.01,
-        "minimum_detectable_effect": 0.034,
-    }  # fmt: skip
+def row(outcome: Outcome, skill: float) -> Comparison:
+    return Comparison(
+        outcome=outcome, reason=None, skill=skill, low=skill - 0.01, high=skill + 0.01,
+        dm_statistic=1.0, dm_p_value=0.1, minimum_detectable_effect=0.034,
+    )  # fmt: skip
+
+
+def no_verdict(skill: float | None, reason: str) -> Comparison:
+    nothing = dict.fromkeys(("low", "high", "dm_statistic", "dm_p_value", "minimum_detectable_effect"))
+    return Comparison(outcome="no verdict", reason=reason, skill=skill, **nothing)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +126,7 @@ def row(verdict: str, skill: float) -> dict[str, Any]:
         ("no evidence either way", "a skill of 3.4 % four times out of five"),
     ],
 )
-def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: str, said: str) -> None:
+def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: Outcome, said: str) -> None:
     text = verdict_text(row(outcome, 0.02), row("worse", -0.02), "ridge", 0.95)
     assert said in text
     assert ("four times out of five" in text) == (outcome == "no evidence either way")
@@ -119,22 +135,24 @@ def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: str, said: 
 
 def test_an_absurd_skill_is_said_to_be_low_and_not_quoted() -> None:
     """Of a market that hardly moves: the best baseline errs next to nothing, and no ratio to that tells anything."""
-    absurd = row("worse", -1.2e4) | {"low": -1.5e4, "high": -8.0}
+    absurd = row("worse", -1.2e4).model_copy(update={"low": -1.5e4, "high": -8.0})
     text = verdict_text(absurd, absurd, "ridge", 0.95)
     assert "skill below −1000.0 % [below −1000.0, −800.0]" in text
     assert "Its squared error is more than 11 times the baseline's." in text
     assert "Not even a perfect forecast" in verdict_text(
-        row("no evidence either way", -3.0) | {"minimum_detectable_effect": 41.0}, absurd, "ridge", 0.95
+        row("no evidence either way", -3.0).model_copy(update={"minimum_detectable_effect": 41.0}),
+        absurd,
+        "ridge",
+        0.95,
     )
 
 
 def test_no_verdict_says_why_and_quotes_no_interval() -> None:
-    nothing = {"verdict": "no verdict", "low": None, "high": None, "minimum_detectable_effect": None}
-    overall = nothing | {"skill": -0.156, "reason": "41 windows hold only 4.1 independent ones"}
+    overall = no_verdict(-0.156, "41 windows hold only 4.1 independent ones")
     text = verdict_text(overall, overall, "ridge", 0.95)
     assert text.startswith("There is no verdict on whether the model beats the best trivial forecast, ridge")
     assert "41 windows hold only 4.1 independent ones" in text
     assert "−15.6 %" in text
     assert "[" not in text
-    exact = nothing | {"skill": None, "reason": "the baseline makes no error at all"}
+    exact = no_verdict(None, "the baseline makes no error at all")
     assert "no error at all." in verdict_text(exact, exact, "ridge", 0.95)

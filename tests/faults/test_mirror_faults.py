@@ -141,7 +141,7 @@ def test_files_that_were_deleted_meanwhile_are_sent_again(store: Faulty, run: Pa
         for key in list(store.keys(BLOBS)):
             store.delete(key)
         deliver(mirror, run, 2)
-        assert mirror.close(30.0)["newest_is_complete"] is True
+        assert mirror.close(30.0).newest_is_complete is True
     fetch_newest(store, new)
     assert fetched_epoch(new) == 2
     verify_checkpoint(new / BEST)
@@ -170,7 +170,7 @@ def test_a_store_that_loses_what_it_is_sent_never_holds_a_complete_checkpoint(
     write_checkpoint(run / LAST, "epoch 1")
     mirror.submit(run, [BEST, LAST], 1, 0)
     wait_until(lambda: mirror.failures > 1)
-    assert mirror.close(0.1)["newest_is_complete"] is False
+    assert mirror.close(0.1).newest_is_complete is False
     assert list(store.keys(RECORDS)) == []
     assert "are not in" in caplog.text
 
@@ -181,7 +181,7 @@ def test_a_file_that_is_gone_at_the_end_makes_the_claim_false(
     mirror = mirror_to(store)
     deliver(mirror, run, 1)
     store.delete(blob_of(store, 1, f"{LAST}/{WEIGHTS}"))
-    assert mirror.close(30.0)["newest_is_complete"] is False
+    assert mirror.close(30.0).newest_is_complete is False
     assert "is not whole any more: 1 of its files are gone" in caplog.text
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_record_of_any_age_costs_no_good_one(
     store.write(key, b"{")
     with mirror_to(store, keep=1) as mirror:
         deliver(mirror, run, 1, 3)
-        assert mirror.close(30.0)["newest_is_complete"] is True
+        assert mirror.close(30.0).newest_is_complete is True
     fetch_newest(store, new)
     assert fetched_epoch(new) == 3
     assert key in caplog.text or not store.exists(key)
@@ -205,8 +205,8 @@ def test_a_checkpoint_is_complete_although_older_ones_cannot_be_deleted(
     with mirror_to(store, keep=1) as mirror:
         deliver(mirror, run, 1, 2)
         summary = mirror.close(30.0)
-    assert summary["newest_is_complete"] is True
-    assert summary["failed_attempts"] == 0
+    assert summary.newest_is_complete is True
+    assert summary.failed_attempts == 0
     assert "older checkpoints stay in" in caplog.text
 
 
@@ -214,7 +214,7 @@ def test_a_run_that_goes_on_brings_to_its_mirror_what_that_lacks(store: Faulty, 
     train_tiny(tmp_path / "run")
     mirror = open_mirror("any", tmp_path / "run", 2, 30.0, PERIOD)
     train_tiny(tmp_path / "run", mirror=mirror)
-    assert mirror.close(30.0)["newest_is_complete"] is True
+    assert mirror.close(30.0).newest_is_complete is True
     (tmp_path / "new").mkdir()
     fetch_newest(store, tmp_path / "new")
     assert fetched_epoch(tmp_path / "new") == SETTINGS.train_epochs

@@ -14,13 +14,15 @@ import pytest
 import torch
 
 from components.train.__main__ import main
-from model_core.artifacts import open_artifact, read_json
+from model_core.artifacts import open_artifact
 from model_core.checkpoints import records
 from model_core.checkpoints.files import SEAL, WEIGHTS
 from model_core.checkpoints.lease import OWNER
 from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.records import BLOBS, RECORDS
 from model_core.data.windows import Window
+from model_core.results.record import read_result
+from model_core.results.training import TrainResults
 from model_core.store import s3
 from tests.faults.flips import flip_a_bit, flipped
 from tests.security.hostile_s3 import HostileS3, serving
@@ -75,10 +77,16 @@ def in_a_process(words: list[str]) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def results(folder: Path) -> Any:
+def results(folder: Path) -> TrainResults:
     """How a run ended whose model folder is whole."""
     open_artifact(folder / "model", producer="train")
-    return read_json(folder / "model" / "results.json")
+    return read_result(TrainResults, folder / "model")
+
+
+def newest_is_complete(folder: Path) -> bool:
+    """Whether its newest checkpoint reached the store, as the run says."""
+    mirror = results(folder).mirror
+    return mirror is not None and mirror.newest_is_complete
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +114,7 @@ def test_any_flipped_bit_of_a_seal_costs_an_epoch_and_leaves_a_model(
         (folder / WORK / LAST / SEAL).write_bytes(content)
         caplog.clear()
         main(words(dataset, folder))
-        assert results(folder)["resumed_at"] == [1, 0]
+        assert results(folder).resumed_at == (1, 0)
         assert "trying an older one" in caplog.text
         shutil.rmtree(folder)
 
@@ -117,7 +125,7 @@ def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(datase
     flip_a_bit(run / WORK / BEST / WEIGHTS)
     ended = in_a_process(words(dataset, run))
     assert ended.returncode == 0
-    assert results(run)["resumed_at"] == [1, 0]
+    assert results(run).resumed_at == (1, 0)
     assert "Traceback" not in ended.stderr
     for said in (
         f"{LAST}/{SEAL} is damaged (it holds no JSON object); trying an older one",
@@ -142,7 +150,7 @@ def test_a_process_whose_checkpoints_are_all_damaged_is_refused_and_the_remedy_w
     assert sorted(path.name for path in (run / WORK).iterdir()) == before
     (run / WORK).rename(run / "away")
     main(words(dataset, run))
-    assert results(run)["resumed_at"] is None
+    assert results(run).resumed_at is None
 
 
 def test_logs_that_vanish_while_a_run_trains_cost_no_model(
@@ -154,7 +162,7 @@ def test_logs_that_vanish_while_a_run_trains_cost_no_model(
 
     with after_epoch(2, tmp_path, lose):
         main(words(dataset, tmp_path))
-    assert results(tmp_path)["last_epoch"] == 3
+    assert results(tmp_path).last_epoch == 3
     assert pq.read_table(tmp_path / "model" / "history.parquet").num_rows == 3
     assert "steps.jsonl is gone, so the model folder has none" in caplog.text
 
@@ -180,10 +188,10 @@ def test_whatever_appears_in_a_mirror_while_a_run_trains_the_run_ends_with_a_mod
 
     with after_epoch(1, tmp_path, plant):
         main(words(dataset, tmp_path, "--checkpoint-uri", str(mirror)))
-    assert results(tmp_path)["mirror"]["newest_is_complete"] is True
+    assert newest_is_complete(tmp_path)
     shutil.rmtree(tmp_path / "model")
     main(words(dataset, tmp_path, "--checkpoint-uri", str(mirror)))
-    assert results(tmp_path)["resumed_at"] == [3, 0]
+    assert results(tmp_path).resumed_at == (3, 0)
 
 
 def test_blobs_that_are_deleted_while_a_run_trains_are_whole_again_when_it_says_complete(
@@ -192,10 +200,10 @@ def test_blobs_that_are_deleted_while_a_run_trains_are_whole_again_when_it_says_
     mirror = tmp_path / "store"
     with after_epoch(2, tmp_path, lambda: shutil.rmtree(mirror / BLOBS, ignore_errors=True)):
         main(words(dataset, tmp_path, "--checkpoint-uri", str(mirror)))
-    assert results(tmp_path)["mirror"]["newest_is_complete"] is True
+    assert newest_is_complete(tmp_path)
     shutil.rmtree(tmp_path / "model")
     main(words(dataset, tmp_path, "--checkpoint-uri", str(mirror)))
-    assert results(tmp_path)["resumed_at"] == [3, 0]
+    assert results(tmp_path).resumed_at == (3, 0)
 
 
 def test_an_outage_at_the_start_is_one_sentence_and_takes_no_older_checkpoint(
@@ -228,4 +236,4 @@ def test_an_outage_at_the_start_is_one_sentence_and_takes_no_older_checkpoint(
             assert list(tmp_path.iterdir()) == []
         server.unavailable = set()
         main(there)
-    assert results(tmp_path)["resumed_at"] == [3, 0]
+    assert results(tmp_path).resumed_at == (3, 0)

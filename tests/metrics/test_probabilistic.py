@@ -89,9 +89,9 @@ def test_truths_drawn_from_the_forecast_are_covered_as_promised() -> None:
     component = np.array([random.choice(3, p=p) for p in mixture.weight])[:, None]
     mean, std = (np.take_along_axis(x, component, -1)[:, 0] for x in (mixture.mean, mixture.std))
     found = calibration(mixture, random.normal(mean, std))
-    assert found["coverage"] == pytest.approx({"50%": 0.5, "80%": 0.8, "90%": 0.9, "95%": 0.95}, abs=0.01)
-    assert found["pit"] == pytest.approx([0.1] * 10, abs=0.01)
-    assert sum(found["pit"]) == pytest.approx(1.0)
+    assert found.coverage == pytest.approx({"50%": 0.5, "80%": 0.8, "90%": 0.9, "95%": 0.95}, abs=0.01)
+    assert found.pit == pytest.approx([0.1] * 10, abs=0.01)
+    assert sum(found.pit) == pytest.approx(1.0)
 
 
 def test_coverage_counts_both_ends() -> None:

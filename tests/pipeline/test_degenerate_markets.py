@@ -8,7 +8,6 @@ import html
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +18,11 @@ from components.evaluate.step import run as evaluate
 from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
 from components.train.step import run as train
-from model_core.artifacts import read_json
 from model_core.config.data import DataSettings, TailSplit, WindowSettings
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings, ReportSettings
+from model_core.results.findings import Findings
+from model_core.results.record import read_result
+from model_core.results.scores import Scores
 from tests.data.market import saved, table
 from tests.training.prepared import MODEL, TRAINING
 
@@ -94,7 +95,7 @@ NO_VERDICT = {
 
 def through_all_steps(
     source: str, folder: Path, data: DataSettings = DATA, *, mixture: bool = False
-) -> tuple[Any, Any, str]:
+) -> tuple[Scores, Findings, str]:
     """Scores, findings and page of a tiny run."""
     names = ("dataset", "model", "evaluation", "findings", "report.html", "summary.md")
     dataset, model, evaluation, findings, page, summary = (folder / name for name in names)
@@ -119,8 +120,8 @@ def through_all_steps(
         run_name="degenerate",
     )
     return (
-        read_json(evaluation / "scores.json"),
-        read_json(findings / "findings.json"),
+        read_result(Scores, evaluation),
+        read_result(Findings, findings),
         page.read_text(encoding="utf-8"),
     )
 
@@ -132,26 +133,24 @@ def through_all_steps(
 )
 def test_a_degenerate_market_goes_through_all_steps(market: str, mixture: bool, tmp_path: Path) -> None:
     scores, findings, page = through_all_steps(saved(MARKETS[market](), tmp_path), tmp_path, mixture=mixture)
-    verdict = scores["verdict"]
-    assert (verdict["outcome"] == "no verdict") == (verdict["reason"] is not None)
+    verdict = scores.verdict
+    assert (verdict.outcome == "no verdict") == (verdict.reason is not None)
     if market in NO_VERDICT:
-        assert verdict["outcome"] == "no verdict"
-        assert NO_VERDICT[market] in verdict["reason"]
-    assert verdict["text"] in html.unescape(page)
-    for row in findings["scenarios"]:
-        assert (row["fragile"] is None) == (row["fragile_reason"] is not None)
+        assert verdict.outcome == "no verdict"
+        assert NO_VERDICT[market] in (verdict.reason or "")
+    assert verdict.text in html.unescape(page)
+    for row in findings.scenarios:
+        assert (row.fragile is None) == (row.fragile_reason is not None)
     shown = page[: page.index('<h2 id="provenance">')]
     assert re.findall(r">[^<]*\b(?:nan|inf|None)\b\s*[^a-z ]", shown) == []
-    assert re.findall(r"\d{5,}(?:\.\d+)? %", verdict["text"] + shown) == []
+    assert re.findall(r"\d{5,}(?:\.\d+)? %", verdict.text + shown) == []
 
 
 def test_four_columns_mapped_to_one_go_through_all_steps(tmp_path: Path) -> None:
     frame = table(ROWS)[["Date", "Close"]]
     data = DATA.model_copy(update={"columns": dict.fromkeys(("Open", "High", "Low"), "Close")})
     scores, _, _ = through_all_steps(saved(frame, tmp_path), tmp_path, data, mixture=True)
-    errors = [
-        scores["forecasts"][name]["metrics"]["log"]["overall"]["mse"] for name in ("last_close", "own_last")
-    ]
+    errors = [scores.forecasts[name].metrics.log.overall.mse for name in ("last_close", "own_last")]
     assert errors[0] == errors[1]
 
 
@@ -159,13 +158,19 @@ def test_four_columns_mapped_to_one_go_through_all_steps(tmp_path: Path) -> None
 def test_a_test_span_of_a_few_windows_is_scored_without_a_verdict(test: int, tmp_path: Path) -> None:
     data = DATA.model_copy(update={"splits": TailSplit(kind="tail", validation=3, test=test)})
     scores, findings, page = through_all_steps(saved(table(ROWS), tmp_path), tmp_path, data)
-    assert scores["windows"] == test - 2
-    assert scores["verdict"]["outcome"] == "no verdict"
-    assert scores["confidence_set"] is None
-    assert {row["verdict"] for row in scores["skill"]} == {"no verdict"}
-    assert {row["fragile"] for row in findings["scenarios"]} == {None}
-    reasons = {scores["verdict"]["reason"], scores["confidence_set_reason"]}
-    reasons |= {row["fragile_reason"] for row in findings["scenarios"]}
+    assert scores.windows == test - 2
+    assert scores.verdict.outcome == "no verdict"
+    assert scores.confidence_set is None
+    rows = [
+        row
+        for by in scores.skill.values()
+        for row in (*by.squared_log_error.values(), *by.absolute_log_error.values())
+    ]
+    assert {row.outcome for row in rows} == {"no verdict"}
+    assert {row.fragile for row in findings.scenarios} == {None}
+    reasons = {scores.verdict.reason, scores.confidence_set_reason}
+    reasons |= {row.fragile_reason for row in findings.scenarios}
     for reason in reasons:
+        assert reason is not None
         assert "independent" in reason
         assert reason in html.unescape(page)

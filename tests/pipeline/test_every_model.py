@@ -1,9 +1,7 @@
 """Every ablation, every head and both kinds of model go through all five steps."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,9 +10,12 @@ from components.evaluate.step import run as evaluate
 from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
 from components.train.step import run as train
-from model_core.artifacts import read_json
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
+from model_core.results.explanation import Explanation
+from model_core.results.findings import Findings, SkyRead
+from model_core.results.record import read_result
+from model_core.results.scores import Scores
 from model_core.sky.bodies import BODIES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -93,39 +94,39 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(case: Case, dataset: P
     )
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "one-of-all" in page
-    the_scores_are_those_of_its_head(read_json(evaluation / "scores.json"), settings, page)
-    the_graph_has_the_nodes_of_its_kind(read_json(evaluation / "explanation.json"), settings)
-    the_findings_fit_what_it_reads(read_json(findings / "findings.json"), settings, page)
+    the_scores_are_those_of_its_head(read_result(Scores, evaluation), settings, page)
+    the_graph_has_the_nodes_of_its_kind(read_result(Explanation, evaluation), settings)
+    the_findings_fit_what_it_reads(read_result(Findings, findings), settings, page)
 
 
-def the_scores_are_those_of_its_head(scores: Any, settings: Settings, page: str) -> None:
-    assert scores["candles"]["invalid_share"] == 0
-    assert (scores["calibration"]["model"] is not None) == settings.model.use_mixture_decoder
-    assert scores["verdict"]["text"] in page
+def the_scores_are_those_of_its_head(scores: Scores, settings: Settings, page: str) -> None:
+    assert scores.candles.invalid_share == 0
+    assert (scores.calibration.model is not None) == settings.model.use_mixture_decoder
+    assert scores.verdict.text in page
 
 
-def the_graph_has_the_nodes_of_its_kind(explanation: Any, settings: Settings) -> None:
-    assert (explanation["bodies"] == list(BODIES)) == sky_of(settings)["past_sky"]
-    assert sum(explanation["source_weights"].values()) == pytest.approx(1, abs=1e-5)
+def the_graph_has_the_nodes_of_its_kind(explanation: Explanation, settings: Settings) -> None:
+    assert (explanation.bodies == BODIES) == sky_of(settings).past_sky
+    assert sum(explanation.source_weights.values()) == pytest.approx(1, abs=1e-5)
 
 
-def the_findings_fit_what_it_reads(findings: Any, settings: Settings, page: str) -> None:
-    reads, rows = findings["reads"], findings["scenarios"]
+def the_findings_fit_what_it_reads(findings: Findings, settings: Settings, page: str) -> None:
+    reads, rows = findings.reads, findings.scenarios
     assert reads == sky_of(settings)
-    assert len(findings["invariants"]) == 6
-    assert all(invariant["passed"] for invariant in findings["invariants"])
-    masks = {row["parameters"]["mask"] for row in rows if "mask" in row["parameters"]}
-    assert masks == {"all", "prices", "last_days"} | ({"sky"} if reads["past_sky"] else set())
-    assert bool(findings["left_out"]) == (not reads["past_sky"])
+    assert len(findings.invariants) == 6
+    assert all(invariant.passed for invariant in findings.invariants)
+    masks = {row.parameters["mask"] for row in rows if "mask" in row.parameters}
+    assert masks == {"all", "prices", "last_days"} | ({"sky"} if reads.past_sky else set())
+    assert bool(findings.left_out) == (not reads.past_sky)
     for row in rows:
-        assert row["perturbed"]["mae"] > 0
-        assert math.isfinite(row["degradation"]["ratio"])
-        assert row["title"] in page
-    assert all(reason in page for reason in findings["left_out"])
+        assert row.perturbed.mae > 0
+        assert row.degradation.ratio is not None
+        assert row.title in page
+    assert all(reason in page for reason in findings.left_out)
 
 
-def sky_of(settings: Settings) -> dict[str, bool]:
+def sky_of(settings: Settings) -> SkyRead:
     """What ``docs/model.md`` says that a model with these settings reads of the sky."""
     celestial = settings.model.kind == "celestial_enhanced_pgat"
     past = not celestial or settings.model.use_celestial_graph
-    return {"past_sky": past, "future_sky": past and settings.model.use_future_sky}
+    return SkyRead(past_sky=past, future_sky=past and settings.model.use_future_sky)

@@ -17,12 +17,14 @@ from components.report.step import run
 from model_core.artifacts import read_json, read_manifest, write_manifest
 from model_core.config.run import ReportSettings
 from model_core.errors import ArtifactError
-from model_core.evaluation.scores import skill_row
 from model_core.evaluation.verdict import HEADLINES, skill_words, verdict_text
 from model_core.report import words
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
+from model_core.results.findings import Scenario, SkyRead
+from model_core.results.scores import BaselineSkill, Comparison, Scores
 from tests.evaluation.small_run import small_run
+from tests.results.test_records import EARLIER, findings_of_version_1, scores_of_version_1
 
 SETTINGS = ReportSettings(example_windows=2)
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -118,18 +120,18 @@ def test_names_are_escaped(evidence: Evidence) -> None:
 def test_the_verdict_and_the_numbers_are_those_of_the_scores(evidence: Evidence, page: str) -> None:
     text = checked(page).text
     scores = evidence.scores
-    assert scores["verdict"]["text"] in text
-    assert HEADLINES[scores["verdict"]["outcome"]] in text
-    best = next(r for r in words.headline_skill(scores) if r["baseline"] == scores["best_baseline"])
-    assert skill_words(best) in text
+    assert scores.verdict.text in text
+    assert HEADLINES[scores.verdict.outcome] in text
+    assert skill_words(scores.headline) in text
     for manifest in evidence.manifests.values():
         for record in manifest.files.values():
             assert record.sha256 in text
 
 
 def test_what_is_missing_is_said(evidence: Evidence) -> None:
-    calibration = evidence.scores["calibration"] | {"model": None, "skill": None}
-    bare = replace(evidence, explanation=None, scores=evidence.scores | {"calibration": calibration})
+    calibration = evidence.scores.calibration.model_copy(update={"model": None, "skill": None})
+    scores = evidence.scores.model_copy(update={"calibration": calibration})
+    bare = replace(evidence, explanation=None, scores=scores)
     found = checked(render_page(bare, SETTINGS, "bare"))
     assert "This run holds no explanation" in found.text
     assert "forecasts a point, not a distribution" in found.text
@@ -139,7 +141,10 @@ def test_what_is_missing_is_said(evidence: Evidence) -> None:
 
 def test_memory_of_training_is_said(evidence: Evidence) -> None:
     saving = replace(
-        evidence, training=evidence.training | {"gradient_checkpointing": True, "peak_memory_mb": 1234.4}
+        evidence,
+        training=evidence.training.model_copy(
+            update={"gradient_checkpointing": True, "peak_memory_mb": 1234.4}
+        ),
     )
     text = checked(render_page(saving, SETTINGS, "saving")).text
     assert "1,234 MB" in text
@@ -147,18 +152,18 @@ def test_memory_of_training_is_said(evidence: Evidence) -> None:
 
 
 def test_a_failed_invariant_is_named(evidence: Evidence) -> None:
-    checks = [dict(check) for check in evidence.findings["invariants"]]
-    checks[0]["passed"] = False
-    failing = replace(evidence, findings=evidence.findings | {"invariants": checks})
+    first, *rest = evidence.findings.invariants
+    checks = (first.model_copy(update={"passed": False}), *rest)
+    failing = replace(evidence, findings=evidence.findings.model_copy(update={"invariants": checks}))
     text = checked(render_page(failing, SETTINGS, "failing")).text
-    assert f"1 of {len(checks)} invariants failed: {checks[0]['name'].replace('_', ' ')}" in text
+    assert f"1 of {len(checks)} invariants failed: {first.name.replace('_', ' ')}" in text
 
 
 def test_the_summary_ranks_the_model_beside_every_baseline(evidence: Evidence) -> None:
     summary = render_summary(evidence, "a-run")
-    for forecast in evidence.scores["forecasts"].values():
-        assert forecast["title"] in summary
-    assert evidence.scores["verdict"]["text"] in summary
+    for forecast in evidence.scores.forecasts.values():
+        assert forecast.title in summary
+    assert evidence.scores.verdict.text in summary
 
 
 def test_the_step_writes_both_files_and_publishes_them(tmp_path: Path) -> None:
@@ -224,38 +229,31 @@ def test_numbers_are_written_for_people(value: float | None, written: str) -> No
     ],
 )  # fmt: skip
 def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why(
-    findings: dict[str, Any], said: str
+    evidence: Evidence, findings: dict[str, int], said: str
 ) -> None:
-    assert re.search(said, words.disturbed_windows(findings, 10))
+    counted = {"test_windows": None, "overlap": None} | findings
+    assert re.search(said, words.disturbed_windows(evidence.findings.model_copy(update=counted), 10))
 
 
 def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
-    reads = {"past_sky": False, "future_sky": False}
-    blind = replace(evidence, findings=evidence.findings | {"reads": reads})
+    reads = SkyRead(past_sky=False, future_sky=False)
+    blind = replace(evidence, findings=evidence.findings.model_copy(update={"reads": reads}))
     assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a-run")
     assert "was not measured in this run" in render_page(evidence, SETTINGS, "a-run")
 
 
-def without(content: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name not in names}
-
-
-def as_version_1(evaluation: Path, findings: Path, inputs: dict[str, Path]) -> None:
-    """Turn the two JSON files into what earlier code wrote, and vouch for them again."""
-    scores: Any = read_json(evaluation / "scores.json")
-    scores = without(scores, "confidence_set_reason") | {"schema_version": 1}
-    scores["verdict"] = without(scores["verdict"], "reason")
-    scores["skill"] = [without(row, "reason", "degrees_of_freedom") for row in scores["skill"]]
-    found: Any = read_json(findings / "findings.json")
-    found = without(found, "test_windows", "overlap", "reads", "left_out") | {"schema_version": 1}
-    found["scenarios"] = [
-        without(row, "excess_low", "excess_high", "fragile_reason") | {"fragile": False}
-        for row in found["scenarios"]
-    ]
-    for folder, name, content in ((evaluation, "scores", scores), (findings, "findings", found)):
+def put_earlier(folders: dict[str, Path], version: int) -> None:
+    """Put the two JSON files that earlier code wrote into the folders, and vouch for them again."""
+    scores, findings = (read_json(EARLIER / f"{name}.json") for name in ("scores", "findings"))
+    if version == 1:
+        scores, findings = scores_of_version_1(scores), findings_of_version_1(findings)
+    for artifact, name, content in (("evaluation", "scores", scores), ("findings", "findings", findings)):
+        folder = folders[artifact]
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         manifest = read_manifest(folder / "manifest.json", producer=PRODUCERS[name])
-        write_manifest(folder, producer=manifest.producer, settings=manifest.settings, inputs=inputs)
+        write_manifest(
+            folder, producer=manifest.producer, settings=manifest.settings, inputs=inputs_of(folders)
+        )
 
 
 PRODUCERS = {"scores": "evaluate", "findings": "diagnose"}
@@ -275,51 +273,80 @@ def inputs_of(folders: dict[str, Path]) -> dict[str, Path]:
     return {name: folders[name] for name in ("dataset", "model")}
 
 
-def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path]) -> None:
-    as_version_1(copies["evaluation"], copies["findings"], inputs_of(copies))
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path], version: int) -> None:
+    put_earlier(copies, version)
     evidence = read_evidence(**copies)
     page = render_page(evidence, SETTINGS, "an old run")
-    assert evidence.scores["verdict"]["text"] in checked(page).text
-    assert evidence.scores["verdict"]["text"] in render_summary(evidence, "an old run")
+    assert evidence.scores.verdict.text in checked(page).text
+    assert evidence.scores.verdict.text in render_summary(evidence, "an old run")
 
 
 @pytest.mark.parametrize(("artifact", "name"), [("evaluation", "scores"), ("findings", "findings")])
 def test_what_later_code_wrote_is_refused(copies: dict[str, Path], artifact: str, name: str) -> None:
     path = copies[artifact] / f"{name}.json"
-    path.write_text(json.dumps(read_json(path) | {"schema_version": 3}), encoding="utf-8")
+    path.write_text(json.dumps(read_json(path) | {"schema_version": 4}), encoding="utf-8")
     write_manifest(copies[artifact], producer=PRODUCERS[name], settings={}, inputs=inputs_of(copies))
-    with pytest.raises(ArtifactError, match=r"schema version 3.*run the (evaluate|diagnose) step again"):
+    with pytest.raises(ArtifactError, match=r"schema version 4.*run the (evaluate|diagnose) step again"):
         read_evidence(**copies)
 
 
-def no_verdict(row: dict[str, Any]) -> dict[str, Any]:
+def undecided(row: Comparison) -> Comparison:
     nothing = dict.fromkeys(("low", "high", "dm_statistic", "dm_p_value", "minimum_detectable_effect"))
-    return row | nothing | {"verdict": "no verdict", "reason": "41 windows are too few"}
+    return row.model_copy(update=nothing | {"outcome": "no verdict", "reason": "41 windows are too few"})
+
+
+def undecided_scores(scores: Scores) -> Scores:
+    """The same numbers from too few windows."""
+    skill = {
+        name: BaselineSkill(
+            squared_log_error={t: undecided(row) for t, row in by.squared_log_error.items()},
+            absolute_log_error={t: undecided(row) for t, row in by.absolute_log_error.items()},
+        )
+        for name, by in scores.skill.items()
+    }
+    changed = scores.model_copy(
+        update={"skill": skill, "confidence_set": None, "confidence_set_reason": "41 windows are too few"}
+    )
+    close = changed.skill_against("last_close", "Close")
+    text = verdict_text(changed.headline, close, changed.best_baseline, 0.95)
+    verdict = scores.verdict.model_copy(update={"outcome": "no verdict", "text": text})
+    return changed.model_copy(update={"verdict": verdict})
+
+
+def undecided_scenario(row: Scenario) -> Scenario:
+    bare = {"low": None, "high": None}
+    return row.model_copy(
+        update={
+            "fragile": None,
+            "fragile_reason": "16 windows are too few",
+            "excess_low": None,
+            "excess_high": None,
+            "degradation": row.degradation.model_copy(update=bare),
+            "walk_degradation": row.walk_degradation.model_copy(update=bare),
+        }
+    )
 
 
 def test_a_run_without_a_verdict_says_why_in_page_and_summary(evidence: Evidence) -> None:
-    skill = [no_verdict(row) for row in evidence.scores["skill"]]
-    best = evidence.scores["best_baseline"]
-    text = verdict_text(
-        skill_row(skill, best, "overall"), skill_row(skill, "last_close", "Close"), best, 0.95
-    )
-    scores = evidence.scores | {
-        "skill": skill,
-        "confidence_set": None,
-        "confidence_set_reason": "41 windows are too few",
-        "verdict": evidence.scores["verdict"] | {"outcome": "no verdict", "text": text},
-    }
-    bare = {"low": None, "high": None}
-    scenarios = [
-        row | {"fragile": None, "fragile_reason": "16 windows are too few", "excess_low": None, "excess_high": None}
-        | {part: row[part] | bare for part in ("degradation", "walk_degradation")}
-        for row in evidence.findings["scenarios"]
-    ]  # fmt: skip
-    findings = evidence.findings | {"scenarios": scenarios}
-    undecided = replace(evidence, scores=scores, findings=findings)
-    page = checked(render_page(undecided, SETTINGS, "a run")).text
-    for shown in (page, render_summary(undecided, "a run")):
+    scenarios = tuple(map(undecided_scenario, evidence.findings.scenarios))
+    findings = evidence.findings.model_copy(update={"scenarios": scenarios})
+    bare = replace(evidence, scores=undecided_scores(evidence.scores), findings=findings)
+    page = checked(render_page(bare, SETTINGS, "a run")).text
+    for shown in (page, render_summary(bare, "a run")):
         assert "There is no verdict on whether the model beats the best trivial forecast" in shown
         assert "41 windows are too few" in shown
         assert f"None of {len(scenarios)} disturbances can be judged: 16 windows are too few." in shown
         assert "None," not in shown
+
+
+def test_a_skill_too_far_away_to_be_drawn_stands_at_the_edge(evidence: Evidence) -> None:
+    """A baseline that is right but for rounding."""
+    close = evidence.scores.skill["last_close"]
+    far = close.squared_log_error["overall"].model_copy(update={"skill": -1e24, "low": None, "high": None})
+    by_target = close.squared_log_error | {"overall": far}
+    skill = evidence.scores.skill | {"last_close": close.model_copy(update={"squared_log_error": by_target})}
+    scores = evidence.scores.model_copy(update={"skill": skill})
+    page = render_page(replace(evidence, scores=scores), SETTINGS, "a run")
+    assert "below −1000.0 %" in page
+    assert "000000000000" not in page[: page.index('id="provenance"')]

@@ -92,7 +92,7 @@ def saved(store: LocalStore, folder: Path) -> None:
     lease.claim()
     with Mirror(store, lease, keep=2, patience_seconds=30.0, pause_seconds=0.01) as mirror:
         mirror.submit(folder, ["last"], 1, 0)
-    assert mirror.close(0)["newest_is_complete"], "a stray object stops no mirror"
+    assert mirror.close(0).newest_is_complete, "a stray object stops no mirror"
 
 
 @pytest.mark.parametrize("content", DAMAGED)

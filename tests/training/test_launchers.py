@@ -14,9 +14,11 @@ import pytest
 from components.train.launchers import launch, launch_as_set
 from components.train.trainjob import SECRET_FOLDER, Cluster
 from components.train.worker import Job, main, work
-from model_core.artifacts import open_artifact, read_json
+from model_core.artifacts import open_artifact
 from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
+from model_core.results.record import read_result
+from model_core.results.training import TrainResults
 from tests.training.cluster import FakeCluster, Object, running
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 from tests.training.processes import HANGS_AFTER, started_later
@@ -187,9 +189,9 @@ def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_o
         training_settings=TRAINING.model_copy(update={"launcher": two}),
         checkpoint_uri=None,
     )
-    results = read_json(tmp_path / "torchrun" / "results.json")
-    assert results["processes"] == 2
-    assert metrics["best_validation_loss"] == results["best_validation_loss"]
+    results = read_result(TrainResults, tmp_path / "torchrun")
+    assert results.processes == 2
+    assert metrics["best_validation_loss"] == results.best_validation_loss
     # The first step only: what rounds differently before it is amplified by training (docs/training.md). That
     # all steps are the same but for rounding is what test_distributed.py shows, in float64.
     ours, theirs = (json_lines(tmp_path / name / "steps.jsonl") for name in ("torchrun", "inline"))
@@ -276,4 +278,4 @@ def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_
         workers[-1].kill()
         launcher.join(HANGS_AFTER)
         assert launcher.exitcode == 0
-    assert read_json(tmp_path / "model" / "results.json")["resumed_at"] is not None
+    assert read_result(TrainResults, tmp_path / "model").resumed_at is not None

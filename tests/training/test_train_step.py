@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from components.train.step import run
-from model_core.artifacts import open_artifact, read_json
+from model_core.artifacts import open_artifact
 from model_core.checkpoints.files import load_model, save_checkpoint
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import Window, WindowSet
 from model_core.errors import ArtifactError, CheckpointError, SettingsError, UserError
+from model_core.results.record import read_result
+from model_core.results.training import TrainResults
 from model_core.training.precision import Precision
 from model_core.training.validation import read_back
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
@@ -59,10 +61,10 @@ def test_the_model_folder_holds_what_the_contract_says(dataset: Path, tmp_path: 
     assert set(manifest.files) - events == checkpoint | {
         "history.parquet", "memory_diagnostics.log", "results.json", "steps.jsonl",
     }  # fmt: skip
-    results: Any = read_json(tmp_path / "model" / "results.json")
-    assert results["best_validation_loss"] == metrics["best_validation_loss"]
-    assert sum(results["parameters"]["by_part"].values()) == results["parameters"]["total"]
-    assert (results["d_model_requested"], results["d_model_used"]) == (26, 26)
+    results = read_result(TrainResults, tmp_path / "model")
+    assert results.best_validation_loss == metrics["best_validation_loss"]
+    assert sum(results.parameters.by_part.values()) == results.parameters.total
+    assert (results.d_model_requested, results.d_model_used) == (26, 26)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -113,8 +115,8 @@ def test_a_run_that_failed_before_its_first_checkpoint_leaves_its_memory_log(
 
 def test_the_best_checkpoint_read_back_has_the_loss_it_was_chosen_for(dataset: Path, tmp_path: Path) -> None:
     train(dataset, tmp_path / "model")
-    results: Any = read_json(tmp_path / "model" / "results.json")
-    assert results["best_validation_loss_read_back"] == results["best_validation_loss"]
+    results = read_result(TrainResults, tmp_path / "model")
+    assert results.best_validation_loss_read_back == results.best_validation_loss
 
 
 @pytest.mark.parametrize("recomputed", [False, True])
@@ -127,11 +129,11 @@ def test_a_run_reports_how_much_memory_its_training_took(
         model_settings=MODEL.model_copy(update={"gradient_checkpointing": recomputed}),
         training_settings=TRAINING,
     )
-    results: Any = read_json(tmp_path / "model" / "results.json")
+    results = read_result(TrainResults, tmp_path / "model")
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
-    assert results["gradient_checkpointing"] == recomputed
+    assert results.gradient_checkpointing == recomputed
     last = next(line for line in reversed(lines) if line["stage"] == "epoch_end")
-    assert results["peak_memory_mb"] == last["process_peak_rss_mb"] > last["process_rss_mb"] / 2
+    assert results.peak_memory_mb == last["process_peak_rss_mb"] > last["process_rss_mb"] / 2
 
 
 def test_a_best_checkpoint_with_other_weights_is_warned_of(
@@ -143,7 +145,11 @@ def test_a_best_checkpoint_with_other_weights_is_warned_of(
         for weight in loaded.model.parameters():
             weight.add_(0.1)
     save_checkpoint(
-        tmp_path / "other", loaded.model, settings=loaded.settings, inputs=loaded.inputs, info=loaded.info
+        tmp_path / "other",
+        loaded.model,
+        settings=loaded.settings,
+        inputs=loaded.inputs,
+        info=loaded.info.model_dump(),
     )
     windows = WindowSet(MarketDataset.open(dataset), "validation")
     read_back(tmp_path / "other", windows, Precision(torch.device("cpu"), "fp32"), 8)
@@ -158,8 +164,8 @@ def test_the_best_checkpoint_forecasts_with_the_loss_it_was_chosen_for(dataset: 
     with torch.no_grad():
         error = (loaded.model(everything).point - everything.target).square().mean()
     assert float(error) == pytest.approx(metrics["best_validation_loss"], rel=1e-5)
-    assert loaded.info["validation_loss"] == pytest.approx(metrics["best_validation_loss"])
-    assert loaded.info["epoch"] == metrics["best_epoch"]
+    assert loaded.info.validation_loss == pytest.approx(metrics["best_validation_loss"])
+    assert loaded.info.epoch == metrics["best_epoch"]
 
 
 SEQUENTIAL = RESTLESS.mixture.model_copy(update={"kind": "sequential_mixture"})
@@ -187,8 +193,8 @@ def test_a_killed_step_goes_on_when_the_same_command_is_given_again(
     assert code == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
     train(dataset, tmp_path / "killed", **settings)
-    results: Any = read_json(tmp_path / "killed" / "results.json")
-    assert results["resumed_at"] == [0, 4]
+    results = read_result(TrainResults, tmp_path / "killed")
+    assert results.resumed_at == (0, 4)
     for file in ("best/model.safetensors", "last/model.safetensors"):
         assert (tmp_path / "killed" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
@@ -211,7 +217,7 @@ def test_a_finished_run_on_the_same_uri_is_not_trained_again(dataset: Path, tmp_
     uri = str(tmp_path / "store")
     first = train(dataset, tmp_path / "first", checkpoint_uri=uri)
     again = train(dataset, tmp_path / "again", checkpoint_uri=uri)
-    assert read_json(tmp_path / "again" / "results.json")["resumed_at"] == [2, 0]
+    assert read_result(TrainResults, tmp_path / "again").resumed_at == (2, 0)
     assert again["best_validation_loss"] == first["best_validation_loss"]
 
 
@@ -220,7 +226,7 @@ def test_the_same_table_prepared_again_is_the_same_dataset(dataset: Path, tmp_pa
     uri = str(tmp_path / "store")
     train(dataset, tmp_path / "first", checkpoint_uri=uri)
     train(again, tmp_path / "second", checkpoint_uri=uri)
-    assert read_json(tmp_path / "second" / "results.json")["resumed_at"] == [2, 0]
+    assert read_result(TrainResults, tmp_path / "second").resumed_at == (2, 0)
 
 
 def test_checkpoints_of_another_model_are_refused(dataset: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from model_core.config.data import RatioSplit, WindowSettings
@@ -20,6 +21,7 @@ from model_core.data.walk import StructuredWalk
 from model_core.data.windows import Window, WindowSet
 from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.nn.bundles import Forecast
+from model_core.results.quality import Prices, Quality, Source, Statistics
 from model_core.sky.waves import waves_of
 from model_core.training.loop import TrainingResult, train
 from model_core.training.memory import memory_log
@@ -86,6 +88,27 @@ def tiny_dataset(rows: int = 100) -> MarketDataset:
         scale_rows=5,
         future_dates=dates[rows:],
         future_waves=waves[rows:],
+        quality=_quality(dates[:rows]),
+    )
+
+
+def _quality(dates: NDArray[np.datetime64]) -> Quality:
+    """Of a table about which there is nothing to say."""
+    return Quality(
+        source=Source(uri="tiny", sha256="0" * 64),
+        layout="ephemeris",
+        sky=None,
+        rows=len(dates),
+        first_date=str(dates[0]),
+        last_date=str(dates[-1]),
+        prices=Prices(),
+        statistics=Statistics(
+            first_close=1.0, last_close=1.0, daily_volatility=0.01, largest_daily_move=0.01
+        ),
+        warnings=(),
+        warning_counts={},
+        constant_waves=(),
+        out_of_train_range=(),
     )
 
 

@@ -1,7 +1,5 @@
 """``quality.json``: what a reader should know of a table before he believes a model of it."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +11,16 @@ from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.warnings import note
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
+from model_core.errors import printable
+from model_core.results.quality import (
+    IndependentWindows,
+    OutsideWave,
+    Quality,
+    Sky,
+    Source,
+    Statistics,
+    TableWarning,
+)
 from model_core.sky.waves import Wave
 
 OUTSIDE_SHARE = 0.01
@@ -23,7 +31,7 @@ _NEGLIGIBLE = 1e-6
 drifts by a ten-millionth of itself, which no model can see."""
 
 
-def quality_of(source: SourceTable, table: WaveTable, settings: DataSettings) -> dict[str, Any]:
+def quality_of(source: SourceTable, table: WaveTable, settings: DataSettings) -> Quality:
     """Source, rows, independent windows, warnings, constant waves, and waves that leave their train range."""
     closes = table.log_prices[:, CLOSE]
     returns = np.diff(closes)
@@ -31,39 +39,41 @@ def quality_of(source: SourceTable, table: WaveTable, settings: DataSettings) ->
     warnings = [*table.warnings, *few_windows(len(table.splits.test), horizon)]
     train = table.waves[: table.splits.train.stop + horizon]
     test = table.waves[table.splits.test.first : table.splits.test.stop + horizon]
-    return {
-        "source": {"uri": source.uri, "sha256": source.sha256},
-        "reading": {"week": week_name(trading_week(table.dates)), **table.reading},
-        "layout": table.layout,
-        "sky": settings.sky.model_dump(mode="json", exclude={"cache"})
-        if table.layout == "ephemeris"
-        else None,
-        "rows": len(table.dates),
-        "first_date": str(table.dates[0]),
-        "last_date": str(table.dates[-1]),
-        "prices": table.prices,
-        "statistics": {
-            "first_close": float(np.exp(closes[0])),
-            "last_close": float(np.exp(closes[-1])),
-            "daily_volatility": float(returns.std()),
-            "largest_daily_move": float(np.abs(returns).max()),
-        },
-        "independent_windows": {
-            name: independent_windows(len(span), horizon)
-            for name, span in (
-                ("train", table.splits.train),
-                ("validation", table.splits.validation),
-                ("test", table.splits.test),
-            )
-        },
-        "warnings": warnings,
-        "warning_counts": {warning["code"]: warning["count"] for warning in warnings},
-        "constant_waves": constant_waves(train, table.specs),
-        "out_of_train_range": out_of_train_range(train, test, table.specs),
+    independent = {
+        name: independent_windows(len(span), horizon)
+        for name, span in (
+            ("train", table.splits.train),
+            ("validation", table.splits.validation),
+            ("test", table.splits.test),
+        )
     }
+    return Quality(
+        source=Source(uri=printable(source.uri), sha256=source.sha256),
+        reading={
+            "week": week_name(trading_week(table.dates)),
+            **{name: printable(text) for name, text in table.reading.items()},
+        },
+        layout=table.layout,
+        sky=Sky(**settings.sky.model_dump(exclude={"cache"})) if table.layout == "ephemeris" else None,
+        rows=len(table.dates),
+        first_date=str(table.dates[0]),
+        last_date=str(table.dates[-1]),
+        prices=table.prices,
+        statistics=Statistics(
+            first_close=float(np.exp(closes[0])),
+            last_close=float(np.exp(closes[-1])),
+            daily_volatility=float(returns.std()),
+            largest_daily_move=float(np.abs(returns).max()),
+        ),
+        independent_windows=IndependentWindows(**independent),
+        warnings=tuple(warnings),
+        warning_counts={warning.code: warning.count for warning in warnings},
+        constant_waves=constant_waves(train, table.specs),
+        out_of_train_range=out_of_train_range(train, test, table.specs),
+    )
 
 
-def few_windows(windows: int, horizon: int) -> list[dict[str, Any]]:
+def few_windows(windows: int, horizon: int) -> list[TableWarning]:
     """A warning if so many test windows can't carry a verdict, else nothing."""
     independent = independent_windows(windows, horizon)
     if independent >= MIN_INDEPENDENT_WINDOWS:
@@ -77,18 +87,18 @@ def few_windows(windows: int, horizon: int) -> list[dict[str, Any]]:
     return [note("few_windows", windows, message)]
 
 
-def constant_waves(train: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[str]:
+def constant_waves(train: NDArray[np.float64], specs: tuple[Wave, ...]) -> tuple[str, ...]:
     """Names of the waves that do not move on the train rows [R, W]."""
-    return [
+    return tuple(
         spec.name
         for spec, extent in zip(specs, np.ptp(train, axis=0).tolist(), strict=True)
         if extent < _CONSTANT
-    ]
+    )
 
 
 def out_of_train_range(
     train: NDArray[np.float64], test: NDArray[np.float64], specs: tuple[Wave, ...]
-) -> list[dict[str, Any]]:
+) -> tuple[OutsideWave, ...]:
     """Waves whose test rows leave what training saw: there a model extrapolates. Worst first."""
     low, high = train.min(axis=0), train.max(axis=0)
     slack = _NEGLIGIBLE * np.maximum(np.abs(low), np.abs(high))
@@ -106,4 +116,6 @@ def out_of_train_range(
     outside = columns[columns["share_outside"] > OUTSIDE_SHARE].sort_values(
         ["share_outside", "wave"], ascending=[False, True]
     )
-    return [{str(name): value for name, value in row.items()} for row in outside.to_dict("records")]
+    return tuple(
+        OutsideWave(**{str(name): value for name, value in row.items()}) for row in outside.to_dict("records")
+    )

@@ -10,6 +10,7 @@ from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.table import check_table
 from model_core.data.splits import make_splits
+from model_core.results.quality import Prices
 from model_core.sky.ephemeris import sky_waves
 
 
@@ -38,7 +39,7 @@ def computed_waves(source: SourceTable, settings: DataSettings) -> WaveTable:
         future_dates=future_dates,
         future_waves=waves[rows:],
         splits=splits,
-        prices={"found": "prices"},
+        prices=Prices(),
         warnings=table.warnings,
         reading=table.reading,
     )

@@ -1,13 +1,14 @@
 """What the four price columns of a published table hold: log prices, or log returns to be summed up."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import CLOSE, HIGH, LOW, OPEN, TARGETS
 from model_core.data.reading.problems import Problem
+from model_core.results.quality import Prices
 
 PriceKind = Literal["log prices", "log returns on the previous Close", "log returns of each column"]
 
@@ -32,13 +33,13 @@ class PriceColumns:
     median_size: float
     """Median absolute value."""
 
-    def to_json(self) -> dict[str, Any]:
+    def rounded(self) -> Prices:
         """As it stands in ``quality.json``."""
-        return {
-            "found": self.kind,
-            "lag_1_autocorrelation": round(self.autocorrelation, 4),
-            "median_size": round(self.median_size, 6),
-        }
+        return Prices(
+            found=self.kind,
+            lag_1_autocorrelation=round(self.autocorrelation, 4),
+            median_size=round(self.median_size, 6),
+        )
 
 
 def detect_price_kind(columns: NDArray[np.float64]) -> PriceColumns | Problem:
@@ -71,11 +72,10 @@ def detect_price_kind(columns: NDArray[np.float64]) -> PriceColumns | Problem:
     )
 
 
-def broken_candles(log_prices: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[R] rows whose High or Low does not enclose Open and Close."""
-    body = log_prices[:, [OPEN, CLOSE]]
-    high, low = log_prices[:, HIGH], log_prices[:, LOW]
-    return (high < body.max(axis=1) - _ROUNDING) | (low > body.min(axis=1) + _ROUNDING)
+def broken_candles(log_prices: NDArray[np.float64], slack: float = _ROUNDING) -> NDArray[np.bool_]:
+    """[...] candles [..., T] whose High or Low does not enclose Open and Close, by more than ``slack``."""
+    opened, high, low, close = np.moveaxis(log_prices, -1, 0)
+    return (high < np.maximum(opened, close) - slack) | (low > np.minimum(opened, close) + slack)
 
 
 def prices_from_returns(

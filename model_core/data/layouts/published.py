@@ -4,8 +4,6 @@ Chiron has no waves there: the model knows it by its learned embedding and the g
 the days after the table is not in it either, so such a dataset ends with its table.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +25,7 @@ from model_core.data.reading.strays import without_strays
 from model_core.data.reading.table import DATE, find_columns, order_of, read_rows, too_few_rows
 from model_core.data.reading.warnings import find_warnings, note
 from model_core.data.splits import Splits, make_splits
+from model_core.results.quality import TableWarning
 from model_core.sky.waves import Wave, waves_of
 
 _PRICES = slice(0, len(TARGETS))
@@ -77,7 +76,7 @@ def imported_waves(source: SourceTable, settings: DataSettings) -> WaveTable:
         future_dates=dates[:0],
         future_waves=waves[:0],
         splits=splits,
-        prices=prices.to_json(),
+        prices=prices.rounded(),
         warnings=tuple(notes),
         reading=reading,
     )
@@ -114,7 +113,7 @@ def _price_notes(
     log_prices: NDArray[np.float64],
     prices: PriceColumns,
     settings: DataSettings,
-) -> list[dict[str, Any]]:
+) -> list[TableWarning]:
     if prices.kind == "log prices":
         return []
     said = (
@@ -130,7 +129,7 @@ def _price_notes(
     return notes
 
 
-def _time_notes(dates: NDArray[np.datetime64], written: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _time_notes(dates: NDArray[np.datetime64], written: NDArray[np.float64]) -> list[TableWarning]:
     """Rows (but the first, before which nothing is known) whose time step is not that of their dates."""
     wrong = np.flatnonzero(np.abs(written - time_delta(dates)[:, 0])[1:] > 1e-3) + 1
     if not len(wrong):
@@ -139,7 +138,7 @@ def _time_notes(dates: NDArray[np.datetime64], written: NDArray[np.float64]) -> 
     return [note("time_delta", len(wrong), "time_delta differs from the days between the dates", examples)]
 
 
-def _circle_notes(waves: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[dict[str, Any]]:
+def _circle_notes(waves: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[TableWarning]:
     """Angles that are no angles: pairs whose sine and cosine do not lie on the unit circle."""
     column = {wave.name: position for position, wave in enumerate(specs)}
     broken = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from model_core.axes import TARGETS
 from model_core.config.data import Layout
 from model_core.data.splits import Splits
+from model_core.results.quality import Prices, TableWarning
 from model_core.sky.waves import Wave, waves_of
 
 
@@ -27,10 +27,9 @@ class WaveTable:
     future_waves: NDArray[np.float64]
     """[P, W] the waves of those dates; prices are NaN."""
     splits: Splits
-    prices: dict[str, Any]
+    prices: Prices
     """What the price columns held, and how that was told."""
-    warnings: tuple[dict[str, Any], ...]
-    """Each with ``code``, ``count``, ``message`` and a few ``examples``."""
+    warnings: tuple[TableWarning, ...]
     reading: Mapping[str, str]
     """How file, dates and numbers were understood, for people."""
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from model_core.config.table import FormatSettings
 from model_core.data.reading.currency import without_currency
 from model_core.data.reading.problems import Problem, among, mostly, shown_value
 from model_core.data.reading.warnings import note
+from model_core.results.quality import TableWarning
 
 _SPACES = re.compile("[\u00a0\u202f\u2009]")
 _GROUPED_BY_SPACES = r"[+-]?\d{1,3}(?:([ '])\d{3})(?:\1\d{3})*(?:[.,]\d*)?"
@@ -30,7 +30,7 @@ class Numbers:
     values: NDArray[np.float64]
     """[R, C] NaN where a column is missing or a value is no number."""
     problems: list[Problem]
-    notes: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[TableWarning] = field(default_factory=list)
     reading: dict[str, str] = field(default_factory=dict)
     """How they were written, for people; empty for columns of real numbers."""
 

@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
 from model_core.data.reading.warnings import find_warnings, note
 from model_core.errors import SettingsError, SourceError, shortened
+from model_core.results.quality import TableWarning
 
 DATE = "Date"
 _DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "open_time", "open time")
@@ -45,8 +45,7 @@ class PriceTable:
     """[R]"""
     prices: NDArray[np.float64]
     """[R, T] Open, High, Low, Close."""
-    warnings: tuple[dict[str, Any], ...]
-    """Each with ``code``, ``count``, ``message`` and a few ``examples``."""
+    warnings: tuple[TableWarning, ...]
     reading: Mapping[str, str]
     """How file, dates and numbers were understood, for people."""
 
@@ -90,7 +89,7 @@ def without_float_noise(prices: NDArray[np.float64]) -> tuple[NDArray[np.float64
     return mended, np.flatnonzero(short | long)
 
 
-def _noise_notes(rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> list[dict[str, Any]]:
+def _noise_notes(rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> list[TableWarning]:
     if not len(rows):
         return []
     message = "High or Low missed Open or Close by less than rounding and was set to it"
@@ -223,7 +222,7 @@ def _named(row: NDArray[np.float64], *names: str) -> list[tuple[str, float]]:
 
 def order_of(
     days: Days, settings: DataSettings
-) -> tuple[NDArray[np.intp], list[Problem], list[dict[str, Any]]]:
+) -> tuple[NDArray[np.intp], list[Problem], list[TableWarning]]:
     """Row numbers in ascending order of their dates, rows that must not stand where they do, and a note.
 
     Only ``data.sort`` allows another order than the table's own. Rows without a date are left out.

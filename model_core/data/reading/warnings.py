@@ -1,7 +1,6 @@
 """What is odd about a checked price table but possible: counted, shown, never refused."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,8 @@ from numpy.typing import NDArray
 
 from model_core.data.calendar import WEEKDAYS, days_of_week, trading_week
 from model_core.data.reading.problems import row_name
+from model_core.errors import printable
+from model_core.results.quality import TableWarning
 
 STALE_SHARE = 0.05
 """A market whose Open is yesterday's Close on more than 1 day in 20 of a year has no real Opens then."""
@@ -19,7 +20,7 @@ _EXAMPLES = 5
 _ONE_DAY_LATE = (False, True, True, True, True, True, False)
 
 
-def find_warnings(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list[dict[str, Any]]:
+def find_warnings(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) -> list[TableWarning]:
     """Every kind of oddity that occurs in checked prices, with its count.
 
     Args:
@@ -44,15 +45,17 @@ def find_warnings(dates: NDArray[np.datetime64], prices: NDArray[np.float64]) ->
         _at("weekend", "rows are dated on a Saturday or Sunday", _weekend(dates), dates),
         _at("zero_range", "High equals Low all day", np.flatnonzero(highs == lows), dates),
     ]
-    return [oddity for oddity in found if oddity["count"]]
+    return [oddity for oddity in found if oddity.count]
 
 
-def note(code: str, count: int, message: str, examples: Iterable[str] = ()) -> dict[str, Any]:
+def note(code: str, count: int, message: str, examples: Iterable[str] = ()) -> TableWarning:
     """One entry of the ``warnings`` of ``quality.json``."""
-    return {"code": code, "count": count, "message": message, "examples": list(examples)}
+    # Either may hold words of the table.
+    shown = [printable(example) for example in examples]
+    return TableWarning(code=code, count=count, message=printable(message), examples=tuple(shown))
 
 
-def _at(code: str, message: str, rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> dict[str, Any]:
+def _at(code: str, message: str, rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> TableWarning:
     return note(code, len(rows), message, [row_name(row, dates) for row in rows[:_EXAMPLES].tolist()])
 
 
@@ -70,7 +73,7 @@ def _weekend(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
 
 def _stale_opens(
     dates: NDArray[np.datetime64], opens: NDArray[np.float64], closes: NDArray[np.float64]
-) -> dict[str, Any]:
+) -> TableWarning:
     years = dates.astype("datetime64[Y]").astype(int) + 1970
     stale = np.concatenate([[False], opens[1:] == closes[:-1]])
     shares = pd.Series(stale).groupby(years).mean()

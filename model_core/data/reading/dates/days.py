@@ -6,7 +6,6 @@ differs from the rest is read for itself and named.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from model_core.data.reading.dates.zones import LocalDates, Stamps, local_dates
 from model_core.data.reading.problems import Problem, among, mostly, row_name, shown_value
 from model_core.data.reading.warnings import note
 from model_core.errors import SettingsError
+from model_core.results.quality import TableWarning
 
 _UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}
 _DAYS = 1.0 / 6.0
@@ -42,7 +42,7 @@ class Days:
     days: NDArray[np.datetime64]
     """[R] datetime64[D], NaT where a row has none."""
     problems: list[Problem]
-    notes: list[dict[str, Any]]
+    notes: list[TableWarning]
     reading: dict[str, str] = field(default_factory=dict)
     """How they were understood, for people."""
 
@@ -89,7 +89,7 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
     return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
 
-def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[dict[str, Any]]:
+def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[TableWarning]:
     notes = []
     if read.sentence:
         notes.append(note("timezone", int(read.zoned.sum()), read.sentence))

@@ -1,0 +1,66 @@
+"""``scores.json`` as versions 1 and 2 had it: skills in a list of rows, relative errors of log prices."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from model_core.results.record import JsonObject
+
+_LOSSES = {"mse": "squared_log_error", "mae": "absolute_log_error"}
+_RELATIVE = {"mape": None, "mspe": None, "smape": None}
+_ROW_KEYS = ("baseline", "metric", "scale", "target")
+
+
+def upgraded_scores(content: JsonObject, version: int) -> JsonObject:
+    """The fields of version 3; they are still unchecked.
+
+    Raises:
+        LookupError, TypeError, AttributeError: ``content`` is of no earlier version either.
+    """
+    if version < 2:
+        content |= {"confidence_set_reason": None}
+    skill: dict[str, dict[str, JsonObject]] = defaultdict(lambda: {loss: {} for loss in _LOSSES.values()})
+    for row in map(_object, _list(content["skill"])):
+        if row["scale"] == "log":
+            by_target = skill[str(row["baseline"])][_LOSSES[str(row["metric"])]]
+            by_target[str(row["target"])] = _comparison(row)
+    calibration, verdict = _object(content["calibration"]), _object(content["verdict"])
+    compared = calibration.get("skill")
+    calibration |= {"skill": None if compared is None else _comparison(_object(compared))}
+    forecasts = {name: _forecast(_object(score)) for name, score in _object(content["forecasts"]).items()}
+    return content | {
+        "skill": dict(skill),
+        "calibration": calibration,
+        "verdict": {"reason": None} | verdict,
+        "forecasts": forecasts,
+    }
+
+
+def _comparison(row: Mapping[str, object]) -> JsonObject:
+    """Version 1 gave no reasons, and called the outcome a verdict as version 2 did."""
+    rest = {name: value for name, value in row.items() if name not in (*_ROW_KEYS, "verdict")}
+    return {"reason": None, "outcome": row["verdict"]} | rest
+
+
+def _forecast(score: JsonObject) -> JsonObject:
+    """Without the relative errors of log prices."""
+    metrics = _object(score["metrics"])
+    log = _object(metrics["log"])
+    by_target = {name: _object(errors) | _RELATIVE for name, errors in _object(log["per_target"]).items()}
+    plain = {
+        "overall": _object(log["overall"]) | _RELATIVE,
+        "per_target": by_target,
+        "per_step": [_object(errors) | _RELATIVE for errors in _list(log["per_step"])],
+    }
+    return score | {"metrics": metrics | {"log": plain}}
+
+
+def _object(value: object) -> JsonObject:
+    if not isinstance(value, dict):
+        raise TypeError("an object is missing")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list is missing")
+    return value

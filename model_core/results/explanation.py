@@ -1,0 +1,35 @@
+"""What a model looked at: ``explanation.json``."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from model_core.axes import TARGETS
+from model_core.results.record import Count, Number, Result, Rows, Words
+from model_core.sky.bodies import BODIES
+
+
+class Explanation(Result):
+    """``explanation.json``: the learned graph and what the targets read from its nodes; means over test windows."""
+
+    file: ClassVar[str] = "explanation.json"
+    step: ClassVar[str] = "evaluate"
+
+    bodies: Rows[Words] = tuple(BODIES)
+    """Names of the nodes."""
+    adjacency: Rows[Rows[Number]]
+    """A row a node: how much it hears from each other one; rows sum to 1."""
+    target_to_body: Rows[Rows[Number]]
+    """A row a target: what it reads from each node."""
+    source_weights: dict[str, Number] = Field(default_factory=dict)
+    """Weight of each source graph; they sum to 1."""
+    windows: Count | None = None
+    """How many the means are over."""
+
+    @model_validator(mode="after")
+    def _matrices(self) -> Self:
+        size = len(self.bodies)
+        for rows, matrix in ((size, self.adjacency), (len(TARGETS), self.target_to_body)):
+            if not 0 < size <= 100 or [len(row) for row in matrix] != [size] * rows:
+                raise ValueError("its matrices have not one row and column for each body")
+        return self

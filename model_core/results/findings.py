@@ -1,0 +1,126 @@
+"""How a model behaves on disturbed inputs, and whether its invariants hold: ``findings.json``."""
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from model_core.results.record import (
+    LARGEST,
+    Count,
+    Finite,
+    Interval,
+    JsonObject,
+    Record,
+    Result,
+    Rows,
+    Share,
+    Words,
+)
+from model_core.results.scores import PublishedErrors
+from model_core.results.training import Checkpoint
+
+Ratio = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+
+
+class Growth(Interval):
+    """Mean error under a disturbance over the mean clean error."""
+
+    ratio: Ratio | None
+    """Null if there is no clean error."""
+
+
+class GrowthComparison(Record):
+    """How much an error grows under a disturbance, beside a random walk that is shown the same."""
+
+    degradation: Growth
+    """Of the model."""
+    walk_degradation: Growth
+    """Of the random walk."""
+    excess: Finite | None
+    """The model's ratio minus the walk's."""
+    excess_low: Finite | None
+    """Lower end of its interval."""
+    excess_high: Finite | None
+    """Upper end."""
+    fragile: bool | None
+    """Whether the model surely loses more than the walk, by more than a stated smallest effect; null if unknown."""
+    fragile_reason: Words | None
+    """Why that is unknown."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.fragile is None and self.fragile_reason is None:
+            raise ValueError("what cannot be judged needs a reason")
+        if (self.excess_low is None) != (self.excess_high is None):
+            raise ValueError("an interval has two ends or none")
+        return self
+
+
+class Scenario(GrowthComparison):
+    """One disturbance."""
+
+    name: Words
+    title: Words
+    group: Words
+    """``published``, ``noise``, ``data`` or ``attack``."""
+    parameters: dict[str, Finite | Words]
+    windows: Count
+    clean: PublishedErrors
+    """Errors in units of the price, on the same windows undisturbed."""
+    perturbed: PublishedErrors
+    """The same, disturbed."""
+    per_target: dict[str, PublishedErrors]
+    """Disturbed, by target."""
+
+
+class Invariant(Record):
+    """A property that must always hold, and whether it did."""
+
+    name: Words
+    passed: bool
+    detail: Words
+
+
+class SkyRead(Record):
+    """Which parts of the sky the model says that it reads."""
+
+    past_sky: bool
+    future_sky: bool
+
+
+class Findings(Result):
+    """``findings.json``: every disturbance and every invariant."""
+
+    file: ClassVar[str] = "findings.json"
+    step: ClassVar[str] = "diagnose"
+    version: ClassVar[int] = 2
+
+    windows: Count
+    """Test windows behind each disturbance."""
+    test_windows: Count | None = None
+    """All there are."""
+    overlap: Count | None = None
+    """How many neighbors of a window share days with it."""
+    confidence: Share
+    """Of all intervals."""
+    checkpoint: Checkpoint
+    reads: SkyRead | None = None
+    scenarios: Rows[Scenario]
+    left_out: Rows[Words] = ()
+    """Disturbances that were asked for and make no sense for this model, with the reason."""
+    invariants: Rows[Invariant]
+
+    @model_validator(mode="after")
+    def _choice_is_told(self) -> Self:
+        if self.test_windows not in (None, self.windows) and self.overlap is None:
+            raise ValueError("overlap is missing")
+        return self
+
+    @classmethod
+    def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
+        """In version 1 every disturbance was judged, and nothing said how surely."""
+        rows = content["scenarios"]
+        if not isinstance(rows, list):
+            raise TypeError("scenarios is no list")
+        new = {"excess_low": None, "excess_high": None, "fragile_reason": None}
+        return content | {"scenarios": [new | row for row in rows]}

@@ -1,0 +1,300 @@
+"""What a forecast is worth, beside what costs nothing: ``scores.json``."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from model_core.axes import TARGETS
+from model_core.results.record import (
+    LARGEST,
+    Count,
+    Day,
+    Finite,
+    Interval,
+    JsonObject,
+    Number,
+    Record,
+    Result,
+    Rows,
+    Share,
+    Words,
+)
+from model_core.results.training import Checkpoint
+
+Outcome = Literal["better", "worse", "no evidence either way", "no verdict"]
+IntervalKind = Literal["mixture", "conformal"]
+MODEL = "model"
+"""Name of the model among the forecasts; all others are baselines."""
+OVERALL = "overall"
+"""Stands beside the targets for all of them together."""
+PIT_BINS = 10
+
+
+class PublishedErrors(Record):
+    """The five point metrics that the project has always published."""
+
+    mae: Finite
+    mse: Finite
+    rmse: Finite
+    mape: Finite | None
+    """A share, not percent; null where a true value is 0, and on the log scale, where it would flatter."""
+    mspe: Finite | None
+    """Likewise."""
+
+
+class PointErrors(PublishedErrors):
+    """Those five and two that compare across series."""
+
+    smape: Finite | None
+    """A share; null as ``mape``."""
+    mase: Finite | None
+    """Over the mean one-day change of Close on the train span; null where that is 0 or has another unit."""
+
+
+class StepErrors(PointErrors):
+    """Errors of the forecasts of one day ahead."""
+
+    step: Count
+    """Trading days ahead, from 1."""
+
+
+class ScaleErrors(Record):
+    """Errors on one scale: of everything, by target, and by forecast day."""
+
+    overall: PointErrors
+    per_target: dict[str, PointErrors]
+    per_step: Rows[StepErrors]
+
+    @model_validator(mode="after")
+    def _all_targets(self) -> Self:
+        _need(TARGETS, self.per_target, "errors of")
+        return self
+
+
+class Metrics(Record):
+    """Errors of one forecast on three scales."""
+
+    log: ScaleErrors
+    """In log price."""
+    price: ScaleErrors
+    """In units of the price."""
+    scaled: ScaleErrors
+    """Displacements from the anchor, in units of the window's recent range."""
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        parts = (self.log.overall, *self.log.per_target.values(), *self.log.per_step)
+        if any(errors.mae > LARGEST for errors in parts):
+            raise ValueError(f"an error in log price is larger than {LARGEST:g}")
+        return self
+
+
+class ForecastScore(Record):
+    """One forecast: the model's or a baseline's."""
+
+    title: Words
+    role: Literal["model", "baseline"]
+    metrics: Metrics
+
+
+class SkillInterval(Interval):
+    """A skill and the ends of its confidence interval."""
+
+    skill: Finite | None
+    """1 − mean loss of the model / mean loss of the baseline; null if the baseline makes no error."""
+
+
+class Comparison(SkillInterval):
+    """The model against one baseline, on losses per window; without a verdict all that would make one is null."""
+
+    outcome: Outcome
+    """``better`` if the whole interval lies above 0, ``worse`` if below."""
+    reason: Words | None
+    """Why there is no verdict."""
+    dm_statistic: Finite | None
+    """Diebold–Mariano; negative where the model is better."""
+    dm_p_value: Finite | None
+    """Two-sided, from Student's t with ``degrees_of_freedom``."""
+    degrees_of_freedom: Count | None = None
+    minimum_detectable_effect: Finite | None
+    """Skill that such a test would find with 80 % power."""
+
+    @model_validator(mode="after")
+    def _reason_if_undecided(self) -> Self:
+        if self.outcome == "no verdict" and self.reason is None:
+            raise ValueError("no verdict needs a reason")
+        return self
+
+
+class BaselineSkill(Record):
+    """The model's skill against one baseline, by target and ``overall``."""
+
+    squared_log_error: dict[str, Comparison]
+    """What verdicts are about: the loss that training minimizes."""
+    absolute_log_error: dict[str, Comparison]
+
+    @model_validator(mode="after")
+    def _all_targets(self) -> Self:
+        for rows in (self.squared_log_error, self.absolute_log_error):
+            _need((OVERALL, *TARGETS), rows, "the skill for")
+        return self
+
+
+class Verdict(Record):
+    """Against the best baseline, over all targets and days, in squared log error."""
+
+    outcome: Outcome
+    reason: Words | None
+    """Why there is no verdict."""
+    baseline: Words
+    """Name of the best baseline."""
+    text: Words
+    """The outcome in plain words."""
+    close_outcome: Outcome
+    """Of Close alone, against the last Close."""
+
+
+class DirectionTest(Record):
+    """Pesaran and Timmermann's test; small p-values speak for skill."""
+
+    windows: Count
+    """Windows that share no day."""
+    statistic: Finite | None
+    p_value: Finite | None
+    """One-sided."""
+    reason: Words | None
+    """Why there is no test."""
+
+
+class Direction(Record):
+    """How often the sign of the move of Close was right."""
+
+    target: Words
+    step: Count
+    """Trading days ahead."""
+    accuracy: Share
+    majority_accuracy: Share
+    """Of always naming the commoner sign."""
+    share_up: Share
+    share_forecast_up: Share
+    pesaran_timmermann: DirectionTest
+
+
+class Calibrated(Record):
+    """How honest a forecast distribution of one target is."""
+
+    crps: Number
+    """Mean continuous ranked probability score, in log price; smaller is better."""
+    coverage: dict[str, Share]
+    """Nominal level of a central interval, such as ``90%`` → share of true values inside."""
+    pit: Annotated[tuple[Share, ...], Field(strict=False, min_length=PIT_BINS, max_length=PIT_BINS)]
+    """Share of true values in each tenth of their forecast distribution; all are 0.1 if it is honest."""
+
+
+class Calibration(Record):
+    """Distributions by target: of the model, if it says one, and of the EWMA random walk."""
+
+    model: dict[str, Calibrated] | None
+    """Null for a head that says a point only."""
+    ewma_random_walk: dict[str, Calibrated]
+    skill: Comparison | None
+    """CRPS of Close against the EWMA random walk."""
+
+    @model_validator(mode="after")
+    def _has_close(self) -> Self:
+        _need(("Close",), self.ewma_random_walk, "the calibration of")
+        if self.model is not None:
+            _need(("Close",), self.model, "the calibration of")
+        if (self.model is None) != (self.skill is None):
+            raise ValueError("a model has a skill exactly if it says a distribution")
+        return self
+
+
+class Coverage(Record):
+    """How many true prices the 90 % intervals of ``predictions.parquet`` hold."""
+
+    kind: IntervalKind
+    """Quantiles of the model's own distribution, or of its validation errors."""
+    nominal: Share
+    overall: Share
+    per_target: dict[str, Share]
+
+
+class Candles(Record):
+    """Share of forecast candles whose High or Low does not enclose Open and Close; 0 by construction."""
+
+    invalid_share: Share
+
+
+class WalkChoice(Record):
+    """Which variant of the structured random walk was better on validation."""
+
+    variant: Literal["drift", "geometry"]
+    validation_mae: dict[str, Finite]
+    """In log price, by variant."""
+
+
+class Scores(Result):
+    """``scores.json``: every metric, every baseline, how sure, and a verdict."""
+
+    file: ClassVar[str] = "scores.json"
+    step: ClassVar[str] = "evaluate"
+    version: ClassVar[int] = 3
+
+    windows: Annotated[int, Field(ge=1, le=10**12)]
+    """Test windows; each of them was scored once."""
+    first_date: Day
+    """First target date."""
+    last_date: Day
+    """Last target date."""
+    pred_len: Annotated[int, Field(ge=1, le=10**6)]
+    """Trading days ahead."""
+    confidence: Share
+    """Of all intervals."""
+    checkpoint: Checkpoint
+    forecasts: dict[str, ForecastScore]
+    """By name: ``model`` and every baseline."""
+    best_baseline: Words
+    """Name of the baseline with the lowest squared log error on the test windows."""
+    structured_walk: WalkChoice
+    skill: dict[str, BaselineSkill]
+    """By name of the baseline."""
+    verdict: Verdict
+    confidence_set: Rows[Words] | None
+    """Names of the forecasts that may each be the best of all; null if none can be named."""
+    confidence_set_reason: Words | None
+    direction: Rows[Direction]
+    calibration: Calibration
+    candles: Candles
+    interval_coverage: Coverage
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        baselines = self.forecasts.keys() - {MODEL}
+        _need((MODEL, self.best_baseline), self.forecasts, "the forecast")
+        _need(("last_close", "structured_walk", *baselines), self.skill, "the skill against")
+        _need((*self.skill, *(self.confidence_set or ())), self.forecasts, "the forecast")
+        return self
+
+    @property
+    def headline(self) -> Comparison:
+        """Against the best baseline, over all targets: what the verdict is about."""
+        return self.skill_against(self.best_baseline)
+
+    def skill_against(self, baseline: str, target: str = OVERALL) -> Comparison:
+        """In squared log error."""
+        return self.skill[baseline].squared_log_error[target]
+
+    @classmethod
+    def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
+        """Versions 1 and 2 listed skills row by row; in version 1 every comparison had a verdict."""
+        from model_core.results.earlier_scores import upgraded_scores
+
+        return upgraded_scores(content, version)
+
+
+def _need(names: tuple[str, ...], found: Mapping[str, object], what: str) -> None:
+    for name in names:
+        if name not in found:
+            raise ValueError(f"{what} {name} is missing")

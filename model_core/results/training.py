@@ -1,0 +1,79 @@
+"""How a training run ended: ``results.json``."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from model_core.results.record import Count, Finite, Number, Record, Result, Words
+
+HistoryRow = dict[str, float]
+"""A finished epoch, by the columns of ``history.parquet``; whole numbers stay whole."""
+
+
+class Checkpoint(Record):
+    """Whose weights were loaded."""
+
+    epoch: Count
+    validation_loss: Finite | None = None
+
+
+class Parameters(Record):
+    """How many numbers a model has learned."""
+
+    total: Count
+    without_gradient: Count
+    """Those that training leaves as they are."""
+    by_part: dict[str, Count]
+
+
+class MirrorOutcome(Record):
+    """What reached the store that keeps checkpoints."""
+
+    uri: Words
+    newest_is_complete: bool
+    """Whether the newest checkpoint is there, whole."""
+    checkpoints: Count
+    failed_attempts: Count
+
+
+class TrainResults(Result):
+    """``results.json``: how a training run ended, and with what."""
+
+    file: ClassVar[str] = "results.json"
+    step: ClassVar[str] = "train"
+
+    best_epoch: Count
+    """Epoch with the lowest validation loss; ``best/`` holds its weights. Epochs count from 1."""
+    best_validation_loss: Finite
+    best_validation_loss_read_back: Finite | None = None
+    """The same, computed once more from the checkpoint as its readers load it."""
+    lost_best_epoch: Count | None = None
+    """The epoch with the lowest loss, if its weights were lost to damage."""
+    last_epoch: Count
+    epochs_run: Count
+    """Epochs of all attempts together."""
+    stopped_because: Words
+    resumed_at: Annotated[tuple[Count, Count], Field(strict=False)] | None = None
+    """Epochs finished and steps done when this attempt went on from a checkpoint."""
+    seconds: Number
+    """Of this attempt."""
+    seconds_of_all_attempts: Number | None = None
+    """Spent in epochs by all attempts."""
+    device: Words
+    processes: Count = 1
+    precision: Words
+    seed: int | None = None
+    d_model_requested: Count
+    d_model_used: Count
+    """The width that all heads and bodies divide."""
+    parameters: Parameters
+    gradient_checkpointing: bool
+    """Whether activations were recomputed to save memory."""
+    peak_memory_mb: Number
+    """MiB: on CUDA the largest allocation, elsewhere the largest resident size of the process."""
+    memory_growth_mb_per_epoch: Finite | None = None
+    """MiB; null below five epochs."""
+    train_windows: Count
+    validation_windows: Count
+    mirror: MirrorOutcome | None = None
+    """Null if no store keeps checkpoints."""
