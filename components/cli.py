@@ -56,7 +56,7 @@ def execute(
     start_logging()
     with one_sentence():
         settings = load_settings(given.config, given.set)
-        with Files() as files, files.named_by_uri():
+        with settings.store.limits().in_force(), Files() as files, files.named_by_uri():
             headline = run(given, settings, files)
             files.upload()
     print(json.dumps(dict(headline), sort_keys=True), file=sys.stdout)

@@ -7,7 +7,8 @@
     │   ├── SkyError            a date or place the ephemeris does not cover
     │   ├── ArtifactError       a step's folder is missing, damaged, or made by another step
     │   ├── StoreError          an object store or folder that cannot be read or written
-    │   │   └── OversizedError  an object larger than its reader allows
+    │   │   ├── OversizedError  an object larger than its reader allows
+    │   │   └── StoreTimeoutError  a store that does not answer in time, or too slowly
     │   └── CheckpointError     a checkpoint that is missing, damaged or does not fit the model
     └── RunError                the work itself failed; commands exit with code 1
         ├── TrainingError       a loss that stays non-finite, memory that is not enough
@@ -152,6 +153,10 @@ class StoreError(UserError):
 
 class OversizedError(StoreError):
     """An object is larger than its reader allows."""
+
+
+class StoreTimeoutError(StoreError):
+    """A store does not answer in time, or its bytes come too slowly; asking again at once is no use."""
 
 
 class CheckpointError(UserError):

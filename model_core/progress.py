@@ -28,6 +28,7 @@ class ProgressMeter:
         unit: what a piece is called, in the plural.
         done: pieces done before, e.g. by the run that this one goes on from.
         shown: False for a process that another one speaks for.
+        after: seconds before the bar appears on a terminal, for work that is mostly over by then.
         clock: seconds, from any origin.
     """
 
@@ -39,6 +40,7 @@ class ProgressMeter:
         *,
         done: int = 0,
         shown: bool = True,
+        after: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._what, self._total, self._unit = what, total, unit
@@ -51,6 +53,7 @@ class ProgressMeter:
             unit=f" {unit}",
             initial=done,
             leave=False,
+            delay=after,
             disable=not (shown and on_terminal),
         )
         self._clock = clock

@@ -11,9 +11,13 @@ import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_core.errors import PgatError, UserError
 from pipelines.stopping import StoppedBySignal
+
+if TYPE_CHECKING:
+    from model_core.config.run import Settings
 
 DEFAULT_SOURCE = "sample://nasdaq"
 DEFAULT_ENDPOINT = "http://seaweedfs.kubeflow:9000"
@@ -138,18 +142,19 @@ def _run(given: Namespace) -> None:
     from pipelines.containers import find_containers
     from pipelines.local import LocalRun, default_name, run_locally
 
-    run_locally(
-        LocalRun(
-            settings=settings,
-            source=given.source,
-            runs=given.runs,
-            name=given.name or default_name(given.config, settings, given.source),
-            checkpoint_uri=given.checkpoint_uri,
-            publish_uri=given.publish_uri,
-            caching=not given.no_cache,
-            containers=find_containers(given.tag) if given.runner == "docker" else None,
+    with settings.store.limits().in_force():
+        run_locally(
+            LocalRun(
+                settings=settings,
+                source=given.source,
+                runs=given.runs,
+                name=given.name or default_name(given.config, settings, given.source),
+                checkpoint_uri=given.checkpoint_uri,
+                publish_uri=given.publish_uri,
+                caching=not given.no_cache,
+                containers=find_containers(given.tag) if given.runner == "docker" else None,
+            )
         )
-    )
 
 
 def _compile(given: Namespace) -> None:
@@ -158,7 +163,7 @@ def _compile(given: Namespace) -> None:
     from pipelines.compile import compile_pipeline
 
     settings = load_settings(given.config, given.set)
-    compile_pipeline(given.output, settings, _cluster_of(given), code_version())
+    compile_pipeline(given.output, settings, _cluster_of(given, settings), code_version())
     print(given.output)
 
 
@@ -170,7 +175,7 @@ def _submit(given: Namespace) -> None:
     submission = Submission(
         host=given.host,
         settings=settings,
-        cluster=_cluster_of(given),
+        cluster=_cluster_of(given, settings),
         source=given.source,
         source_version=given.source_version,
         name=given.name,
@@ -187,7 +192,7 @@ def _submit(given: Namespace) -> None:
     print(submit(submission, wait=given.wait))
 
 
-def _cluster_of(given: Namespace):  # type: ignore[no-untyped-def]
+def _cluster_of(given: Namespace, settings: "Settings"):  # type: ignore[no-untyped-def]
     from pipelines.resources import Cluster, checkout_tag
 
     for image in given.image:
@@ -202,6 +207,7 @@ def _cluster_of(given: Namespace):  # type: ignore[no-untyped-def]
         gpus=given.gpus,
         secret=given.secret,
         endpoint=given.s3_endpoint,
+        store_limits=settings.store.limits().as_text(),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from kfp.dsl import PipelineTask
 from kfp.local.status import Status
 
+from model_core.deadlines import LIMITS
 from model_core.errors import UserError
 from pipelines.process import Progress, run_step, step_of, without_shell
 from pipelines.resources import STEPS, Cluster
@@ -32,8 +33,9 @@ STORE_VARIABLES = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
     "S3_ENDPOINT",
+    LIMITS,
 )
-"""What a step may learn of the environment: how to reach the object store."""
+"""What a step may learn of the environment: how to reach the object store, and how long that may take."""
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 _KILLED = 128 + 9
 _LABEL = "pgat.run"

@@ -73,7 +73,8 @@ class LocalRun:
 
 def default_name(config: str | None, settings: Settings, source: str) -> str:
     """Name of a run that was given none: the same inputs, settings and code make the same run."""
-    key = f"{settings.model_dump_json()}\n{source}\n{source_version(source, settings)}\n{code_version()}"
+    decisive = settings.model_dump_json(exclude={"store"})
+    key = f"{decisive}\n{source}\n{source_version(source, settings)}\n{code_version()}"
     stem = Path(config).stem if config else "standard"
     return f"{stem.replace('_', '-')}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 

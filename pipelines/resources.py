@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from model_core.deadlines import LIMITS
 from model_core.errors import UserError
 from model_core.versions import git_commit
 
@@ -64,6 +65,7 @@ class Cluster:
         secret: Kubernetes Secret with the object store's keys; empty for none.
         secret_keys: its keys → environment variables.
         endpoint: URL of the object store.
+        store_limits: how long that may take, as ``model_core.deadlines.Limits`` writes it; empty for the usual.
     """
 
     registry: str = ""
@@ -76,6 +78,7 @@ class Cluster:
         default_factory=lambda: {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
     )
     endpoint: str = "http://seaweedfs.kubeflow:9000"
+    store_limits: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what would silently run the wrong code.
@@ -125,4 +128,6 @@ class Cluster:
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
             task.set_env_variable("AWS_ENDPOINT_URL", self.endpoint)
+        if self.store_limits:
+            task.set_env_variable(LIMITS, self.store_limits)
         return task

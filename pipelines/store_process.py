@@ -15,8 +15,10 @@ from typing import IO, NoReturn
 
 import psutil
 
+from model_core.deadlines import Limits
 from model_core.errors import StoreError, UserError
-from model_core.store.s3 import S3Store, connect
+from model_core.store.client import connect
+from model_core.store.s3 import S3Store
 from pipelines.store_doors import open_doors, remove_socket_files, socket_files
 from pipelines.store_tls import write_settings
 
@@ -35,7 +37,7 @@ class Server:
     secret_key: str
 
     def environment(self) -> dict[str, str]:
-        """The variables that ``model_core.store.s3`` and AWS tools read."""
+        """The variables that ``model_core.store.client`` and AWS tools read."""
         return {
             **dict(zip(_KEYS, (self.access_key, self.secret_key), strict=True)),
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -47,7 +49,8 @@ class Server:
         Raises:
             StoreError: the server does not answer, or not to these keys, or has no such bucket.
         """
-        next(S3Store(self.bucket, "", connect(self.environment())).keys(), None)
+        limits = Limits.of_environment()
+        next(S3Store(self.bucket, "", connect(self.environment(), limits), limits).keys(), None)
 
 
 def keys_given() -> tuple[str, str] | None:

@@ -32,8 +32,8 @@ class Outputs(NamedTuple):
 
 
 def settings_parameters(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The pipeline's parameters that hold settings: one per section."""
-    return {f"{name}_settings": parameters_of(section) for name, section in settings}
+    """The pipeline's parameters that hold settings: one per section that results depend on."""
+    return {f"{name}_settings": parameters_of(section) for name, section in settings.of_steps().items()}
 
 
 def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> GraphComponent:

@@ -17,12 +17,13 @@ from components.train.worker import Job
 from model_core.artifacts import open_artifact, refuse_foreign_folder
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
+from model_core.deadlines import LIMITS
 from model_core.errors import SettingsError
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
 
 Launcher = Literal["inline", "torchrun", "trainer"]
-STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION")
+STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION", LIMITS)
 """What the pods of a TrainJob must know of this step's store; its keys come from the secret."""
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from model_core.config.base import Section, Unit
 from model_core.config.data import DataSettings
 from model_core.config.model import ModelSettings
+from model_core.config.store import StoreSettings
 
 
 class LauncherSettings(Section):
@@ -175,3 +176,9 @@ class Settings(Section):
     """Disturbed inputs and attacks; strengths in the units of the model's input."""
     report: ReportSettings = ReportSettings()
     """The review page."""
+    store: StoreSettings = StoreSettings()
+    """How long an object store may take, in every step that asks one; see docs/reliability.md."""
+
+    def of_steps(self) -> dict[str, Section]:
+        """What the steps' results depend on: each section but ``store``, which reaches the steps by the environment."""
+        return {name: section for name, section in self if name != "store"}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from model_core.deadlines import Limits
 from model_core.errors import StoreError, printable, quoted
 from model_core.store.base import READ_BYTES, Store
 from model_core.store.local import LocalStore
@@ -16,15 +17,18 @@ def open_store(uri: str) -> Store:
 
     Raises:
         StoreError: the scheme is unknown, the bucket is missing, or there are no credentials.
+        SettingsError: the environment holds limits that are none.
     """
     check_uri(uri)
     if (path := local_path(uri)) is not None:
         return LocalStore(path)
     # Imported here so that steps which stay on local disks need no S3 client.
-    from model_core.store.s3 import S3Store, connect
+    from model_core.store.client import connect
+    from model_core.store.s3 import S3Store
 
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    return S3Store(bucket, prefix, connect())
+    limits = Limits.of_environment()
+    return S3Store(bucket, prefix, connect(limits=limits), limits)
 
 
 def check_uri(uri: str) -> None:

@@ -1,36 +1,32 @@
-"""Any S3-compatible object store through the ``minio`` SDK.
-
-Settings come from the environment, under the names the AWS tools use:
-
-    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
-    AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com;
-                         S3_ENDPOINT is read where it is not set
-    AWS_REGION           default us-east-1
-"""
+"""Any S3-compatible object store through the ``minio`` SDK."""
 
 import io
 import os
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from typing import BinaryIO
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
 
-from model_core.errors import StoreError
+from model_core.deadlines import Limits
+from model_core.errors import StoreError, StoreTimeoutError
+from model_core.progress import ProgressMeter
 from model_core.store.base import READ_BYTES, oversized
+from model_core.store.client import RedirectError
+from model_core.store.pace import Pace, paced
 
-_AWS = "https://s3.amazonaws.com"
-_TIMEOUT = urllib3.Timeout(connect=5.0, read=60.0)
-# The SDK's own default retries for minutes before a wrong endpoint is reported.
-_RETRIES = urllib3.Retry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
-_HEADER_VALUE = re.compile(r"[!-~]+")
 _PART_BYTES = 16 * 1024 * 1024
-
+_BLOCK_BYTES = 2**18
+_PAGE_KEYS = 1000
+"""That a server lists at a time."""
+_SHOWN_AFTER_SECONDS = 2.0
+"""On a terminal; elsewhere the first line comes later."""
 
 _ELSEWHERE = (
     "the server sends this client elsewhere, and it does not follow; set AWS_ENDPOINT_URL and AWS_REGION to the "
@@ -38,71 +34,71 @@ _ELSEWHERE = (
 )
 
 
-class _RedirectError(urllib3.exceptions.HTTPError):
-    """The server answered with a redirect."""
-
-
-class _NoRedirects(urllib3.PoolManager):
-    """Follows no redirect: whoever it leads to would get the session's token."""
-
-    def urlopen(  # type: ignore[override]
-        self, method: str, url: str, redirect: bool = True, **more: Any
-    ) -> urllib3.BaseHTTPResponse:
-        """One request; it is answered by the server that it is for."""
-        response = super().urlopen(method, url, redirect=False, **more)
-        if response.get_redirect_location():
-            response.drain_conn()
-            raise _RedirectError
-        return response
-
-
 class S3Store:
     """Objects below ``s3://bucket/prefix``."""
 
-    def __init__(self, bucket: str, prefix: str, client: Minio) -> None:
+    def __init__(self, bucket: str, prefix: str, client: Minio, limits: Limits) -> None:
         self.bucket = bucket
         self.prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.client = client
+        self.limits = limits
         self.uri = f"s3://{bucket}/{self.prefix}".rstrip("/")
 
     def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
         """GET the object, and no more of it than fits."""
-        with self._mapped(f"cannot read {key}"):
-            response = self.client.get_object(self.bucket, self.prefix + key)
-            try:
-                # The length that a server states is not asked: it may state another one than it sends.
-                content = bytes(response.read(max_bytes + 1))
-            finally:
-                response.close()
-                response.release_conn()
-        if len(content) > max_bytes:
+        blocks, left = [], max_bytes + 1
+        with self._received(key) as response:
+            # The length that a server states is not asked: it may state another one than it sends.
+            while left and (block := bytes(response.read(min(left, _BLOCK_BYTES)))):
+                blocks.append(block)
+                left -= len(block)
+        if not left:
             raise oversized(key, self.uri, max_bytes)
-        return content
+        return b"".join(blocks)
 
     def write(self, key: str, content: bytes) -> None:
         """PUT the object, in parts if it is large."""
-        with self._mapped(f"cannot write {key}"):
-            self.client.put_object(
-                self.bucket, self.prefix + key, io.BytesIO(content), len(content), part_size=_PART_BYTES
-            )
+        self._send(key, io.BytesIO(content), len(content))
 
     def upload(self, key: str, file: Path) -> None:
         """PUT a file, in parts if it is large."""
-        with self._mapped(f"cannot write {key}"):
-            self.client.fput_object(self.bucket, self.prefix + key, str(file), part_size=_PART_BYTES)
+        try:
+            with file.open("rb") as content:
+                self._send(key, content, os.fstat(content.fileno()).st_size)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {key} in {self.uri}, since {file} cannot be read ({error.strerror or error}); "
+                "look at the disk"
+            ) from error
 
     def download(self, key: str, file: Path) -> None:
-        """GET into a file; the SDK renames it when it is whole."""
-        with self._mapped(f"cannot read {key}"):
+        """GET into a file beside its place, which takes it when it is whole."""
+        part = file.with_name(f".{file.name}.part")
+        try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.client.fget_object(self.bucket, self.prefix + key, str(file))
+            with self._received(key) as response, part.open("wb") as content:
+                while block := response.read(_BLOCK_BYTES):
+                    content.write(block)
+            part.replace(file)
+        except OSError as error:
+            raise StoreError(
+                f"cannot keep {key} of {self.uri} in {file.parent} ({error.strerror or error}); make room there"
+                f"{_or_elsewhere(file)}"
+            ) from error
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """LIST, page by page; the empty objects that some tools make to show a folder are left out."""
-        with self._mapped("cannot list"):
-            for found in self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True):
-                if not found.object_name.endswith("/"):
-                    yield found.object_name.removeprefix(self.prefix)
+        listed = iter(self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True))
+        while True:
+            # A page is one operation: what its reader does before he asks for the next is not the store's time.
+            with self._mapped("cannot list"):
+                page = [found.object_name for found in islice(listed, _PAGE_KEYS)]
+            if not page:
+                return
+            yield from (name.removeprefix(self.prefix) for name in page if not name.endswith("/"))
 
     def exists(self, key: str) -> bool:
         """HEAD the object."""
@@ -124,9 +120,38 @@ class S3Store:
             self.client.remove_object(self.bucket, self.prefix + key)
 
     @contextmanager
-    def _mapped(self, doing: str) -> Iterator[None]:
+    def _received(self, key: str) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer to a GET, while its content comes."""
+        with ExitStack() as stack:
+            shown = _Shown(f"reading {self.uri}/{key}")
+            stack.enter_context(self._mapped(f"cannot read {key}", shown))
+            response = self.client.get_object(self.bucket, self.prefix + key)
+            stack.callback(response.release_conn)
+            stack.callback(response.close)
+            stack.enter_context(shown.of(_stated_length(response)))
+            yield response
+
+    def _send(self, key: str, content: BinaryIO, size: int) -> None:
+        shown = _Shown(f"writing {self.uri}/{key}")
+        # One part after another: the client's own threads for them know nothing of this operation's pace.
+        with self._mapped(f"cannot write {key}", shown), shown.of(size):
+            self.client.put_object(
+                self.bucket,
+                self.prefix + key,
+                content,
+                size,
+                part_size=_PART_BYTES,
+                num_parallel_uploads=1,
+            )
+
+    @contextmanager
+    def _mapped(self, doing: str, moved: Callable[[int], None] = lambda count: None) -> Iterator[None]:
+        """One operation on the store, within its limits."""
         try:
-            yield
+            with paced(Pace(self.limits, moved)):
+                yield
+        except StoreTimeoutError as error:
+            raise StoreTimeoutError(f"{doing} in {self.uri}: {error}") from error
         except S3Error as error:
             if error.code in {"Redirect", "PermanentRedirect", "RetryHead"}:
                 raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
@@ -134,71 +159,52 @@ class S3Store:
                 f"{doing} in {self.uri}: {error.code} ({error.message}); check the bucket, the key and "
                 "AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY"
             ) from error
-        except _RedirectError as error:
+        except RedirectError as error:
             raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
-        except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+            reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            if isinstance(reason, urllib3.exceptions.TimeoutError):
+                raise StoreTimeoutError(
+                    f"{doing} in {self.uri}: it was silent for {self.limits.read_seconds:g} s, or could not be "
+                    f"connected to in {self.limits.connect_seconds:g} s; check AWS_ENDPOINT_URL and the network, or "
+                    "raise store.read_seconds and store.connect_seconds"
+                ) from error
             raise StoreError(
                 f"{doing} in {self.uri}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network"
             ) from error
 
 
-def connect(environment: Mapping[str, str] = os.environ) -> Minio:
-    """A client for the endpoint and credentials in the environment.
+class _Shown:
+    """The progress of one transfer, where somebody waits for it: the main thread. Its pieces are kB."""
 
-    Raises:
-        StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
-            repeats a value.
-    """
-    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    given = {name: _given(environment, name) for name in (*keys, "AWS_SESSION_TOKEN", "AWS_REGION")}
-    missing = [name for name in keys if not given[name]]
-    if missing:
-        raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
-    parts = _endpoint(environment)
-    try:
-        return Minio(
-            parts.netloc,
-            access_key=given["AWS_ACCESS_KEY_ID"],
-            secret_key=given["AWS_SECRET_ACCESS_KEY"],
-            session_token=given["AWS_SESSION_TOKEN"] or None,
-            secure=parts.scheme == "https",
-            region=given["AWS_REGION"] or "us-east-1",
-            http_client=_NoRedirects(timeout=_TIMEOUT, retries=_RETRIES),
-        )
-    except ValueError as error:
-        raise StoreError(
-            f"the S3 client refuses these settings ({error}); check AWS_ENDPOINT_URL and AWS_REGION"
-        ) from error
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._meter: ProgressMeter | None = None
+        self._bytes = 0
+
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
+        """Within it what moves counts."""
+        waited_for = threading.current_thread() is threading.main_thread()
+        with ProgressMeter(
+            self._what, size // 1000, "kB", shown=waited_for, after=_SHOWN_AFTER_SECONDS
+        ) as meter:
+            self._meter = meter
+            yield
+
+    def __call__(self, count: int) -> None:
+        """So many more bytes moved."""
+        before, self._bytes = self._bytes, self._bytes + count
+        if self._meter is not None:
+            self._meter.update(self._bytes // 1000 - before // 1000)
 
 
-def _given(environment: Mapping[str, str], name: str) -> str:
-    """A variable's value without white space around it; it will travel in an HTTP header."""
-    value = environment.get(name, "").strip()
-    if value and not _HEADER_VALUE.fullmatch(value):
-        raise StoreError(
-            f"{name} holds a character that cannot be sent, for example a line break or a blank; copy it again"
-        )
-    return value
+def _stated_length(response: urllib3.BaseHTTPResponse) -> int:
+    """What the server says of the size, for the progress only."""
+    stated = response.headers.get("Content-Length", "")
+    return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 20 else 0
 
 
-def _endpoint(environment: Mapping[str, str]) -> SplitResult:
-    """The store's URL: scheme, host and port, nothing else."""
-    name = "AWS_ENDPOINT_URL" if environment.get("AWS_ENDPOINT_URL") else "S3_ENDPOINT"
-    wanted = f"{name} is no URL like http://seaweedfs.kubeflow:9000"
-    try:
-        parts = urlsplit(_given(environment, name) or _AWS)
-        port_fits = parts.port is None or parts.port > 0
-    except ValueError as error:
-        raise StoreError(f"{wanted}; write scheme, host and port") from error
-    if "@" in parts.netloc:
-        raise StoreError(
-            f"{name} holds credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and take them "
-            "out of the URL"
-        )
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
-        raise StoreError(f"{wanted}; write scheme, host and port")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise StoreError(
-            f"{name} has more than scheme, host and port; the bucket and prefix belong into s3://…"
-        )
-    return parts
+def _or_elsewhere(file: Path) -> str:
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return ", or set TMPDIR to another folder" if file.resolve().is_relative_to(temporary) else ""

@@ -23,7 +23,7 @@ from model_core.checkpoints.records import BLOBS, RECORDS
 from model_core.data.windows import Window
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
-from model_core.store import s3
+from model_core.store import client
 from tests.faults.flips import flip_a_bit, flipped
 from tests.security.hostile_s3 import HostileS3, serving
 from tests.training.prepared import write_tiny_dataset
@@ -214,7 +214,7 @@ def test_an_outage_at_the_start_is_one_sentence_and_takes_no_older_checkpoint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(records, "PAUSES_SECONDS", (0.0, 0.0))
-    monkeypatch.setattr(s3, "_RETRIES", s3._RETRIES.new(backoff_factor=0.0))
+    monkeypatch.setattr(client, "_RETRIES", client._RETRIES.new(backoff_factor=0.0))
     there = words(dataset, tmp_path, "--checkpoint-uri", "s3://bucket/run")
     with serving(HostileS3(), monkeypatch) as server:
         main(there)

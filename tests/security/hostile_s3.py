@@ -1,8 +1,9 @@
 """An S3 server that answers whatever a test tells it to, over real HTTP on the loopback interface."""
 
 import hashlib
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -16,7 +17,7 @@ BUCKET = "bucket"
 class HostileS3(ThreadingHTTPServer):
     """Holds ``objects`` by key; with ``redirect`` every request is sent there instead.
 
-    What is asked of the keys in ``unavailable`` is answered by 503.
+    What is asked of the keys in ``unavailable`` is answered by 503, with ``retry_after`` if it is set.
     """
 
     daemon_threads = True
@@ -25,12 +26,20 @@ class HostileS3(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects, self.redirect = objects or {}, redirect
         self.unavailable: set[str] = set()
+        self.retry_after: str | None = None
+        self.on_put: Callable[[str], None] = lambda key: None
+        """Called with the key of each object that has arrived, before that is answered."""
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that is gone is no error of the server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -47,7 +56,10 @@ class _Handler(BaseHTTPRequestHandler):
         if "list-type" in query:
             self._list(query.get("prefix", [""])[0])
         elif key in self.server.unavailable:
-            self._answer(503, b"<Error><Code>SlowDown</Code><Message>reduce your rate</Message></Error>")
+            pause = {"Retry-After": self.server.retry_after} if self.server.retry_after else None
+            self._answer(
+                503, b"<Error><Code>SlowDown</Code><Message>reduce your rate</Message></Error>", pause
+            )
         elif key in self.server.objects:
             self._answer(200, self.server.objects[key], {"Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"})
         else:
@@ -63,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         self.server.objects[key] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.on_put(key)
         self._answer(200, b"")
 
     def do_DELETE(self) -> None:

@@ -1,0 +1,112 @@
+"""The client of an S3-compatible object store: where it is, with which keys, and how long it may take.
+
+Settings come from the environment, under the names the AWS tools use:
+
+    AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
+    AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com;
+                         S3_ENDPOINT is read where it is not set
+    AWS_REGION           default us-east-1
+
+How long it may take stands in the section ``store`` of the settings; see ``model_core.deadlines``.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import urllib3
+from minio import Minio
+
+from model_core.deadlines import Limits
+from model_core.errors import StoreError
+from model_core.store.pace import PacedRetry, pool_of
+
+_AWS = "https://s3.amazonaws.com"
+# The SDK's own default retries for minutes before a wrong endpoint is reported.
+_RETRIES = PacedRetry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
+_HEADER_VALUE = re.compile(r"[!-~]+")
+
+
+class RedirectError(urllib3.exceptions.HTTPError):
+    """The server answered with a redirect."""
+
+
+class _NoRedirects(urllib3.PoolManager):
+    """Follows no redirect: whoever it leads to would get the session's token."""
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **more: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """One request; it is answered by the server that it is for."""
+        response = super().urlopen(method, url, redirect=False, **more)
+        if response.get_redirect_location():
+            response.drain_conn()
+            raise RedirectError
+        return response
+
+
+def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None = None) -> Minio:
+    """A client for the endpoint and credentials in the environment.
+
+    Args:
+        limits: how long it may take; those of the environment if None.
+
+    Raises:
+        StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
+            repeats a value.
+    """
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    given = {name: _given(environment, name) for name in (*keys, "AWS_SESSION_TOKEN", "AWS_REGION")}
+    missing = [name for name in keys if not given[name]]
+    if missing:
+        raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
+    parts = _endpoint(environment)
+    try:
+        return Minio(
+            parts.netloc,
+            access_key=given["AWS_ACCESS_KEY_ID"],
+            secret_key=given["AWS_SECRET_ACCESS_KEY"],
+            session_token=given["AWS_SESSION_TOKEN"] or None,
+            secure=parts.scheme == "https",
+            region=given["AWS_REGION"] or "us-east-1",
+            http_client=pool_of(limits or Limits.of_environment(environment), _NoRedirects, retries=_RETRIES),
+        )
+    except ValueError as error:
+        raise StoreError(
+            f"the S3 client refuses these settings ({error}); check AWS_ENDPOINT_URL and AWS_REGION"
+        ) from error
+
+
+def _given(environment: Mapping[str, str], name: str) -> str:
+    """A variable's value without white space around it; it will travel in an HTTP header."""
+    value = environment.get(name, "").strip()
+    if value and not _HEADER_VALUE.fullmatch(value):
+        raise StoreError(
+            f"{name} holds a character that cannot be sent, for example a line break or a blank; copy it again"
+        )
+    return value
+
+
+def _endpoint(environment: Mapping[str, str]) -> SplitResult:
+    """The store's URL: scheme, host and port, nothing else."""
+    name = "AWS_ENDPOINT_URL" if environment.get("AWS_ENDPOINT_URL") else "S3_ENDPOINT"
+    wanted = f"{name} is no URL like http://seaweedfs.kubeflow:9000"
+    try:
+        parts = urlsplit(_given(environment, name) or _AWS)
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise StoreError(f"{wanted}; write scheme, host and port") from error
+    if "@" in parts.netloc:
+        raise StoreError(
+            f"{name} holds credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and take them "
+            "out of the URL"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
+        raise StoreError(f"{wanted}; write scheme, host and port")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise StoreError(
+            f"{name} has more than scheme, host and port; the bucket and prefix belong into s3://…"
+        )
+    return parts
