@@ -34,6 +34,7 @@ from model_core.config.run import Settings
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
+from model_core.deadlines import Ending
 from model_core.distributed import SINGLE_PROCESS
 from model_core.losses import forecast_loss
 from model_core.training.memory import memory_log
@@ -119,7 +120,7 @@ def overheads(bench: Bench, steps: int, folder: Path) -> None:
 def mirroring(bench: Bench, steps: int, folder: Path) -> None:
     """Steps while nothing is uploaded and while checkpoints are uploaded all the time, in turns."""
     bench.save(folder / "last")
-    mirror: Mirror = open_mirror(str(folder / "store"), folder, 2, 5.0)
+    mirror: Mirror = open_mirror(str(folder / "store"), folder, 2, Ending(5.0, 5.0))
     epochs = iter(range(1, 10**6))
     with mirror:
         submit = median(times(lambda: mirror.submit(folder, ["last"], next(epochs), 0), 20))

@@ -22,6 +22,7 @@ from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
+from model_core.deadlines import Ending
 from model_core.distributed import ProcessGroup
 from model_core.results.record import write_result
 from model_core.results.training import HistoryRow, Parameters, TrainResults
@@ -48,6 +49,8 @@ class Plan:
     model_settings: ModelSettings
     training: TrainingSettings
     checkpoint_uri: str | None
+    ending: Ending
+    """How long its end may take."""
 
 
 def run(
@@ -81,14 +84,15 @@ def run(
         StoreError: the checkpoint URI cannot be reached at the start.
         TrainingError: losses stayed non-finite, or the memory is not enough.
     """
-    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri)
+    ending = Ending(training_settings.mirror_patience_seconds, training_settings.termination_grace_seconds)
+    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri, ending)
     precision = resolve_precision(training_settings)
     use_threads(training_settings.threads)
     # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
     with (
         ProcessGroup.from_env(precision.device.type) as team,
         workspace(model, team.is_main) as work,
-        leaving_on_termination(),
+        leaving_on_termination(plan.ending.terminated),
     ):
         return _run(plan, precision, team, work)
 
@@ -159,7 +163,7 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
             memory_growth_mb_per_epoch=memory.growth_mb_per_epoch(),
             train_windows=len(train_windows),
             validation_windows=len(validation_windows),
-            mirror=None if mirror is None else mirror.close(settings.mirror_patience_seconds),
+            mirror=None if mirror is None else mirror.close(),
         )
     if team.is_main:
         _publish(plan, work, results, result.history)
@@ -169,8 +173,7 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
 def _mirror(plan: Plan, team: ProcessGroup, work: Path) -> Mirror | None:
     if plan.checkpoint_uri is None or not team.is_main:
         return None
-    settings = plan.training
-    return open_mirror(plan.checkpoint_uri, work, settings.keep_checkpoints, settings.mirror_patience_seconds)
+    return open_mirror(plan.checkpoint_uri, work, plan.training.keep_checkpoints, plan.ending)
 
 
 def _content_of(dataset: Path) -> str:

@@ -14,7 +14,8 @@ import time
 import uuid
 
 from model_core.checkpoints.control import MAX_BYTES, Damage, Owner, parse
-from model_core.errors import CheckpointError, OversizedError, StoreError, shortened
+from model_core.deadlines import current
+from model_core.errors import CheckpointError, OversizedError, StoreError, StoreTimeoutError, shortened
 from model_core.store.base import Store
 
 log = logging.getLogger("pgat.checkpoints")
@@ -84,9 +85,9 @@ class Lease:
         return self.lost_to is None
 
     def release(self) -> None:
-        """Leave the place to the next run at once."""
+        """Leave the place to the next run at once, within the deadline that holds for this thread."""
         self._stop.set()
-        self._thread.join(timeout=self._period)
+        self._thread.join(timeout=min(self._period, current().left()))
         try:
             if self.held():
                 self._store.delete(OWNER)
@@ -108,10 +109,14 @@ class Lease:
 
     def _sign(self) -> bytes | None:
         """The newest sign of life of whoever owns the place."""
+        if not self._store.exists(OWNER):
+            return None
         try:
-            return self._store.read(OWNER, MAX_BYTES) if self._store.exists(OWNER) else None
+            return self._store.read(OWNER, MAX_BYTES)
         except OversizedError:
             return _TOO_LARGE
+        except StoreTimeoutError:
+            raise
         except StoreError:
             if self._store.exists(OWNER):
                 raise

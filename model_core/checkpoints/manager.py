@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,6 +78,8 @@ class CheckpointManager:
 
     def _note_termination(self, number: int) -> None:
         self._terminated = True
+        if self.mirror is not None:
+            self.mirror.ending.terminated()
 
     def after_step(self, state: Saveable) -> None:
         """Save within an epoch if it is time, or if the machine is being taken away."""
@@ -153,8 +155,10 @@ class CheckpointManager:
         progress = state.progress
         found = (progress.best_epoch, progress.best_loss)
         if state.group.is_main:
+            wait = self.mirror.ending.waiting() if at_the_end and self.mirror is not None else nullcontext()
             try:
-                found = local.whole_best(self.folder, progress, self.mirror)
+                with wait:
+                    found = local.whole_best(self.folder, progress, self.mirror)
             except StoreError as error:
                 if not at_the_end:
                     raise
@@ -243,8 +247,9 @@ class CheckpointManager:
         progress = state.progress
         log.warning("got SIGTERM: saved epoch %d, step %d, and leaving", progress.epoch, progress.step)
         if self.mirror is not None and state.group.is_main:
-            # The grace period is shorter than the patience of a run that ends in peace.
-            self.mirror.close(self.training.termination_grace_seconds)
+            # The signal may have come to another process of the team.
+            self.mirror.ending.terminated()
+            self.mirror.close()
         raise SystemExit(128 + signal.SIGTERM)
 
 

@@ -11,13 +11,9 @@ one checkpoint, newer ones replace each other in the waiting place: training nev
 
 import json
 import logging
-import os
 import shutil
-import tempfile
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +22,6 @@ from typing import Self
 from model_core.artifacts import FileRecord, sha256_of
 from model_core.checkpoints import local
 from model_core.checkpoints.control import Damage, Record
-from model_core.checkpoints.files import SEAL
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
 from model_core.checkpoints.records import (
     BLOBS,
@@ -35,9 +30,10 @@ from model_core.checkpoints.records import (
     files_of,
     missing_blobs,
     newest_position,
-    record_key,
     records_of,
 )
+from model_core.checkpoints.snapshot import Snapshot, files_below, snapshot_of
+from model_core.deadlines import Deadline, Ending
 from model_core.errors import StoreError
 from model_core.progress import duration
 from model_core.results.training import MirrorOutcome
@@ -46,20 +42,8 @@ from model_core.store.locate import open_store
 
 log = logging.getLogger("pgat.checkpoints")
 _LONGEST_PAUSE_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Files as they were at one moment, in a folder of their own."""
-
-    folder: Path
-    epoch: int
-    step: int
-
-    @property
-    def record(self) -> str:
-        """Key under which the store lists it."""
-        return record_key(self.epoch, self.step)
+_FOR_UPLOADS = 0.9
+"""Share of the time at a run's end; the rest is for leaving the place to the next run."""
 
 
 class Mirror:
@@ -69,26 +53,27 @@ class Mirror:
         store: where to.
         lease: of that store, already claimed; a lost one ends the uploads.
         keep: complete checkpoints to keep there.
-        patience_seconds: how long the end of a run waits for what is not uploaded yet.
+        ending: how long the end of a run waits for what is not uploaded yet, and for the place to be released.
         pause_seconds: wait after the first failed attempt; doubles up to a minute.
 
     Use it as a context: leaving it closes the mirror.
     """
 
     def __init__(
-        self, store: Store, lease: Lease, keep: int, patience_seconds: float, pause_seconds: float = 1.0
+        self, store: Store, lease: Lease, keep: int, ending: Ending, pause_seconds: float = 1.0
     ) -> None:
         self._store, self._lease = store, lease
-        self._keep, self._patience, self._pause = max(keep, 1), patience_seconds, pause_seconds
+        self._keep, self._pause = max(keep, 1), pause_seconds
         self._newest: dict[str, FileRecord] = {}
         self._claim_fault: str | None = None
+        self._set_aside = True
         self._waiting: Snapshot | None = None
         self._busy = False
-        self._deadline: float | None = None
+        self._deadline: Deadline | None = None
         self._summary: MirrorOutcome | None = None
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="checkpoint-mirror", daemon=True)
-        self.uri = store.uri
+        self.uri, self.ending = store.uri, ending
         self.checkpoints, self.failures = 0, 0
         """Checkpoints that are complete in the store, and attempts that failed."""
         self._thread.start()
@@ -99,16 +84,23 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(self._patience)
+        self.close()
 
     def submit(self, source: Path, names: Sequence[str], epoch: int, step: int) -> None:
-        """Hand over the files and folders ``names`` of ``source`` as they are now."""
-        snapshot = Snapshot(Path(tempfile.mkdtemp(prefix=".mirror-", dir=source)), epoch, step)
-        for name in names:
-            for file in _files(source / name):
-                target = snapshot.folder / file.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _freeze(file, target)
+        """Hand over the files and folders ``names`` of ``source`` as they are now.
+
+        Where the disk has no room for a copy of them, that is said, and the next checkpoint is handed over again.
+        """
+        try:
+            snapshot = snapshot_of(source, names, epoch, step)
+        except OSError as error:
+            self.failures += 1
+            self._set_aside = False
+            log.warning(
+                "a checkpoint cannot be set aside for %s (%s); make room in %s", self.uri, error, source
+            )
+            return
+        self._set_aside = True
         with self._news:
             replaced, self._waiting = self._waiting, snapshot
             self._news.notify_all()
@@ -123,26 +115,13 @@ class Mirror:
         """
         return fetch_best(self._store, folder, epoch)
 
-    def close(self, patience_seconds: float) -> MirrorOutcome:
+    def close(self) -> MirrorOutcome:
         """Wait for what is not uploaded yet, release the place, and say how it went; the first call counts."""
         if self._summary is not None:
             return self._summary
-        with self._news:
-            self._deadline = time.monotonic() + patience_seconds
-            self._news.notify_all()
-            if self._waiting is not None or self._busy:
-                wait = duration(patience_seconds)
-                log.info("waiting at most %s for the newest checkpoint to reach %s", wait, self._store.uri)
-        self._thread.join(patience_seconds)
-        done = not self._thread.is_alive() and self._waiting is None and not self._busy
-        if not done:
-            log.error("the newest checkpoint is not in %s; it is in the local folder only", self._store.uri)
-        elif self._claim_fault is not None:
-            log.error(
-                "the newest checkpoint in %s is not whole any more: %s", self._store.uri, self._claim_fault
-            )
-            done = False
-        self._lease.release()
+        with self.ending.waiting() as end:
+            done = self._uploaded(Deadline.after(_FOR_UPLOADS * end.left()))
+            self._lease.release()
         self._summary = MirrorOutcome(
             uri=self._store.uri,
             newest_is_complete=done,
@@ -150,6 +129,25 @@ class Mirror:
             failed_attempts=self.failures,
         )
         return self._summary
+
+    def _uploaded(self, deadline: Deadline) -> bool:
+        """Wait until the newest checkpoint is in the store, and say whether it is."""
+        with self._news:
+            self._deadline = deadline
+            self._news.notify_all()
+            if self._waiting is not None or self._busy:
+                wait = duration(deadline.left())
+                log.info("waiting at most %s for the newest checkpoint to reach %s", wait, self._store.uri)
+        self._thread.join(deadline.left())
+        if self._thread.is_alive() or self._waiting is not None or self._busy or not self._set_aside:
+            log.error("the newest checkpoint is not in %s; it is in the local folder only", self._store.uri)
+            return False
+        if self._claim_fault is not None:
+            log.error(
+                "the newest checkpoint in %s is not whole any more: %s", self._store.uri, self._claim_fault
+            )
+            return False
+        return True
 
     def _work(self) -> None:
         while True:
@@ -211,10 +209,10 @@ class Mirror:
         return was_open and self._deadline is not None
 
     def _expired(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
+        return self._deadline is not None and self._deadline.left() == 0
 
     def _upload(self, snapshot: Snapshot) -> None:
-        paths = {file.relative_to(snapshot.folder).as_posix(): file for file in _files(snapshot.folder)}
+        paths = {file.relative_to(snapshot.folder).as_posix(): file for file in files_below(snapshot.folder)}
         files = {
             name: FileRecord(sha256=sha256_of(path), size=path.stat().st_size) for name, path in paths.items()
         }
@@ -260,7 +258,7 @@ class Mirror:
 
 
 def open_mirror(
-    uri: str, folder: Path, keep: int, patience_seconds: float, lease_period_seconds: float = PERIOD_SECONDS
+    uri: str, folder: Path, keep: int, ending: Ending, lease_period_seconds: float = PERIOD_SECONDS
 ) -> Mirror:
     """Claim the place ``uri``, fetch its newest checkpoint if ``folder`` has no newer one, and mirror from now on.
 
@@ -276,24 +274,7 @@ def open_mirror(
         if there is not None and (here is None or there > here):
             fetch_newest(store, folder, newer_than=here)
     except BaseException:
-        lease.release()
+        with ending.waiting():
+            lease.release()
         raise
-    return Mirror(store, lease, keep, patience_seconds)
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    return [path] if path.is_file() else []
-
-
-def _freeze(file: Path, target: Path) -> None:
-    """Keep a file's content: a link for a checkpoint's, which are only ever replaced; a copy for logs, which grow."""
-    if not (file.parent / SEAL).exists():
-        shutil.copyfile(file, target)
-        return
-    try:
-        os.link(file, target)
-    except OSError:
-        # Some file systems have no hard links.
-        shutil.copyfile(file, target)
+    return Mirror(store, lease, keep, ending)

@@ -19,7 +19,8 @@ from model_core.artifacts import FileRecord, sha256_of
 from model_core.checkpoints.control import MAX_BYTES, Damage, Record, parse
 from model_core.checkpoints.files import saved_info, verify_checkpoint
 from model_core.checkpoints.local import BEST, LAST
-from model_core.errors import CheckpointError, OversizedError, StoreError
+from model_core.deadlines import current
+from model_core.errors import CheckpointError, OversizedError, StoreError, StoreTimeoutError
 from model_core.store.base import Store
 from model_core.store.names import contained
 
@@ -61,11 +62,12 @@ class PatientStore:
         for pause in PAUSES_SECONDS:
             try:
                 return ask()
-            except OversizedError:
+            except (OversizedError, StoreTimeoutError):
+                # The second has been waited for long enough.
                 raise
             except StoreError as error:
                 log.warning("%s; asking again in %g s", error, pause)
-                time.sleep(pause)
+                time.sleep(min(pause, current().left()))
         return ask()
 
 

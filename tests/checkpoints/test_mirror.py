@@ -16,6 +16,7 @@ from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, newest_position
+from model_core.deadlines import Ending
 from model_core.errors import CheckpointError, StoreError
 from model_core.store.base import READ_BYTES
 from model_core.store.local import LocalStore
@@ -44,10 +45,10 @@ class Unreliable(LocalStore):
         super().upload(key, file)
 
 
-def mirror_of(store: LocalStore, keep: int = 3) -> Mirror:
+def mirror_of(store: LocalStore, keep: int = 3, patience: float = HANGS_AFTER) -> Mirror:
     lease = Lease(store, PERIOD)
     lease.claim()
-    return Mirror(store, lease, keep, patience_seconds=HANGS_AFTER, pause_seconds=0.01)
+    return Mirror(store, lease, keep, Ending(patience, patience), pause_seconds=0.01)
 
 
 def checkpoint(folder: Path, text: str) -> Path:
@@ -95,7 +96,7 @@ def test_a_store_whose_checkpoints_are_all_damaged_does_not_start_training_anew(
     store = LocalStore(tmp_path / "store")
     store.write(f"{RECORDS}000001-00000000.json", b"{")
     with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
-        open_mirror(store.uri, tmp_path, 3, 5.0, PERIOD)
+        open_mirror(store.uri, tmp_path, 3, Ending(5.0, 5.0), PERIOD)
     assert not store.exists(OWNER)
 
 
@@ -117,7 +118,7 @@ def test_a_store_that_refuses_is_tried_again_and_reported(
     store.failures = 4
     with mirror_of(store) as mirror:
         mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
-        summary = mirror.close(HANGS_AFTER)
+        summary = mirror.close()
     assert summary.failed_attempts == 4
     assert summary.newest_is_complete is True
     assert "could not be mirrored yet (attempt 4)" in caplog.text
@@ -130,9 +131,9 @@ def test_a_store_that_stays_down_never_kills_training(
     caplog.set_level(logging.INFO)
     store = Unreliable(tmp_path / "store")
     store.failures = 10**9
-    mirror = mirror_of(store)
+    mirror = mirror_of(store, patience=0.1)
     result = train_tiny(tmp_path / "run", mirror=mirror).result
-    summary = mirror.close(0.1)
+    summary = mirror.close()
     assert result.stopped_because == "all epochs done"
     assert summary.newest_is_complete is False
     assert "waiting at most 0 s for the newest checkpoint to reach" in caplog.text
@@ -148,7 +149,7 @@ def test_training_does_not_wait_for_a_store_that_hangs_and_the_newest_checkpoint
     )
     assert mirror.checkpoints == 0
     store.gate.set()
-    assert mirror.close(HANGS_AFTER).newest_is_complete is True
+    assert mirror.close().newest_is_complete is True
     assert newest_position(store) == (3, 0)
     # 15 were handed over: the one that hung and the newest; the others were replaced while waiting.
     assert mirror.checkpoints <= 2
@@ -184,7 +185,7 @@ def test_a_second_run_on_the_same_place_is_refused_while_the_first_is_alive(
     held: tuple[LocalStore, Lease], tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=r"another run \(process \d+ on .*\) is writing"):
-        open_mirror(held[0].uri, tmp_path, 3, 5.0, PERIOD)
+        open_mirror(held[0].uri, tmp_path, 3, Ending(5.0, 5.0), PERIOD)
 
 
 def test_an_owner_that_leaves_while_it_is_looked_at_stops_nobody(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_a_run_whose_place_was_taken_stops_mirroring_and_says_so(
     mirror = mirror_of(store)
     store.write(OWNER, json.dumps({"run": "x", "host": "elsewhere", "process": 1, "beat": 7}).encode())
     mirror.submit(checkpoint(tmp_path / "run", "epoch 1"), ["last"], 1, 0)
-    mirror.close(HANGS_AFTER)
+    mirror.close()
     assert "took over" in caplog.text
     assert newest_position(store) is None
     assert store.exists(OWNER)

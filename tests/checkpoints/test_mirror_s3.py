@@ -10,6 +10,7 @@ import pytest
 
 from model_core.checkpoints.mirror import open_mirror
 from model_core.checkpoints.records import newest_position
+from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
 from model_core.store.locate import open_store
 from pipelines.store import running_server
@@ -47,14 +48,14 @@ def test_a_second_run_is_refused_and_a_server_that_dies_while_training_is_report
     server: "subprocess.Popen[bytes]", tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "run").mkdir()
-    mirror = open_mirror(URI, tmp_path / "run", 2, 1.0, lease_period_seconds=0.5)
+    mirror = open_mirror(URI, tmp_path / "run", 2, Ending(1.0, 1.0), lease_period_seconds=0.5)
     with pytest.raises(CheckpointError, match="another run"):
-        open_mirror(URI, tmp_path, 2, 1.0, lease_period_seconds=0.5)
+        open_mirror(URI, tmp_path, 2, Ending(1.0, 1.0), lease_period_seconds=0.5)
     server.kill()
     server.wait()
     result = train_tiny(tmp_path / "run", EVERY_STEP, mirror=mirror).result
     wait_until(lambda: mirror.failures > 0)
-    summary = mirror.close(0.5)
+    summary = mirror.close()
     assert result.stopped_because == "all epochs done"
     assert summary.newest_is_complete is False
     assert "could not be mirrored yet" in caplog.text

@@ -16,6 +16,7 @@ from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.manager import CheckpointManager
 from model_core.checkpoints.mirror import Mirror, open_mirror
 from model_core.checkpoints.records import BLOBS, RECORDS, fetch_newest, record_key
+from model_core.deadlines import Ending
 from model_core.errors import StoreError
 from model_core.store.local import LocalStore
 from tests.checkpoints.fakes import write_checkpoint
@@ -102,7 +103,7 @@ def new(tmp_path: Path) -> Path:
 def mirror_to(store: Faulty, keep: int = 3, patience: float = 30.0) -> Mirror:
     lease = Lease(store, PERIOD)
     lease.claim()
-    return Mirror(store, lease, keep, patience_seconds=patience, pause_seconds=0.01)
+    return Mirror(store, lease, keep, Ending(patience, patience), pause_seconds=0.01)
 
 
 def deliver(mirror: Mirror, run: Path, *epochs: int) -> None:
@@ -141,7 +142,7 @@ def test_files_that_were_deleted_meanwhile_are_sent_again(store: Faulty, run: Pa
         for key in list(store.keys(BLOBS)):
             store.delete(key)
         deliver(mirror, run, 2)
-        assert mirror.close(30.0).newest_is_complete is True
+        assert mirror.close().newest_is_complete is True
     fetch_newest(store, new)
     assert fetched_epoch(new) == 2
     verify_checkpoint(new / BEST)
@@ -166,11 +167,11 @@ def test_a_store_that_loses_what_it_is_sent_never_holds_a_complete_checkpoint(
     store: Faulty, run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.lossy = lambda key: True
-    mirror = mirror_to(store)
+    mirror = mirror_to(store, patience=0.1)
     write_checkpoint(run / LAST, "epoch 1")
     mirror.submit(run, [BEST, LAST], 1, 0)
     wait_until(lambda: mirror.failures > 1)
-    assert mirror.close(0.1).newest_is_complete is False
+    assert mirror.close().newest_is_complete is False
     assert list(store.keys(RECORDS)) == []
     assert "are not in" in caplog.text
 
@@ -181,7 +182,7 @@ def test_a_file_that_is_gone_at_the_end_makes_the_claim_false(
     mirror = mirror_to(store)
     deliver(mirror, run, 1)
     store.delete(blob_of(store, 1, f"{LAST}/{WEIGHTS}"))
-    assert mirror.close(30.0).newest_is_complete is False
+    assert mirror.close().newest_is_complete is False
     assert "is not whole any more: 1 of its files are gone" in caplog.text
 
 
@@ -192,7 +193,7 @@ def test_a_damaged_record_of_any_age_costs_no_good_one(
     store.write(key, b"{")
     with mirror_to(store, keep=1) as mirror:
         deliver(mirror, run, 1, 3)
-        assert mirror.close(30.0).newest_is_complete is True
+        assert mirror.close().newest_is_complete is True
     fetch_newest(store, new)
     assert fetched_epoch(new) == 3
     assert key in caplog.text or not store.exists(key)
@@ -204,7 +205,7 @@ def test_a_checkpoint_is_complete_although_older_ones_cannot_be_deleted(
     store.undeletable = lambda key: key != OWNER
     with mirror_to(store, keep=1) as mirror:
         deliver(mirror, run, 1, 2)
-        summary = mirror.close(30.0)
+        summary = mirror.close()
     assert summary.newest_is_complete is True
     assert summary.failed_attempts == 0
     assert "older checkpoints stay in" in caplog.text
@@ -212,9 +213,9 @@ def test_a_checkpoint_is_complete_although_older_ones_cannot_be_deleted(
 
 def test_a_run_that_goes_on_brings_to_its_mirror_what_that_lacks(store: Faulty, tmp_path: Path) -> None:
     train_tiny(tmp_path / "run")
-    mirror = open_mirror("any", tmp_path / "run", 2, 30.0, PERIOD)
+    mirror = open_mirror("any", tmp_path / "run", 2, Ending(30.0, 30.0), PERIOD)
     train_tiny(tmp_path / "run", mirror=mirror)
-    assert mirror.close(30.0).newest_is_complete is True
+    assert mirror.close().newest_is_complete is True
     (tmp_path / "new").mkdir()
     fetch_newest(store, tmp_path / "new")
     assert fetched_epoch(tmp_path / "new") == SETTINGS.train_epochs
@@ -252,7 +253,7 @@ def test_a_newer_local_checkpoint_is_not_replaced_by_what_is_behind_a_damaged_re
 ) -> None:
     filled.delete(blob_of(filled, 3, f"{LAST}/{SEAL}"))
     write_checkpoint(new / LAST, "ours", 2, 5)
-    open_mirror("any", new, 3, 0.1, PERIOD).close(0.1)
+    open_mirror("any", new, 3, Ending(0.1, 0.1), PERIOD).close()
     assert (new / LAST / WEIGHTS).read_text() == "ours"
 
 
@@ -261,14 +262,14 @@ def test_damage_here_is_repaired_from_the_mirror(
 ) -> None:
     write_checkpoint(new / LAST, "ours", 4)
     flip_a_bit(new / LAST / WEIGHTS)
-    open_mirror("any", new, 3, 0.1, PERIOD).close(0.1)
+    open_mirror("any", new, 3, Ending(0.1, 0.1), PERIOD).close()
     assert fetched_epoch(new) == 3
 
 
 @pytest.fixture
 def trained(store: Faulty, tmp_path: Path) -> Path:
     """A run of three epochs, the second the best, that kept no state of it; all is mirrored."""
-    with open_mirror("any", tmp_path / "run", 9, 30.0, PERIOD) as mirror:
+    with open_mirror("any", tmp_path / "run", 9, Ending(30.0, 30.0), PERIOD) as mirror:
         assert train_tiny(tmp_path / "run", FEW, mirror=mirror).result.best_epoch == 2
     return tmp_path / "run"
 
@@ -276,7 +277,7 @@ def trained(store: Faulty, tmp_path: Path) -> Path:
 def test_a_damaged_best_is_fetched_again(trained: Path, caplog: pytest.LogCaptureFixture) -> None:
     whole = (trained / BEST / WEIGHTS).read_bytes()
     flip_a_bit(trained / BEST / WEIGHTS)
-    with open_mirror("any", trained, 9, 30.0, PERIOD) as mirror:
+    with open_mirror("any", trained, 9, Ending(30.0, 30.0), PERIOD) as mirror:
         assert train_tiny(trained, FEW, mirror=mirror).result.best_epoch == 2
     assert (trained / BEST / WEIGHTS).read_bytes() == whole
     assert "is damaged or missing; fetched again from the mirror" in caplog.text
@@ -326,7 +327,7 @@ def test_an_outage_that_lasts_is_an_error_and_no_older_checkpoint_is_taken(
     newest = record_key(3, 0) if wanted == RECORDS else blob_of(filled, 3, f"{LAST}/{WEIGHTS}")
     filled.unreadable = lambda key: key == newest
     with pytest.raises(StoreError, match="503") as caught:
-        open_mirror("any", new, 3, 30.0, PERIOD)
+        open_mirror("any", new, 3, Ending(30.0, 30.0), PERIOD)
     assert caught.value.exit_code == 2
     assert list(new.iterdir()) == []
     assert "damaged" not in caplog.text
@@ -343,7 +344,7 @@ def test_an_outage_while_a_damaged_best_is_looked_for_is_an_error_at_the_start(
     store: Faulty, trained: Path
 ) -> None:
     flip_a_bit(trained / BEST / WEIGHTS)
-    with open_mirror("any", trained, 9, 30.0, PERIOD) as mirror:
+    with open_mirror("any", trained, 9, Ending(30.0, 30.0), PERIOD) as mirror:
         store.unreadable = lambda key: key.startswith(BLOBS)
         with pytest.raises(StoreError, match="503"):
             train_tiny(trained, FEW, mirror=mirror)
@@ -359,7 +360,7 @@ def test_the_same_outage_at_the_end_costs_no_model(
 
     finish = CheckpointManager.finish
     monkeypatch.setattr(CheckpointManager, "finish", broken)
-    with open_mirror("any", tmp_path / "run", 9, 30.0, PERIOD) as mirror:
+    with open_mirror("any", tmp_path / "run", 9, Ending(30.0, 30.0), PERIOD) as mirror:
         result = train_tiny(tmp_path / "run", FEW, mirror=mirror).result
     assert result.best_epoch == 3
     assert saved_info(tmp_path / "run" / BEST).epoch == 3

@@ -11,6 +11,7 @@ from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror
 from model_core.checkpoints.records import RECORDS, fetch_newest, newest_position
+from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
 from model_core.report.index import published_runs
 from model_core.store.local import LocalStore
@@ -90,9 +91,9 @@ def saved(store: LocalStore, folder: Path) -> None:
     write_checkpoint(folder / LAST, "1")
     lease = Lease(store, 10.0)
     lease.claim()
-    with Mirror(store, lease, keep=2, patience_seconds=30.0, pause_seconds=0.01) as mirror:
+    with Mirror(store, lease, keep=2, ending=Ending(30.0, 30.0), pause_seconds=0.01) as mirror:
         mirror.submit(folder, ["last"], 1, 0)
-    assert mirror.close(0).newest_is_complete, "a stray object stops no mirror"
+    assert mirror.close().newest_is_complete, "a stray object stops no mirror"
 
 
 @pytest.mark.parametrize("content", DAMAGED)

@@ -17,6 +17,7 @@ import torch
 
 from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window
+from model_core.deadlines import Ending
 from model_core.distributed import MEETING_FOLDER, ProcessGroup
 from model_core.nn.bundles import Forecast
 from tests.training.tiny import TinyModel, train_tiny
@@ -193,10 +194,14 @@ def _train(
     torch.manual_seed(settings.seed)
     model = MortalModel(countdown if point == "forward" else Countdown(0, number))
     folder.mkdir(parents=True, exist_ok=True)
-    mirror = open_mirror(uri, folder, 2, 5.0, lease_period_seconds=0.1) if uri is not None else None
+    mirror = (
+        open_mirror(uri, folder, 2, Ending(HANGS_AFTER, 5.0), lease_period_seconds=0.1)
+        if uri is not None
+        else None
+    )
     train_tiny(folder, settings, model, mirror=mirror)
     if mirror is not None:
-        mirror.close(HANGS_AFTER)
+        mirror.close()
 
 
 def _nothing() -> None:
