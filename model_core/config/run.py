@@ -75,9 +75,9 @@ class TrainingSettings(Section):
     keep_checkpoints: int = Field(3, ge=0)
     """How many of those of ``checkpoint_interval`` are kept."""
     mirror_patience_seconds: Annotated[float, Unit("seconds")] = Field(60.0, ge=0)
-    """How long the end of a run waits for a slow checkpoint store."""
+    """For all that is left to do at the checkpoint store when the work is done."""
     termination_grace_seconds: Annotated[float, Unit("seconds")] = Field(20.0, ge=0)
-    """How long a run that got SIGTERM may still wait for the store."""
+    """The same after SIGTERM, counted from its arrival."""
     max_nonfinite_losses: int = Field(3, ge=1)
     """In a row, before training fails."""
     memory_log_interval: Annotated[int, Unit("batches")] = Field(25, ge=1)
