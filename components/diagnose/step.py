@@ -20,6 +20,7 @@ from model_core.errors import InvariantError
 from model_core.lineage import say_if_other_dataset
 from model_core.results.findings import Findings, Growth, Invariant, Scenario, SkyRead
 from model_core.results.record import write_result
+from model_core.results.tables import FINDINGS
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -106,14 +107,14 @@ def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:
 
 def _table(rows: Sequence[Scenario]) -> pa.Table:
     """One flat row per scenario."""
-    return pa.Table.from_pylist(
-        [
-            {"name": row.name, "title": row.title, "group": row.group, "windows": row.windows}
-            | {f"clean_{name}": value for name, value in row.clean}
-            | {f"perturbed_{name}": value for name, value in row.perturbed}
-            | {f"degradation_{name}": value for name, value in row.degradation}
-            | {f"walk_degradation_{name}": value for name, value in row.walk_degradation}
-            | row.model_dump(include={"excess", "excess_low", "excess_high", "fragile", "fragile_reason"})
-            for row in rows
-        ]
-    )
+    flat = [
+        row.model_dump(
+            exclude={"parameters", "per_target", "clean", "perturbed", "degradation", "walk_degradation"}
+        )
+        | {f"clean_{name}": value for name, value in row.clean}
+        | {f"perturbed_{name}": value for name, value in row.perturbed}
+        | {f"degradation_{name}": value for name, value in row.degradation}
+        | {f"walk_degradation_{name}": value for name, value in row.walk_degradation}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(flat).select([column.name for column in FINDINGS.columns])

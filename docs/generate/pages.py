@@ -1,14 +1,18 @@
 """Every generated page and file, and the function that makes its text from the code."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from docs.generate.artifacts import RESULTS, artifacts_page, schema_path, schema_text
 from docs.generate.settings import settings_file, settings_page
 from docs.generate.waves import waves_page
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES: dict[str, Callable[[], str]] = {
     "configs/celestial_enhanced_pgat.yaml": settings_file,
+    "docs/artifacts.md": artifacts_page,
+    **{schema_path(kind): partial(schema_text, kind) for kind in RESULTS},
     "docs/settings.md": settings_page,
     "docs/waves.md": waves_page,
 }

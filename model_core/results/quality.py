@@ -12,6 +12,7 @@ class Source(Record):
     """Where the market table came from."""
 
     uri: Words
+    """As it was given."""
     sha256: Words
 
 
@@ -19,7 +20,9 @@ class Prices(Record):
     """What the price columns held, and the two numbers of log Close that it was recognized by."""
 
     found: Words = "prices"
+    """Prices, log prices, or which log returns."""
     lag_1_autocorrelation: Finite | None = None
+    """Of log Close."""
     median_size: Finite | None = None
     """Median absolute value."""
 
@@ -28,6 +31,7 @@ class Sky(Record):
     """When and from where the sky was looked at."""
 
     hour_utc: Finite
+    """Hours, in UTC."""
     place: Literal["geocentre", "observer"]
     latitude_deg: Finite
     longitude_deg: Finite
@@ -38,7 +42,9 @@ class Statistics(Record):
     """The market in four numbers."""
 
     first_close: Finite
+    """In prices."""
     last_close: Finite
+    """In prices."""
     daily_volatility: Finite
     """Standard deviation of the daily move of log Close."""
     largest_daily_move: Finite
@@ -57,9 +63,11 @@ class TableWarning(Record):
     """Something that is odd about the table but possible."""
 
     code: Words
+    """A short name."""
     count: Count
     """Rows where it occurs."""
     message: Words
+    """What is odd."""
     examples: Rows[Words] = ()
     """The first few rows."""
 
@@ -86,12 +94,15 @@ class Quality(Result):
     reading: dict[str, Words] = Field(default_factory=dict)
     """How file, dates and numbers were understood."""
     layout: WrittenLayout
+    """Whether the sky was computed or came with the table."""
     sky: Sky | None
     """Null if the table brought its own sky."""
     rows: Count
+    """Trading days."""
     first_date: Day
     last_date: Day
     prices: Prices
+    """What the price columns held."""
     statistics: Statistics
     independent_windows: IndependentWindows | None = None
     warnings: Rows[TableWarning]

@@ -24,6 +24,7 @@ class Parameters(Record):
     without_gradient: Count
     """Those that training leaves as they are."""
     by_part: dict[str, Count]
+    """By part of the model."""
 
 
 class MirrorOutcome(Record):
@@ -33,7 +34,9 @@ class MirrorOutcome(Record):
     newest_is_complete: bool
     """Whether the newest checkpoint is there, whole."""
     checkpoints: Count
+    """That reached the store."""
     failed_attempts: Count
+    """To reach it."""
 
 
 class TrainResults(Result):
@@ -45,14 +48,17 @@ class TrainResults(Result):
     best_epoch: Count
     """Epoch with the lowest validation loss; ``best/`` holds its weights. Epochs count from 1."""
     best_validation_loss: Finite
+    """Mean over all validation windows."""
     best_validation_loss_read_back: Finite | None = None
     """The same, computed once more from the checkpoint as its readers load it."""
     lost_best_epoch: Count | None = None
     """The epoch with the lowest loss, if its weights were lost to damage."""
     last_epoch: Count
+    """Epochs finished when the run ended."""
     epochs_run: Count
     """Epochs of all attempts together."""
     stopped_because: Words
+    """In words."""
     resumed_at: Annotated[tuple[Count, Count], Field(strict=False)] | None = None
     """Epochs finished and steps done when this attempt went on from a checkpoint."""
     seconds: Number
@@ -61,9 +67,12 @@ class TrainResults(Result):
     """Spent in epochs by all attempts."""
     device: Words
     processes: Count = 1
+    """How many trained together."""
     precision: Words
+    """``fp32``, ``bf16`` or ``fp16``."""
     seed: int | None = None
     d_model_requested: Count
+    """As the settings ask for."""
     d_model_used: Count
     """The width that all heads and bodies divide."""
     parameters: Parameters
