@@ -23,8 +23,9 @@ from kfp import local
 
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
-from model_core.data.reading.sources import SAMPLES, read_source
-from model_core.errors import PipelineError, SourceError, UserError, shown
+from model_core.data.reading.samples import sample_of
+from model_core.data.reading.sources import read_source
+from model_core.errors import PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
 from model_core.store.locate import local_path, open_store
 from model_core.store.names import refuse_bad_run_name
@@ -85,10 +86,7 @@ def source_version(source: str, settings: Settings) -> str:
     Raises:
         SourceError, StoreError: there is no such table.
     """
-    if source.startswith("sample://"):
-        if source.removeprefix("sample://") not in SAMPLES:
-            known = ", ".join(f"sample://{name}" for name in SAMPLES)
-            raise SourceError(f"{source} is no sample; choose one of {known}")
+    if sample_of(source) is not None:
         return ""
     return read_source(source, settings.data).sha256[:16]
 

@@ -26,7 +26,7 @@ import urllib3
 
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
-from model_core.data.reading.sources import SAMPLES
+from model_core.data.reading.samples import sample_of
 from model_core.errors import PipelineError, StoreError, UserError, printable, quoted, shown
 from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
@@ -93,13 +93,8 @@ class Submission:
         if self.source.startswith("s3://"):
             check_uri(self.source)
         _refuse_bad_host(self.host)
-        if not self.source.startswith(("sample://", "s3://")):
+        if sample_of(self.source) is None and not self.source.startswith("s3://"):
             raise UserError(f"--source {self.source}: pods cannot read it; upload the table and name s3://…")
-        if (
-            self.source.startswith("sample://")
-            and (sample := self.source.removeprefix("sample://")) not in SAMPLES
-        ):
-            raise UserError(f"there is no sample {sample}; choose one of {', '.join(sorted(SAMPLES))}")
         for flag, uri in (("--checkpoint-uri", self.checkpoint_uri), ("--publish-uri", self.publish_uri)):
             if uri and not uri.startswith("s3://"):
                 raise UserError(f"{flag} {uri} ends with the pod that writes it; name an s3://… there")

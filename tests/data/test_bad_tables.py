@@ -188,7 +188,7 @@ def test_a_folder_is_no_table(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sample_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SourceError, match="sample://dax is no sample; choose one of sample://nasdaq"):
+    with pytest.raises(SourceError, match="sample://dax is not a sample; choose one of sample://nasdaq"):
         prepare("sample://dax", SETTINGS)
 
 

@@ -169,7 +169,7 @@ def test_the_quickstart_refuses_a_table_of_a_hundred_rows(
     ("flags", "reason"),
     [
         (["--source", "missing.csv"], "missing.csv"),
-        (["--source", "sample://nasdq"], "is no sample"),
+        (["--source", "sample://nasdq"], "is not a sample"),
         (["--set", "training.lerning_rate=1"], "did you mean"),
         (["--name", "Not A Name"], "cannot name a run"),
         (["--runs", "a-file/runs"], "choose another --runs"),

@@ -146,7 +146,7 @@ def test_an_api_that_is_not_there_is_named() -> None:
     ("more", "reason"),
     [
         ({"source": "table.csv"}, "pods cannot read it"),
-        ({"source": "sample://nasdq"}, "there is no sample"),
+        ({"source": "sample://nasdq"}, "is not a sample"),
         ({"source": "s3://b/t.csv"}, "needs the store's keys"),
         ({"publish_uri": "/reports"}, "name an s3://"),
         ({"cluster": Cluster(tag="abc-dirty")}, "no image holds"),

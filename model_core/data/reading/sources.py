@@ -5,7 +5,6 @@ A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic
 """
 
 import hashlib
-import importlib.util
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,12 +18,9 @@ from model_core.data.reading.files.containers import PARQUET, opened
 from model_core.data.reading.files.parquet_tables import read_parquet
 from model_core.data.reading.files.text_tables import read_text_table
 from model_core.data.reading.problems import too_large
-from model_core.data.reading.synthetic import synthetic_table
+from model_core.data.reading.samples import SAMPLE_URIS, sample, sample_of
 from model_core.errors import OversizedError, SourceError
 from model_core.store.locate import read_uri
-
-SAMPLES = ("nasdaq", "sp500", "synthetic")
-_SAMPLE_SCHEME = "sample://"
 
 
 @dataclass(frozen=True)
@@ -46,8 +42,8 @@ def read_source(uri: str, settings: DataSettings) -> SourceTable:
         SourceError: there is nothing at ``uri``, or it is neither CSV nor Parquet.
         StoreError: an object store cannot be reached.
     """
-    if uri.startswith(_SAMPLE_SCHEME):
-        frame = _sample(uri.removeprefix(_SAMPLE_SCHEME), settings)
+    if (name := sample_of(uri)) is not None:
+        frame = sample(name, settings)
         return SourceTable(uri, frame, hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest())
     content = _content(uri, settings.limits)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -89,8 +85,7 @@ def _file(uri: str, max_bytes: int) -> bytes:
             return file.read(max_bytes)
     except FileNotFoundError as error:
         raise SourceError(
-            f"{uri} does not exist; give a CSV or Parquet file, s3://…, or one of "
-            + ", ".join(_SAMPLE_SCHEME + name for name in SAMPLES)
+            f"{uri} does not exist; give a CSV or Parquet file, s3://…, or one of " + SAMPLE_URIS
         ) from error
     except OSError as error:
         raise SourceError(
@@ -98,28 +93,3 @@ def _file(uri: str, max_bytes: int) -> bytes:
         ) from error
     except (RuntimeError, ValueError) as error:  # an unknown user's home; a null character
         raise SourceError(f"{uri} names no file ({error}); check the path") from error
-
-
-def _sample(name: str, settings: DataSettings) -> pd.DataFrame:
-    match name:
-        case "nasdaq" | "sp500":
-            return _packaged_table(name)
-        case "synthetic":
-            return synthetic_table(settings.synthetic, settings.sky)
-        case _:
-            known = ", ".join(_SAMPLE_SCHEME + sample for sample in SAMPLES)
-            raise SourceError(f"{_SAMPLE_SCHEME}{name} is no sample; choose one of {known}")
-
-
-def _packaged_table(name: str) -> pd.DataFrame:
-    """A table that the distribution ``arch`` carries.
-
-    Found without importing ``arch``, which would load scipy and statsmodels: seconds, and 200 MB in an image.
-    """
-    package = importlib.util.find_spec("arch")
-    if package is None or package.origin is None:
-        raise SourceError(f"{_SAMPLE_SCHEME}{name} comes with the package arch; install it, or name a table")
-    frame = pd.read_csv(Path(package.origin).parent / "data" / name / f"{name}.csv.gz", parse_dates=["Date"])
-    numbers = frame.columns.drop("Date")
-    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
-    return frame
