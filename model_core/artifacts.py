@@ -219,7 +219,7 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ArtifactError(f"{folder} is no folder; give the output folder of the {producer} step")
+        raise ArtifactError(f"{folder} is not a folder; give the output folder of the {producer} step")
     if not (folder / MANIFEST).exists():
         raise ArtifactError(
             f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step"

@@ -39,10 +39,10 @@ def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, flo
         raise SettingsError("--like takes its settings from the manifest; leave out --config and --set")
     manifest = local_path(given.like) if given.like else None
     if given.like and manifest is None:
-        raise SettingsError(f"--like reads a file of this machine; fetch {given.like} and give its path")
+        raise SettingsError(f"--like reads a local file; download {given.like} and give its path")
     if not given.dataset:
         if given.like or not given.inspect:
-            raise SettingsError("there is no place for the dataset; give --dataset with an output folder")
+            raise SettingsError("no output folder is given; name one with --dataset")
         try:
             card, headline = step.inspect(source=given.source, settings=settings.data)
         except SourceError as error:

@@ -202,6 +202,6 @@ class DataSettings(Section):
             zoneinfo.ZoneInfo(value)
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(
-                f"{quoted(value)} is no time zone; write one like America/New_York or UTC"
+                f"{quoted(value)} is not a time zone; write one like America/New_York or UTC"
             ) from error
         return value

@@ -109,12 +109,12 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
         chain = " → ".join(p.name for p in (*seen, here))
         raise SettingsError(f"settings files extend each other in a circle: {chain}; remove one extends")
     if len(seen) == _FILES:
-        raise SettingsError(f"{path} is one of more than {_FILES} files that extend each other; join some")
+        raise SettingsError(f"{path} is one of more than {_FILES} files that extend each other; merge some")
     try:
         tree = parse_yaml(text) or {}
     except DocumentError as error:
         raise SettingsError(
-            f"settings file {path} is no valid YAML ({error}); mend that line (a value that starts with % or "
+            f"settings file {path} is not valid YAML ({error}); fix that line (a value that starts with % or "
             "another sign needs quotes)"
         ) from error
     if not isinstance(tree, dict):
@@ -133,7 +133,7 @@ def _parse_override(override: str) -> Tree:
     name, equals, text = override.partition("=")
     parts = [part.strip() for part in name.split(".")]
     if not equals or not all(parts) or len(parts) > MAX_DEPTH:
-        raise SettingsError(f"--set {quoted(override)} is no setting; write --set section.name=value")
+        raise SettingsError(f"--set {quoted(override)} is not a setting; write --set section.name=value")
     tree: Any = _text_value(text) if _takes_text(parts) else _yaml_value(override, text)
     for part in reversed(parts):
         tree = {part: tree}
@@ -145,7 +145,7 @@ def _yaml_value(override: str, text: str) -> Any:
         value = parse_yaml(text)
     except DocumentError as error:
         raise SettingsError(
-            f"--set {quoted(override)}: the value is no valid YAML ({error}); quote it"
+            f"--set {quoted(override)}: the value is not valid YAML ({error}); quote it"
         ) from error
     return _number(value) if isinstance(value, str) else value
 
@@ -211,7 +211,7 @@ def _sentence(model: type[BaseModel], place: str, problem: Tree) -> str:
         case "extra_forbidden":
             return f"{name} is not a setting; {_hint(name, [f'{place}.{n}' if place else n for n in names(model)])}"
         case "missing":
-            return f"{name} is missing; state it"
+            return f"{name} is missing; add it"
         case "value_error":
             text = problem["msg"].removeprefix("Value error, ")
             return f"{name}: {text}" if name else text
@@ -267,7 +267,7 @@ def _kind(section: type[BaseModel]) -> object:
 
 def _hint(name: str, known: Sequence[str]) -> str:
     if name in _RETIRED:
-        return f"it was one of an earlier version: delete it, since {_RETIRED[name]}"
+        return f"it belonged to an earlier version; delete it, since {_RETIRED[name]}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     if not near:
         # A right name in the wrong section, e.g. ``learning_rate`` at the top.

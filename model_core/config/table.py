@@ -39,7 +39,9 @@ class FormatSettings(Section):
     def _one_sign(cls, value: str | None) -> str | None:
         sign = {"\\t": "\t", "tab": "\t", "space": " "}.get(value or "", value)
         if sign is not None and (len(sign) != 1 or sign in _NO_DELIMITERS):
-            raise ValueError(f"{quoted(value)} divides no cells; give one sign such as ; or |, tab or space")
+            raise ValueError(
+                f"{quoted(value)} cannot divide cells; give one character such as ; or |, tab or space"
+            )
         return sign
 
     @field_validator("encoding")

@@ -64,8 +64,8 @@ def _is_trusted(folder: Path) -> bool:
     for place in (folder, folder.parent):
         if reason := distrust(place, sticky_is_enough=place == folder.parent):
             logger.warning(
-                "the sky cache is not used, since %s %s; set data.sky.cache to a folder of your own, or take the "
-                "others' right away with chmod go-w",
+                "the sky cache is not used, since %s %s; set data.sky.cache to a folder of your own, or remove "
+                "other users' write access with chmod go-w",
                 place,
                 reason,
             )

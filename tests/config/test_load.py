@@ -201,7 +201,7 @@ def test_one_setting_of_a_split_changes_without_naming_its_kind_again(tmp_path: 
     [
         (
             "evaluation.seed=1",
-            "evaluation.seed is not a setting; it was one of an earlier version: delete it, since intervals have a "
+            "evaluation.seed is not a setting; it belonged to an earlier version; delete it, since intervals have a "
             "closed form now, and nothing is drawn at random",
         ),
         ("model.d_modle=3", "model.d_modle is not a setting; did you mean model.d_model?"),

@@ -18,15 +18,15 @@ REFUSED = {
     "them smaller",
     "data.sort=maybe": "data.sort is 'maybe'; write true or false",
     "data.window.seq_len=16.5": "data.window.seq_len is 16.5; input should be a valid integer",
-    "data.timezone=Mars": "data.timezone: 'Mars' is no time zone; write one like America/New_York or UTC",
-    "data.timezone=../etc": "data.timezone: '../etc' is no time zone; write one like America/New_York or UTC",
+    "data.timezone=Mars": "data.timezone: 'Mars' is not a time zone; write one like America/New_York or UTC",
+    "data.timezone=../etc": "data.timezone: '../etc' is not a time zone; write one like America/New_York or UTC",
     "data.format.encoding=hex": "data.format.encoding: 'hex' is not an encoding; write one like utf-8, latin-1 "
     "or utf-16",
     "data.format.encoding=undefined": "data.format.encoding: 'undefined' is not an encoding; write one like utf-8, "
     "latin-1 or utf-16",
 } | {
-    f"data.format.delimiter={text}": f"data.format.delimiter: '{text}' divides no cells; give one sign such as ; or |, "
-    "tab or space"
+    f"data.format.delimiter={text}": f"data.format.delimiter: '{text}' cannot divide cells; give one character "
+    "such as ; or |, tab or space"
     for text in (";;", "/s+", '"', "blank")
 }
 

@@ -39,7 +39,7 @@ def numpy_array() -> bytes:
 
 
 NAMED: dict[str, tuple[bytes, str]] = {
-    "Git LFS": (POINTER, "is a Git LFS pointer, not the table itself; fetch that with git lfs pull"),
+    "Git LFS": (POINTER, "is a Git LFS pointer, not the table itself; fetch it with git lfs pull"),
     "a page of a login": (
         b"\n\n<html lang=en><title>Log in</title>",
         "is a web page (HTML), perhaps one that asks",
@@ -89,7 +89,7 @@ def test_a_header_of_other_letters_is_named_with_its_encoding_and_read_with_it(
     path = put(tmp_path, csv(frame.set_axis(list(HEADERS[encoding]), axis=1)).encode(encoding))
     message = refusal(path)
     words = ",".join(HEADERS[encoding])
-    assert f"(then it begins {words!r})" in message
+    assert f"(its header then reads {words!r})" in message
     follow = [setting for setting in advice(message) if "encoding" in setting]
     assert len(follow) == 1
     assert f"columns found: {', '.join(HEADERS[encoding])}" in refusal(path, *follow)

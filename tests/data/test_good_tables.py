@@ -106,7 +106,7 @@ def test_a_date_format_of_ones_own_reads_what_no_known_form_does(tmp_path: Path)
     ("stamp", "said"),
     [
         ("%Y-%m-%dT00:00:00+00:00", "dates stand at midnight UTC and were taken as days"),
-        ("%Y-%m-%d 00:00:00+09:00", "dates carry the zone UTC+09:00 and were taken as they stand there"),
+        ("%Y-%m-%d 00:00:00+09:00", "dates carry the zone UTC+09:00 and were taken as written"),
     ],
 )
 def test_midnight_of_its_own_zone_is_a_day_as_written(stamp: str, said: str, tmp_path: Path) -> None:

@@ -34,8 +34,8 @@ def test_daily_rows_of_four_centuries_are_refused_until_the_rows_named_are_left_
     path = tmp_path / "market.csv"
     frame.to_csv(path, index=False)
     assert (
-        "'2101-01-03' is no date from 1800-01-01 to 2100-12-31, in row 52440 and 47560 others of 100000; leave those "
-        "rows out of the table" in str(refusal(path))
+        "'2101-01-03' is not a date from 1800-01-01 to 2100-12-31, in row 52440 and 47560 others of 100000; leave "
+        "those rows out of the table" in str(refusal(path))
     )
     frame[frame["Date"] < "2101"].to_csv(path, index=False)
     assert "the sky is known from 1900-01-01 to 2051-12-31, and 12784 of 52439 dates lie outside" in str(
@@ -63,4 +63,4 @@ def test_bars_within_the_day_are_one_sentence_that_says_what_to_make_of_them(
     frame.to_parquet(path) if written == "Parquet" else frame.to_csv(path, index=False)
     message = str(refusal(path))
     assert "of its dates have several rows, the first of them 2010-01-0" in message
-    assert "give one row per trading day: make one bar a day of bars within the day" in message
+    assert "give one row per trading day: combine bars within a day into one" in message

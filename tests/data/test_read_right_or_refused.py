@@ -115,7 +115,9 @@ def test_blanks_divide_cells_when_asked_to(tmp_path: Path) -> None:
 
 def test_a_unit_of_numbers_is_refused_where_dates_are_none(tmp_path: Path) -> None:
     message = refusal(put(tmp_path, csv(market())), "data.format.epoch_unit=ms")
-    assert "data.format.epoch_unit is ms, but dates like '2010-01-04' are no numbers; leave it out" in message
+    assert (
+        "data.format.epoch_unit is ms, but dates like '2010-01-04' are not numbers; leave it out" in message
+    )
 
 
 def test_a_table_without_a_name_is_no_folder() -> None:

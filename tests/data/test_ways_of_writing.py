@@ -265,10 +265,10 @@ REFUSED: dict[str, tuple[Write, list[str], str, list[int]]] = {
     "UTF-16 without a mark": (
         lambda f, d: put(d, csv(f).encode("utf-16-le")),
         [],
-        "its bytes are no text",
+        "its bytes are not text",
         [0],
     ),
-    "an unknown way": (written("%d-%Y-%m"), [], "are written in no way that is known here", []),
+    "an unknown way": (written("%d-%Y-%m"), [], "are written in a way that is not known here", []),
 }
 
 
@@ -403,7 +403,7 @@ def test_of_two_columns_that_differ_in_case_the_one_that_is_named_is_read(tmp_pa
         (json.dumps([{"Date": 1}]).encode(), "is JSON"),
         (
             b"<!DOCTYPE html><html>",
-            "is a web page (HTML), perhaps one that asks to log in; download the table",
+            "is a web page (HTML), perhaps a log-in page; download the table",
         ),
         (b"%PDF-1.7 ...", "is a PDF document"),
         (b"ARROW1\0\0...", "is an Arrow (Feather) file; write it as Parquet"),

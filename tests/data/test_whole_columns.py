@@ -117,7 +117,7 @@ def test_a_table_of_months_can_be_described(tmp_path: Path) -> None:
     months = pd.date_range("1990-01-01", periods=300, freq="MS")
     path = put(tmp_path, csv(dated(market(), months.strftime("%Y-%m"))))
     message = refusal(path)
-    assert "e.g. '1990-01', are written in no way that is known here" in message
+    assert "e.g. '1990-01', are written in a way that is not known here" in message
     found = read(path, *[setting.replace("…", "%Y-%m") for setting in advice(message)])
     assert found.dates.tolist() == months.to_numpy().astype("datetime64[D]").tolist()
 
@@ -134,7 +134,7 @@ def test_years_of_another_calendar_are_refused_once_and_by_a_format_of_ones_own_
     path = put(tmp_path, csv(dated(frame, days(frame).map(year_of_the_hijra))))
     message = refusal(path, *sets)
     assert (
-        "is no date from 1800-01-01 to 2100-12-31, in row 1 and 299 others of 300; give dates of these"
+        "is no date from 1800-01-01 to 2100-12-31, in row 1 and 299 others of 300; give dates in these"
         in message
     )
     assert is_market(read(put(tmp_path, csv(frame)), "data.date_format=%Y-%m-%d"), frame)
@@ -230,7 +230,7 @@ def test_a_count_of_days_is_not_offered_a_unit_of_time(tmp_path: Path) -> None:
     julian = days(frame).map(lambda day: int(day.to_julian_date() + 0.5))
     message = refusal(put(tmp_path, csv(dated(frame, julian))))
     assert (
-        f"its dates are numbers like {julian[0]}, which are daily dates in no unit of time since 1970"
+        f"its dates are numbers like {julian[0]}, which are not daily dates in any unit of time since 1970"
         in message
     )
     assert "epoch_unit" not in message

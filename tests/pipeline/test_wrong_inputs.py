@@ -75,13 +75,13 @@ def another_kind(name: str, folder: Path) -> Path:
 WRONG: dict[str, tuple[Callable[[str, Path], Path], str]] = {
     "nothing": (
         lambda name, folder: folder / "nowhere",
-        "is no folder; give the output folder of the {step} step",
+        "is not a folder; give the output folder of the {step} step",
     ),
-    "a file": (a_file, "is no folder; give the output folder of the {step} step"),
+    "a file": (a_file, "is not a folder; give the output folder of the {step} step"),
     "an empty folder": (empty, "has no manifest.json; give the output folder of a finished {step} step"),
     "a file in the folder": (
         lambda name, folder: small_run()[name] / MANIFEST,
-        "is no folder; give the output folder of the {step} step",
+        "is not a folder; give the output folder of the {step} step",
     ),
     "the folder above": (
         lambda name, folder: small_run()[name].parent,

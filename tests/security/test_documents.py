@@ -98,7 +98,7 @@ def test_a_file_extends_regular_files_only(tmp_path: Path, place: str) -> None:
 def test_a_long_chain_of_files_is_refused(tmp_path: Path) -> None:
     for n in range(2_000):
         (tmp_path / f"{n}.yaml").write_text(f"extends: {n + 1}.yaml\n")
-    with pytest.raises(SettingsError, match="files that extend each other; join some"):
+    with pytest.raises(SettingsError, match="files that extend each other; merge some"):
         load_settings(tmp_path / "0.yaml")
 
 

@@ -57,7 +57,7 @@ def _told_by(held: Prices) -> str:
 
 
 def _sky(sky: Sky) -> str:
-    seen_from = "the centre of the Earth"
+    seen_from = "the center of the Earth"
     if sky.place == "observer":
         seen_from = f"{sky.latitude_deg}°, {sky.longitude_deg}°, {sky.elevation_m:g} m"
     return f"{sky.hour_utc:g} h UTC from {seen_from}"

@@ -91,7 +91,7 @@ def _unread(name: str, raw: pd.Series, rows: list[int]) -> list[Problem]:
             f"name another column, --set 'data.columns={{{name}: its name}}'"
         )
         return [Problem(f"{name} is unreadable", text)]
-    return [Problem(f"{name} is no number", text, row) for row, text in zip(rows, said, strict=True)]
+    return [Problem(f"{name} is not a number", text, row) for row, text in zip(rows, said, strict=True)]
 
 
 def _text(column: pd.Series) -> pd.Series | None:
@@ -180,7 +180,7 @@ def _three_decimals(written: Sequence[pd.Series]) -> tuple[Problem | None, str]:
     if pd.notna(whole) and whole > _CROSSING * typical:
         text = (
             f"its points seem to separate thousands, not decimals: {pointed.iloc[0]!r} beside whole numbers around "
-            f"{whole:g}; --set data.format.thousands=. reads it so, --set data.format.decimal=. as it stands"
+            f"{whole:g}; --set data.format.thousands=. reads them that way, --set data.format.decimal=. as they stand"
         )
         return Problem("points that group", text), ""
     if pd.notna(whole):

@@ -106,5 +106,5 @@ def format_row_ranges(rows: Sequence[int], dates: NDArray[np.datetime64] | None)
         span = "" if unknown or dates is None else f" ({dates[first]} … {dates[last]})"
         told.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
     if len(stretches) > _STRETCHES:
-        told.append(f"{sum(map(len, stretches[_STRETCHES:]))} rows more")
+        told.append(f"{sum(map(len, stretches[_STRETCHES:]))} more rows")
     return " and ".join(told)

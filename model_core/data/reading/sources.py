@@ -92,4 +92,4 @@ def _file(uri: str, max_bytes: int) -> bytes:
             f"{uri} cannot be read ({error.strerror}); check the path and its permissions"
         ) from error
     except (RuntimeError, ValueError) as error:  # an unknown user's home; a null character
-        raise SourceError(f"{uri} names no file ({error}); check the path") from error
+        raise SourceError(f"{uri} does not name a file ({error}); check the path") from error

@@ -171,7 +171,7 @@ def _column_map(ours: Sequence[str], columns: Mapping[str, str]) -> dict[str, st
         if name.lower() not in by_lower:
             close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.0)
             raise SettingsError(
-                f"data.columns.{name} is no column that layout needs; did you mean {by_lower[close[0]]}?"
+                f"data.columns.{name} is not a column that this layout needs; did you mean {by_lower[close[0]]}?"
             )
     return {by_lower[name.lower()]: theirs for name, theirs in columns.items()}
 
@@ -238,8 +238,8 @@ def order_of(
     if interchanged(dates):
         text = (
             "day and month are interchanged in some of its dates: with both readings they would be in order, as they "
-            f"stand {len(descents)} rows go back (first {row_name(descents[0], days.days)}); a spreadsheet that took "
-            "days for months leaves that; export the table again with dates as 2018-12-31"
+            f"stand {len(descents)} rows go back (first {row_name(descents[0], days.days)}); a spreadsheet that "
+            "mistakes days for months leaves this; export the table again with dates as 2018-12-31"
         )
         return known, [Problem("two ways of writing dates", text)], []
     if several_a_day(days.days):

@@ -78,13 +78,13 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
     said = []
     for row in rows:
         written = text.iloc[row]
-        told = f"{shown_value(written)} is no date" if written else "the date is missing"
+        told = f"{shown_value(written)} is not a date" if written else "the date is missing"
         said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
     if mostly(rows, len(days), _A_WAY):
         remedy = DESCRIBE
         if outside[rows[0]]:
             all_rows = len(rows) == len(days)
-            remedy = "give dates of these years" if all_rows else "leave those rows out of the table"
+            remedy = "give dates in these years" if all_rows else "leave those rows out of the table"
         return [Problem("no dates", f"{said[0]}, in {among(rows, len(days))}; {remedy}")]
     return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
 
@@ -95,7 +95,7 @@ def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[TableWarning]
         notes.append(note("timezone", int(read.zoned.sum()), read.sentence))
     rows = np.flatnonzero(read.odd).tolist()
     if rows:
-        message = "stamps differ from the rest of the table, and each was read for itself"
+        message = "stamps differ from the rest of the table, and each was read on its own"
         notes.append(note("odd_stamps", len(rows), message, [row_name(row, days) for row in rows[:5]]))
     return notes
 
@@ -121,7 +121,7 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
         return Stamps(local, offset, "", problems, said)
     if wanted and not settings.date_format and (example := next(filter(None, text), "")):
         raise SettingsError(
-            f"data.format.epoch_unit is {wanted}, but dates like {shown_value(example)} are no numbers; leave it out"
+            f"data.format.epoch_unit is {wanted}, but dates like {shown_value(example)} are not numbers; leave it out"
         )
     read = read_text(text, settings.date_format)
     return Stamps(read.stamps, read.offset, "", read.problems, read.format)
@@ -169,7 +169,7 @@ def _wrong_week(days: NDArray[np.datetime64], read: LocalDates, settings: DataSe
     if settings.opens_on_eve and late:
         text = (
             f"with data.opens_on_eve {share[5]:.0%} of its dates are Saturdays and hardly one a Monday, so its bars "
-            "are not stamped on the evening before: leave data.opens_on_eve out"
+            "are not stamped on the evening before: remove data.opens_on_eve"
         )
     elif settings.opens_on_eve or read.open_day[sure].mean() < 0.5 or not (early or late):
         return []

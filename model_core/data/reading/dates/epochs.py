@@ -70,7 +70,7 @@ def epoch_days(
         )
     else:
         said = (
-            f"its dates are numbers like {example}, which are daily dates in no unit of time since 1970; "
+            f"its dates are numbers like {example}, which are not daily dates in any unit of time since 1970; "
             f"{_remedy(known, text)}"
         )
     return nothing, "none", [Problem("dates as numbers", said)]

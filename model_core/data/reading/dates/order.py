@@ -23,7 +23,7 @@ def interchanged(days: NDArray[np.datetime64]) -> bool:
 
 
 def _other_readings(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """[R] each day with day and month in each other's place; the same day where that is no date."""
+    """[R] each day with day and month in each other's place; the same day where that is not a date."""
     index = pd.DatetimeIndex(days)
     months = (index.year.to_numpy() - 1970) * 12 + index.day.to_numpy() - 1
     swapped = months.astype("datetime64[M]").astype("datetime64[D]") + (index.month.to_numpy() - 1)

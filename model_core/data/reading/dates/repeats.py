@@ -34,7 +34,7 @@ def repeats(days: NDArray[np.datetime64]) -> list[Problem]:
     first, second = np.flatnonzero(days == shared[0])[:2].tolist()
     text = (
         f"{len(shared)} of its dates have several rows, the first of them {shared[0]} (rows {first + 1} and "
-        f"{second + 1}); give one row per trading day: make one bar a day of bars within the day, keep one ticker of "
+        f"{second + 1}); give one row per trading day: combine bars within a day into one, keep one ticker of "
         "several"
     )
     return [Problem("several rows a day", text)]

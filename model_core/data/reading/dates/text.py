@@ -175,7 +175,7 @@ def _by_shape(dates: pd.Series) -> tuple[pd.Series, list[Problem], str]:
         if not written.any():
             return nothing, [], "none"
         text = (
-            f"its dates, e.g. {shown_value(dates[written].iloc[0])}, are written in no way that is known here; "
+            f"its dates, e.g. {shown_value(dates[written].iloc[0])}, are written in a way that is not known here; "
             f"{DESCRIBE}"
         )
         return nothing, [Problem("unknown dates", text)], "none"
@@ -252,7 +252,7 @@ def _chosen(read: dict[str, pd.Series], shown: dict[str, str], example: str) -> 
 def _both_occur(first: str, some: int, second: str, others: int) -> Problem:
     text = (
         f"its dates are written in two ways: {some} rows read as {first}, {others} of the rest only as {second}, as a "
-        "spreadsheet leaves them that took some days for months; export the table again with dates as 2018-12-31"
+        "spreadsheet leaves them that mistook some days for months; export the table again with dates as 2018-12-31"
     )
     return Problem("two ways of writing dates", text)
 

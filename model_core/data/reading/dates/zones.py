@@ -61,7 +61,7 @@ def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
     midnight = (local == local.dt.normalize()).to_numpy()
     late = (local >= local.dt.normalize() + _NOON).to_numpy()
     if stamps.own_zone:
-        sentence = f"dates carry the zone {stamps.own_zone} and were taken as they stand there"
+        sentence = f"dates carry the zone {stamps.own_zone} and were taken as written"
         return LocalDates(local, f"own dates in {stamps.own_zone}", read, sentence, late, none)
     zoned = read & ~np.isnan(stamps.offset)
     bare = read & ~zoned

@@ -28,7 +28,7 @@ _COMPRESSIONS: dict[str, tuple[bytes, Callable[[bytes], Any]]] = {
     "xz": (b"\xfd7zXZ\x00", lambda content: lzma.LZMAFile(io.BytesIO(content))),  # noqa: SIM115  the caller closes it
     "zstd": (b"\x28\xb5\x2f\xfd", _zstandard),
 }
-_WEB_PAGE = "a web page (HTML), perhaps one that asks to log in; download the table itself, or save it as CSV"
+_WEB_PAGE = "a web page (HTML), perhaps a log-in page; download the table itself, or save it as CSV"
 _UNPACK = "unpack it and give the table in it"
 _NO_TABLE = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls); save the sheet as CSV",
@@ -46,7 +46,7 @@ _NO_TABLE = {
     b"Rar!\x1a\x07": f"a RAR archive; {_UNPACK}",
     b"\x04\x22\x4d\x18": f"an LZ4 file; {_UNPACK}",
     b"\x1f\x9d": f"a file of the program compress (.Z); {_UNPACK}",
-    b"version https://git-lfs": "a Git LFS pointer, not the table itself; fetch that with git lfs pull",
+    b"version https://git-lfs": "a Git LFS pointer, not the table itself; fetch it with git lfs pull",
     b"<!doctype html": _WEB_PAGE,
     b"<html": _WEB_PAGE,
     b"<head": _WEB_PAGE,

@@ -46,12 +46,12 @@ def decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:
             return text, name
     if encoding:
         raise SourceError(
-            f"{uri} is no table: its bytes are no text in {encoding} (data.format.encoding); give CSV or Parquet, or "
-            "name its encoding, such as utf-8, latin-1 or utf-16"
+            f"{uri} is not a table: its bytes are not text in {encoding} (data.format.encoding); give CSV or Parquet, "
+            "or name its encoding, such as utf-8, latin-1 or utf-16"
         )
     found = _of_two_bytes(content) or _others(content[:_LOOKED_AT])
     advice = _advice(found) if found else "name its encoding with data.format.encoding, such as utf-16-le"
-    raise SourceError(f"{uri} is no table: its bytes are no text; give CSV or Parquet, or {advice}")
+    raise SourceError(f"{uri} is not a table: its bytes are not text; give CSV or Parquet, or {advice}")
 
 
 def other_encoding(names: Sequence[str]) -> str:
@@ -66,7 +66,7 @@ def other_encoding(names: Sequence[str]) -> str:
 
 def _advice(found: dict[str, str]) -> str:
     said = [
-        f"--set data.format.encoding={name} (then it begins {text[:_TOLD_CHARACTERS]!r})"
+        f"--set data.format.encoding={name} (its header then reads {text[:_TOLD_CHARACTERS]!r})"
         for name, text in list(found.items())[:_TOLD]
     ]
     return f"set its encoding: {' or '.join(said)}"

@@ -69,7 +69,7 @@ def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[p
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise SourceError(
-            f"{uri} is no table ({reason}); give CSV (UTF-8, one header line) or Parquet, or say how it is written "
+            f"{uri} is not a table ({reason}); give CSV (UTF-8, one header line) or Parquet, or say how it is written "
             "with data.format"
         ) from error
     frame = _fitted(uri, frame, layout)
@@ -236,8 +236,8 @@ def _fitted(uri: str, frame: pd.DataFrame, layout: Layout) -> pd.DataFrame:
         row = int(extra.nonzero()[0][0])
         cells = len(names) + int(filled.iloc[row].to_numpy().nonzero()[0][-1]) + 1
         raise SourceError(
-            f"{uri} is no table: {_rows_have(int(extra.sum()))} more cells than the header's {len(names)}, first row "
-            f"{row + 1} with {cells}; put cells that hold a {_DELIMITERS.get(layout.delimiter, 'delimiter')} in "
+            f"{uri} is not a table: {_rows_have(int(extra.sum()))} more cells than the header's {len(names)}, first "
+            f"row {row + 1} with {cells}; put cells that hold a {_DELIMITERS.get(layout.delimiter, 'delimiter')} in "
             "quotes, or name another data.format.delimiter"
         )
     frame = frame.iloc[:, : len(names)]
