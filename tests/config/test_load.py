@@ -253,7 +253,7 @@ def test_an_override_that_is_no_assignment_is_refused(override: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("training:\n  seed: [1\n", "no valid YAML \\(line 3"),
+        ("training:\n  seed: [1\n", "not valid YAML \\(line 3"),
         ("- 1\n- 2\n", "must hold a mapping"),
         ("extends: [a]\n", "extends is"),
         ("extends: nowhere.yaml\n", "nowhere.yaml does not exist"),

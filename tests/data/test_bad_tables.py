@@ -135,7 +135,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     ),
     "many problems of two kinds": (
         lambda f: f.assign(Close=-1.0, Open=[*["x"] * 25, *f["Open"][25:]]),
-        "Open is no number in rows 6–25 (2010-01-11 … 2010-02-05), Close is not above 0 in rows 6–300",
+        "Open is not a number in rows 6–25 (2010-01-11 … 2010-02-05), Close is not above 0 in rows 6–300",
     ),
 }
 
@@ -158,8 +158,8 @@ def test_there_are_at_least_forty_bad_tables() -> None:
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
     "blank lines": (b"\n\n  \n", "is empty"),
-    "binary": (bytes(range(128, 256)) * 10, "is no table"),
-    "ragged": (b"Date,Open,High,Low,Close\n1,2,3\n1,2,3,4,5,6,7\n", "is no table"),
+    "binary": (bytes(range(128, 256)) * 10, "is not a table"),
+    "ragged": (b"Date,Open,High,Low,Close\n1,2,3\n1,2,3,4,5,6,7\n", "is not a table"),
     "prose": (
         b"this is a letter and no table\nsecond line\n",
         "lacks Date, Open, High, Low and Close",
@@ -201,7 +201,7 @@ def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> N
     ("changes", "message"),
     [
         ({"date_format": "%Q"}, "data.date_format '%Q' cannot read dates"),
-        ({"columns": {"Clsoe": "c"}}, "data.columns.Clsoe is no column .* did you mean Close"),
+        ({"columns": {"Clsoe": "c"}}, "data.columns.Clsoe is not a column .* did you mean Close"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(

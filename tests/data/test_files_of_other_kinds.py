@@ -42,7 +42,7 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "Git LFS": (POINTER, "is a Git LFS pointer, not the table itself; fetch it with git lfs pull"),
     "a page of a login": (
         b"\n\n<html lang=en><title>Log in</title>",
-        "is a web page (HTML), perhaps one that asks",
+        "is a web page (HTML), perhaps a log-in page",
     ),
     "a table in HTML": (b"<table><tr><td>Date</td></tr></table>", "is a web page (HTML)"),
     "a comment before HTML": (b"<!-- saved from url --><html>", "is a web page (HTML)"),

@@ -142,7 +142,9 @@ def test_a_market_table_is_refused_with_the_columns_it_lacks(tmp_path: Path) -> 
 
 def test_a_column_map_of_another_layout_is_refused(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"columns": {"log_close": "c"}})
-    with pytest.raises(SettingsError, match=r"data\.columns\.log_close is no column .* did you mean Close\?"):
+    with pytest.raises(
+        SettingsError, match=r"data\.columns\.log_close is not a column .* did you mean Close\?"
+    ):
         prepare(saved(published(), tmp_path), settings)
 
 

@@ -104,7 +104,7 @@ def test_a_day_that_no_calendar_holds_is_refused(last: object, tmp_path: Path) -
     pq.write_table(pa.table(columns), tmp_path / "market.parquet")
     message = refusal(str(tmp_path / "market.parquet"))
     assert "row 300: " in message
-    assert "is no date from 1800-01-01 to 2100-12-31" in message
+    assert "is not a date from 1800-01-01 to 2100-12-31" in message
 
 
 def test_blanks_divide_cells_when_asked_to(tmp_path: Path) -> None:

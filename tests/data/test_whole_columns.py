@@ -134,7 +134,7 @@ def test_years_of_another_calendar_are_refused_once_and_by_a_format_of_ones_own_
     path = put(tmp_path, csv(dated(frame, days(frame).map(year_of_the_hijra))))
     message = refusal(path, *sets)
     assert (
-        "is no date from 1800-01-01 to 2100-12-31, in row 1 and 299 others of 300; give dates in these"
+        "is not a date from 1800-01-01 to 2100-12-31, in row 1 and 299 others of 300; give dates in these"
         in message
     )
     assert is_market(read(put(tmp_path, csv(frame)), "data.date_format=%Y-%m-%d"), frame)
