@@ -154,8 +154,8 @@ def test_a_file_that_comes_out_differently_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--source", "sample://nasdaq"), "there is no place for the dataset; give --dataset"),
-        (("--like", "m.json"), "there is no place for the dataset"),
+        (("--source", "sample://nasdaq"), "no output folder is given; name one with --dataset"),
+        (("--like", "m.json"), "no output folder is given"),
         (("--like", "m.json", "--dataset", "x", *FLAGS), "--like takes its settings from the manifest"),
         (("--like", "nowhere.json", "--dataset", "x"), "nowhere.json does not exist"),
     ],
@@ -179,4 +179,4 @@ def test_a_manifest_in_a_store_is_refused_with_what_to_do(capsys: pytest.Capture
     with pytest.raises(SystemExit) as end:
         run("--like", "s3://bucket/manifest.json", "--dataset", "again")
     assert end.value.code == 2
-    assert "--like reads a file of this machine; fetch s3://bucket/manifest.json" in capsys.readouterr().err
+    assert "--like reads a local file; download s3://bucket/manifest.json" in capsys.readouterr().err
