@@ -83,7 +83,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         )
         walk = next(b.displacement for b in baselines if b.name == "structured_walk")
         pq.write_table(
-            _table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
+            prediction_table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
         )
         write_result(folder, result)
         windows = WindowSet(prepared, "test", device)
@@ -115,9 +115,10 @@ def _coverage(
     )
 
 
-def _table(
+def prediction_table(
     p: Predictions, walk: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> pa.Table:
+    """``predictions.parquet`` from displacements [n, P, T]: a row a day of a window, in log prices."""
     count, horizon, _ = p.true.shape
     columns = {
         "anchor_date": pa.array(np.repeat(p.dates[:, 0], horizon), pa.date32()),

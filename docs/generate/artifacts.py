@@ -24,8 +24,8 @@ PANDAS = {
     "results.json": 'pd.Series(pd.read_json("model/results.json", typ="series")["parameters"]["by_part"])',
     "scores.json": """\
 scores = pd.read_json("evaluation/scores.json", typ="series")
-skill = pd.DataFrame({name: by["squared_log_error"]["overall"] for name, by in scores["skill"].items()})
-pd.DataFrame({name: s["metrics"]["price"]["overall"] for name, s in scores["forecasts"].items()}).T.join(skill.T)""",
+errors = pd.DataFrame({name: s["metrics"]["price"]["overall"] for name, s in scores["forecasts"].items()})
+errors.T.join(pd.DataFrame({n: s["squared_log_error"]["overall"] for n, s in scores["skill"].items()}).T)""",
     "explanation.json": """\
 said = pd.read_json("evaluation/explanation.json", typ="series")
 pd.DataFrame(said["adjacency"], index=said["bodies"], columns=said["bodies"])""",

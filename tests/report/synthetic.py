@@ -1,0 +1,143 @@
+"""What a run leaves, from seeded random numbers and no model: any processor makes the same of it but for last bits."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from components.evaluate.step import prediction_table
+from model_core.artifacts import FileRecord, Manifest
+from model_core.config.run import EvaluationSettings
+from model_core.data.dataset import MarketDataset
+from model_core.data.walk import displacements, fit_structured_walk, range_scale
+from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
+from model_core.evaluation.intervals import NOMINAL, forecast_intervals
+from model_core.evaluation.predict import Predictions
+from model_core.evaluation.scores import scores
+from model_core.nn.bundles import Mixture
+from model_core.report.evidence import Evidence
+from model_core.results.explanation import Explanation
+from model_core.results.findings import Findings
+from model_core.results.record import read_result
+from model_core.results.scores import Coverage, Scores
+from model_core.results.training import Checkpoint, TrainResults
+from tests.results.test_records import EARLIER
+from tests.training.tiny import tiny_dataset
+
+SETTINGS = EvaluationSettings(device="cpu")
+COMPONENTS = 2
+
+
+@cache
+def market() -> MarketDataset:
+    """400 weekdays of random candles under a random sky, with the walk that fits them."""
+    random = np.random.default_rng(11)
+    dataset = tiny_dataset(rows=400)
+    waves = dataset.waves.copy()
+    close = 4 + np.cumsum(0.01 * random.standard_normal(len(waves)))
+    opened = close + 0.004 * random.standard_normal(len(waves))
+    above, below = 0.006 * random.random((2, len(waves)))
+    waves[:, :4] = np.stack(
+        [opened, np.maximum(opened, close) + above, np.minimum(opened, close) - below, close], axis=1
+    )
+    walk = fit_structured_walk(waves[:, :4], dataset.splits, dataset.window.pred_len, dataset.scale_rows)
+    return replace(dataset, waves=waves, walk=walk)
+
+
+@cache
+def forecasts() -> Predictions:
+    """The walk's candles with some of the truth in them, and a mixture around each."""
+    random, dataset = np.random.default_rng(12), market()
+    test = dataset.splits.test
+    rows = np.arange(test.first, test.stop)
+    true = displacements(dataset.log_prices, test, dataset.window.pred_len)
+    scale = range_scale(dataset.log_prices, dataset.scale_rows)[rows]
+    walk = dataset.walk.displacement(scale)
+    days = dataset.dates[rows[:, None] + np.arange(dataset.window.pred_len + 1)]
+    shape = (*true.shape[:2], COMPONENTS)
+    mean = (walk / scale[:, None, None])[:, :, None] + 0.3 * random.standard_normal((*shape, 4))
+    return Predictions(
+        forecast=walk + 0.1 * (true - walk).mean(axis=2, keepdims=True),
+        true=true,
+        anchor=dataset.log_prices[rows, 3],
+        scale=scale,
+        dates=days.astype("datetime64[D]"),
+        mixture=Mixture(
+            logits=torch.from_numpy(random.standard_normal(shape)),
+            mean=torch.from_numpy(mean),
+            log_scale=torch.from_numpy(0.2 * random.standard_normal((*shape, 4)) + 0.3),
+        ),
+    )
+
+
+@cache
+def baselines() -> tuple[BaselineForecast, ...]:
+    """All of them."""
+    return baseline_forecasts(market(), market().splits.test, SETTINGS)
+
+
+def scored() -> Scores:
+    """The scores of those forecasts."""
+    p = forecasts()
+    low, high, kind = forecast_intervals(p, p)
+    inside = (p.true >= low) & (p.true <= high)
+    by_target = dict(zip(("Open", "High", "Low", "Close"), inside.mean(axis=(0, 1)).tolist(), strict=True))
+    return scores(
+        market(),
+        p,
+        baselines(),
+        SETTINGS,
+        title="some numbers",
+        checkpoint=Checkpoint(epoch=2, validation_loss=0.5),
+        coverage=Coverage(kind=kind, nominal=NOMINAL, overall=float(inside.mean()), per_target=by_target),
+    )
+
+
+def evidence(folder: Path) -> Evidence:
+    """A run with those forecasts and the scores in ``folder``; the rest is what a run once left."""
+    p = forecasts()
+    low, high, _ = forecast_intervals(p, p)
+    walk = next(b.displacement for b in baselines() if b.name == "structured_walk")
+    steps = ("prepare_data", "train", "evaluate", "diagnose")
+    return Evidence(
+        dataset=market(),
+        manifests={step: manifest(step) for step in steps},
+        training=read_result(TrainResults, EARLIER),
+        history=history(),
+        explanation=read_result(Explanation, EARLIER),
+        scores=read_result(Scores, folder),
+        predictions=prediction_table(p, walk, low, high).to_pandas(),
+        findings=read_result(Findings, EARLIER),
+    )
+
+
+def history() -> pd.DataFrame:
+    """Three epochs of which the second is the best."""
+    return pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "train_loss": [0.9, 0.7, 0.6],
+            "validation_loss": [0.8, 0.5, 0.55],
+            "learning_rate": [1e-3, 5e-4, 2.5e-4],
+        }
+    )
+
+
+def manifest(step: str) -> Manifest:
+    """What vouches for the folder of a step, in another life."""
+    return Manifest(
+        schema_version=2,
+        producer=step,
+        settings={step: {"a_setting": 1}},
+        files={"a_file.json": FileRecord(sha256="0" * 64, size=1234)},
+        code_version="0" * 12,
+        git_commit="1" * 40,
+        versions={"python": "3"},
+        seed=2024,
+        inputs={},
+        created_at="2026-01-01T00:00:00+00:00",
+        sha256="2" * 64,
+    )
