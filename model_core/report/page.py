@@ -96,6 +96,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "target_svg": figures.target_figure(scores.forecasts, names),
         "examples": examples(evidence, settings.example_windows),
         "training": evidence.training,
+        "lost_epoch": words.lost_epoch(evidence.training),
         "training_svg": figures.training_figure(evidence.history, evidence.training.best_epoch),
         "findings": evidence.findings,
         "disturbed_windows": words.disturbed_windows(evidence.findings, scores.pred_len),

@@ -7,6 +7,7 @@ from model_core.evaluation.verdict import HEADLINES
 from model_core.report.evidence import Evidence
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
 from model_core.results.scores import MODEL, Comparison, Outcome, PointErrors, Scores
+from model_core.results.training import TrainResults
 
 _TONES: dict[Outcome, str] = {"better": "good", "worse": "bad"}
 
@@ -88,6 +89,16 @@ def _invariants(invariants: Sequence[Invariant]) -> str:
     if failed:
         return f"{len(failed)} of {len(invariants)} invariants failed: {', '.join(failed)}."
     return f"All {len(invariants)} invariants hold."
+
+
+def lost_epoch(training: TrainResults) -> str:
+    """That a better epoch than the one on the page was lost; empty if none was."""
+    if training.lost_best_epoch is None:
+        return ""
+    return (
+        f"Epoch {training.lost_best_epoch} had a lower validation loss, but its weights were lost to damage on the disk, "
+        f"so the numbers on this page are those of epoch {training.best_epoch}."
+    )
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,18 @@ def test_what_is_missing_is_said(evidence: Evidence) -> None:
     assert found.references <= set(found.ids)
 
 
+def test_a_better_epoch_that_was_lost_is_said_in_one_sentence(evidence: Evidence, page: str) -> None:
+    damaged = replace(
+        evidence, training=evidence.training.model_copy(update={"best_epoch": 1, "lost_best_epoch": 2})
+    )
+    sentence = (
+        "Epoch 2 had a lower validation loss, but its weights were lost to damage on the disk, so the numbers"
+    )
+    assert checked(render_page(damaged, SETTINGS, "a-run")).text.count(sentence) == 1
+    assert evidence.training.lost_best_epoch is None
+    assert "lost to damage" not in page
+
+
 def test_memory_of_training_is_said(evidence: Evidence) -> None:
     saving = replace(
         evidence,
