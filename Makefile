@@ -44,6 +44,7 @@ test: $(READY)  ## run the tests                 ARGS="-k windows" WORKERS=4
 setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch==<version>+<build>
 	@$(if $(filter file,$(origin PYTHON)),,test "$$($(PY) -V)" = "$$("$$PYTHON" -V)" \
 	  || { echo "error: $(VENV) has $$($(PY) -V); remove it first for another Python: rm -r $(VENV)" >&2; exit 2; })
+	@echo "ready: make run goes through the whole pipeline, make alone lists every command"
 
 ##@ One step
 step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"

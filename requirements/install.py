@@ -52,9 +52,8 @@ def main() -> None:
     settings = pip_settings()
     try:
         has_uv = try_uv()
-        say(f"installing {torch}")
+        say(f"installing {torch} and requirements/dev.lock")
         install_torch(torch, index, has_uv and not index and not named_places(settings))
-        say("installing requirements/dev.lock")
         if has_uv:
             call([*UV, *HASHED], variables_of(settings))
             call([*UV, *PROJECT])

@@ -116,6 +116,11 @@ def test_the_index_of_torch_reaches_the_set_up_as_a_variable_and_stands_in_no_ar
     assert said == [f"{index} requirements/install.py"]
 
 
+def test_the_set_up_ends_by_saying_what_to_type_next(checkout: Path) -> None:
+    for _ in range(2):
+        assert make(checkout, "setup").stdout.splitlines()[-1].startswith("ready: make run ")
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_arguments_are_split_into_words_and_never_executed(checkout: Path, payload: str) -> None:
     make(checkout, "run", f"ARGS={payload}")
