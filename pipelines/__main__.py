@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.arguments import parse
 from model_core.errors import PgatError, UserError
 from pipelines.stopping import StoppedBySignal
 
@@ -25,7 +26,7 @@ DEFAULT_ENDPOINT = "http://seaweedfs.kubeflow:9000"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input, 128 + the signal."""
-    given = _parser().parse_args(arguments)
+    given = parse(_parser(), arguments)
     try:
         given.action(given)
     except PgatError as error:
@@ -63,13 +64,13 @@ def _parser() -> ArgumentParser:
     )
     run.add_argument("--tag", default="local", help="of the images, with --runner docker; default local")
     run.add_argument("--no-cache", action="store_true", help="run every step again")
-    run.set_defaults(action=_run)
+    run.set_defaults(action=_run, parser=run)
 
     compiled = actions.add_parser("compile", help="write the pipeline as KFP's YAML")
     _settings(compiled)
     _cluster(compiled)
     compiled.add_argument("--output", type=Path, default=Path("pipeline.yaml"), help="default pipeline.yaml")
-    compiled.set_defaults(action=_compile)
+    compiled.set_defaults(action=_compile, parser=compiled)
 
     submit = actions.add_parser("submit", help="start a run on a cluster")
     _settings(submit)
@@ -98,19 +99,19 @@ def _parser() -> ArgumentParser:
     submit.add_argument(
         "--wait", action="store_true", help="until the run has ended; Ctrl-C only stops waiting"
     )
-    submit.set_defaults(action=_submit)
+    submit.set_defaults(action=_submit, parser=submit)
 
     runs = actions.add_parser("runs", help="list | show NAME | compare NAME NAME | open NAME")
     runs.add_argument("what", choices=["list", "show", "compare", "open"])
     runs.add_argument("names", nargs="*", metavar="NAME")
     runs.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs; default runs")
-    runs.set_defaults(action=_runs)
+    runs.set_defaults(action=_runs, parser=runs)
 
     store = actions.add_parser("store", help="a local S3 server, until Ctrl-C")
     store.add_argument("--folder", type=Path, default=Path("runs/.store"), help="where it keeps its objects")
     store.add_argument("--bucket", default="mlpipeline", help="created at the start; default mlpipeline")
     store.add_argument("--port", type=int, default=18333, help="default 18333")
-    store.set_defaults(action=_store)
+    store.set_defaults(action=_store, parser=store)
     return parser
 
 
