@@ -1,9 +1,9 @@
 """What the command line faces of the steps share: settings flags, URIs as inputs and outputs, exit codes.
 
 Inputs and outputs are paths, ``file://`` or ``s3://`` URIs. An input from an object store is fetched to a
-temporary folder; an output for one is written there and uploaded once the step has succeeded, its
-manifest last, so that whoever finds the manifest finds everything. Errors and log lines that name such a
-folder name the URI instead: the folder is gone when somebody reads them.
+temporary folder; an output for one is tried before the work, kept in an outbox and sent from there once the
+step has succeeded. Errors and log lines that name such a folder name the URI instead: the folder is gone when
+somebody reads them.
 """
 
 import json
@@ -17,13 +17,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from components.arguments import parse
 from components.face import one_sentence, start_logging
-from model_core.artifacts import MANIFEST
+from components.outbox import Outbox, outbox, request_of
+from components.work import Work
+from model_core.artifacts import code_version
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
-from model_core.errors import PgatError, StoreError
+from model_core.errors import PgatError, StoreError, UploadError
 from model_core.progress import ProgressMeter
-from model_core.store.locate import check_uri, local_path, open_store
+from model_core.store.locate import local_path, open_store
 from model_core.store.names import contained
 
 Run = Callable[[Namespace, Settings, "Files"], Mapping[str, float]]
@@ -50,26 +53,55 @@ def execute(
     parser: ArgumentParser,
     run: Run,
     arguments: Sequence[str] | None = None,
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> None:
-    """Parse, run, upload; print the step's headline numbers as one line of JSON."""
-    given = parser.parse_args(arguments)
+    """Parse, try the outputs, run, send; print the step's headline numbers as one line of JSON.
+
+    Args:
+        inputs, outputs: the arguments that name them; one that was left out is None.
+    """
+    given = parse(parser, arguments)
     start_logging()
     with one_sentence():
         settings = load_settings(given.config, given.set)
-        with settings.store.limits().in_force(), Files() as files, files.named_by_uri():
-            headline = run(given, settings, files)
-            files.upload()
+        made_from, made = (
+            [uri for name in names if (uri := getattr(given, name))] for names in (inputs, outputs)
+        )
+        asked = vars(given) | {"config": None, "set": None}
+        what = {
+            "step": parser.prog,
+            "asked": asked,
+            "settings": settings.model_dump(mode="json"),
+            "code": code_version(),
+        }
+        with outbox(made, lambda: request_of(what, made_from)) as box:
+            headline = box.result() or _made(run, given, settings, box)
+            box.send()
     print(json.dumps(dict(headline), sort_keys=True), file=sys.stdout)
+
+
+def _made(run: Run, given: Namespace, settings: Settings, box: Outbox) -> Mapping[str, float]:
+    with Files(box) as files, files.named_by_uri():
+        try:
+            headline = run(given, settings, files)
+        except UploadError:
+            # The outputs are whole; what failed is a copy elsewhere, which the same command makes again.
+            box.send()
+            raise
+    box.finished(headline)
+    return headline
 
 
 class Files:
     """Local stand-ins for inputs and outputs that live in an object store, for the length of one step."""
 
-    def __init__(self) -> None:
+    def __init__(self, box: Outbox | None = None) -> None:
         self._stack = ExitStack()
-        self._uploads: list[tuple[Path, str]] = []
-        self._uris: dict[str, str] = {}
-        """Temporary folder → what it stands for."""
+        self._outbox = box or Outbox(None, "", [])
+        self._uris = self._outbox.stand_ins
+        """Path on this machine → what it stands for."""
 
     def __enter__(self) -> Self:
         return self
@@ -100,30 +132,12 @@ class Files:
         return folder
 
     def output(self, uri: str) -> Path:
-        """Where to write what shall stand at ``uri``.
+        """Where to write what shall stand at ``uri``, one of the command's outputs."""
+        return self._outbox.place(uri)
 
-        Raises:
-            StoreError: no store has such a URI.
-        """
-        if (path := local_path(uri)) is not None:
-            return path
-        check_uri(uri)
-        path = self._temporary() / uri.rstrip("/").rpartition("/")[2]
-        self._uploads.append((path, uri.rstrip("/")))
-        self._uris[str(path)] = uri.rstrip("/")
-        return path
-
-    def upload(self) -> None:
-        """Bring the outputs to their stores; call it when the step has succeeded."""
-        for path, uri in self._uploads:
-            parent, _, name = uri.rpartition("/")
-            store = open_store(parent)
-            files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-            with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
-                for file in sorted(files, key=lambda p: p.name == MANIFEST):
-                    key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"
-                    store.upload(key, file)
-                    meter.update()
+    def work(self, uri: str) -> Work | None:
+        """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""
+        return self._outbox.work(uri)
 
     @contextmanager
     def named_by_uri(self) -> Iterator[None]:

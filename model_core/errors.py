@@ -11,6 +11,7 @@
     │   │   └── StoreTimeoutError  a store that does not answer in time, or too slowly
     │   └── CheckpointError     a checkpoint that is missing, damaged or does not fit the model
     └── RunError                the work itself failed; commands exit with code 1
+        ├── UploadError         finished work that a store did not take
         ├── TrainingError       a loss that stays non-finite, memory that is not enough
         ├── InvariantError      a forecast broke a property that must always hold
         └── PipelineError       a step of a pipeline run failed
@@ -165,6 +166,10 @@ class CheckpointError(UserError):
 
 class RunError(PgatError):
     """The input was fine but the work failed."""
+
+
+class UploadError(RunError):
+    """What was made is whole, but a store did not take it; the same command sends it."""
 
 
 class TrainingError(RunError):

@@ -144,7 +144,7 @@ def step_containers(
                 *run_options(containers.engine),
                 *mounts,
             ]
-            command += [f"--env={key}={value}" for key, value in self.env_vars.items()]
+            command += [f"--env={key}={value}" for key, value in (self.env_vars | progress.variables).items()]
             command += [f"--entrypoint={self.full_command[0]}", self.image]
             command += [without_shell(part) for part in self.full_command[1:]]
             try:

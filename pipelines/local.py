@@ -4,6 +4,7 @@ runs/<name>/run.json        what ran, from what, with which result
 runs/<name>/report.html     the page to look at        summary.md   the same in a few lines
 runs/<name>/logs/           one log per step, and KFP's own
 runs/<name>/<pipeline>-…/   the artifacts, where KFP put them
+runs/<name>/checkpoints/    training that has not ended; removed when the run has succeeded
 runs/<name>/.lock           held by the process that works on the run
 runs/.cache/                which inputs gave which artifacts; safe to delete
 """
@@ -21,14 +22,16 @@ from pathlib import Path
 
 from kfp import local
 
+from components.work import Work, discard_finished
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
 from model_core.data.reading.sources import read_source
 from model_core.errors import PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
-from model_core.store.locate import local_path, open_store
+from model_core.store.locate import local_path
 from model_core.store.names import refuse_bad_run_name
+from model_core.store.probe import refuse_unwritable_folder
 from pipelines.containers import Containers, step_containers
 from pipelines.held import held_run
 from pipelines.process import Progress, step_processes
@@ -101,7 +104,7 @@ def run_locally(run: LocalRun) -> Path:
     version = source_version(run.source, run.settings)
     refuse_bad_run_name(run.name, "--name")
     for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
-        open_store(uri)  # not asked yet: a store without keys is refused now, not after hours of training
+        refuse_unwritable_folder(uri)  # now, not after hours of training
     fresh = not run.folder.exists()
     with held_run(run.folder):
         clear_leftovers(run.folder)
@@ -131,7 +134,10 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
         raise
     seconds = time.monotonic() - begun
     record.succeeded(outputs, seconds)
+    left = discard_finished(Work(folder=str(progress.work)))
     _tell_the_end(run, progress, scores, seconds)
+    for folder in left:
+        progress.say(shown(f"unfinished training with other settings or data stays in {folder}"))
     return run.folder / "report.html"
 
 

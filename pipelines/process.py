@@ -26,6 +26,7 @@ from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
 
 from components.face import ERROR_PREFIX
+from components.work import WORK_VARIABLE
 from pipelines.screen import ScreenFilter, last_drawn
 
 _CHUNK_BYTES = 65536
@@ -53,6 +54,16 @@ class Progress:
     reason: str = ""
     changed: Callable[[], None] = lambda: None
     """Called when a step begins, so that the record can tell of it."""
+
+    @property
+    def work(self) -> Path:
+        """Where training keeps its checkpoints until the run has succeeded."""
+        return self.logs.parent / "checkpoints"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a step is told by its environment; it is no part of the cache's key."""
+        return {WORK_VARIABLE: str(self.work)}
 
     def started(self, step: str) -> None:
         """A step begins."""
@@ -204,7 +215,8 @@ def step_processes(progress: Progress) -> Iterator[None]:
             python = shlex.quote(sys.executable)
             command = [self.full_command[0], *(without_shell(part, python) for part in self.full_command[1:])]
             paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-            env = os.environ | self.env_vars | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+            env = os.environ | self.env_vars | progress.variables
+            env |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
             return run_step(step_of(self.full_command), command, env, progress)
 
     original = subprocess_task_handler.SubprocessTaskHandler

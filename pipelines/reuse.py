@@ -14,8 +14,9 @@ from typing import Any
 from kfp.local import cache
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_core.artifacts import MANIFEST, open_artifact, read_json, replace_json, sha256_of
+from model_core.artifacts import read_json, replace_json
 from model_core.errors import ArtifactError, PgatError, shown
+from model_core.sealed import refuse_changed, seal_of
 
 _SEAL = ".seal"
 _REMEDY = re.compile(r"; run the (\w+ )?step( that makes it)?( again)?$")
@@ -44,7 +45,7 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                 outputs: dict[str, Any] | None = super().get(key)
                 # None: a run's folder was deleted, and its artifacts with it.
                 for name, artifact in (outputs or {}).items():
-                    _refuse_damage(Path(artifact.uri), seal.outputs.get(name), entry.with_suffix(_SEAL))
+                    refuse_changed(Path(artifact.uri), seal.outputs.get(name), entry.with_suffix(_SEAL))
                 return outputs
             except PgatError as error:
                 say(f"\nmade again: {shown(_REMEDY.sub('', str(error)))}")
@@ -53,8 +54,8 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
         def put(self, key: str, outputs: dict[str, Any]) -> None:
             super().put(key, outputs)
             entry = Path(self._entry_path(key))
-            sealed = {name: _digest(_vouching(Path(artifact.uri))) for name, artifact in outputs.items()}
-            replace_json(entry.with_suffix(_SEAL), {"entry": _digest(entry), "outputs": sealed})
+            sealed = {name: seal_of(Path(artifact.uri)) for name, artifact in outputs.items()}
+            replace_json(entry.with_suffix(_SEAL), {"entry": seal_of(entry), "outputs": sealed})
 
     original = cache.LocalCache
     cache.LocalCache = SealedCache
@@ -72,26 +73,6 @@ def _unchanged_entry(entry: Path) -> _Seal:
         seal = _Seal.model_validate(read_json(path))
     except ValidationError as error:
         raise ArtifactError(f"{path} is no seal of this version") from error
-    if _digest(entry) != seal.entry:
+    if seal_of(entry) != seal.entry:
         raise ArtifactError(f"{entry} is not what {path} says of it")
     return seal
-
-
-def _refuse_damage(output: Path, digest: str | None, seal: Path) -> None:
-    vouching = _vouching(output)
-    if _digest(vouching) != digest:
-        raise ArtifactError(f"{vouching} is not what {seal} says of it")
-    if output.is_dir():
-        open_artifact(output, producer=str(read_json(vouching)["producer"]))
-
-
-def _vouching(output: Path) -> Path:
-    """The file whose digest says whether an output is unchanged."""
-    return output / MANIFEST if output.is_dir() else output
-
-
-def _digest(path: Path) -> str:
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror})") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from model_core.artifacts import intact_file, read_json
+from model_core.config.base import dotted
 from model_core.errors import ArtifactError, UserError, quoted, shown
 from model_core.results.record import read_result
 from model_core.results.scores import MODEL, Scores
@@ -84,7 +85,8 @@ def read_record(path: Path) -> RunRecord:
         told = {
             "status": "interrupted",
             "failed_step": record.running_step or "before the first step",
-            "reason": "its process was killed; the same command starts it again and reuses the steps that ended",
+            "reason": "its process was killed; the same command goes on: it reuses the steps that ended, and training "
+            "resumes from its last checkpoint",
         }
         return record.model_copy(update=told)
     return record
@@ -122,7 +124,7 @@ def compare_runs(runs: Path, first: str, second: str) -> str:
     """The settings in which two runs differ, and their scores side by side."""
     one, two = _find(runs, first), _find(runs, second)
     lines = [f"{'':40}  {first:>24}  {second:>24}"]
-    left, right = _flat(one.settings), _flat(two.settings)
+    left, right = dotted(one.settings), dotted(two.settings)
     for key in sorted(left.keys() | right.keys()):
         if left.get(key) != right.get(key):
             lines.append(f"{key:40}  {left.get(key)!s:>24}  {right.get(key)!s:>24}")
@@ -194,10 +196,3 @@ def _listed_mae(record: RunRecord) -> str:
 
 def _mae(scores: Scores, forecast: str) -> float:
     return scores.forecasts[forecast].metrics.log.overall.mae
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

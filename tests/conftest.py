@@ -45,8 +45,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Computed skies go to a folder of this test run, never to the user's cache."""
+    """Computed skies and unfinished work go to folders of this test run, never to the user's."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
     parser.add_argument("--evaluation", required=True, metavar="OUT", help="output folder")
-    execute(parser, _run, arguments)
+    execute(parser, _run, arguments, inputs=("dataset", "model"), outputs=("evaluation",))
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

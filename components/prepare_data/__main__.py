@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--inspect", action="store_true", help="print the data card; without --dataset nothing is written"
     )
-    execute(parser, _run, arguments)
+    execute(parser, _run, arguments, inputs=("source", "like"), outputs=("dataset",))
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

@@ -20,7 +20,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--publish-uri", metavar="URI", help="folder or s3://… that also gets the page, under the run's name"
     )
-    execute(parser, _run, arguments)
+    execute(
+        parser,
+        _run,
+        arguments,
+        inputs=("dataset", "model", "evaluation", "findings"),
+        outputs=("report", "summary"),
+    )
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

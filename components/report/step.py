@@ -4,13 +4,13 @@ import logging
 from pathlib import Path
 
 from model_core.config.run import ReportSettings
-from model_core.errors import ArtifactError
+from model_core.errors import ArtifactError, StoreError, UploadError
 from model_core.report import words
 from model_core.report.evidence import read_evidence
 from model_core.report.index import publish
 from model_core.report.page import render_page, render_summary
-from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
+from model_core.store.probe import refuse_unwritable_folder
 
 log = logging.getLogger("pgat.report")
 
@@ -42,19 +42,26 @@ def run(
 
     Raises:
         ArtifactError: an input is missing or damaged, or a file cannot be written.
-        StoreError: the store refuses.
+        StoreError: the store to publish to cannot be written.
+        UploadError: it could be, and was not in the end; the page and its summary are whole.
         UserError: the name cannot name a run.
     """
     refuse_bad_run_name(run_name, "--run-name")
     if publish_uri:
-        check_uri(publish_uri)
+        refuse_unwritable_folder(publish_uri)
     log.info("reading what the run left behind")
     evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
     page = render_page(evidence, settings, run_name)
     _write(report, page)
     _write(summary, render_summary(evidence, run_name))
     if publish_uri:
-        where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
+        try:
+            where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
+        except StoreError as error:
+            raise UploadError(
+                f"the page could not be published: {str(error).partition('; ')[0]}; it is whole in {report}, and the "
+                "same command publishes it"
+            ) from error
         log.info("published to %s", where)
     log.info("%s", words.verdict(evidence).headline)
     headline = {"report_mb": len(page.encode()) / 1e6}

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
         choices=["inline", "torchrun", "trainer"],
         help="where to train; default: what training.launcher.kind says, and that section holds its options",
     )
-    execute(parser, _run, arguments)
+    execute(parser, _run, arguments, inputs=("dataset",), outputs=("model",))
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
@@ -35,6 +35,7 @@ def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, flo
         training_settings=settings.training,
         checkpoint_uri=given.checkpoint_uri,
         launcher=given.launcher,
+        kept=files.work(given.model),
     )
 
 

@@ -24,6 +24,7 @@ def train(
 
     from components.face import section_of, step_face
     from components.train.launchers import launch_as_set
+    from components.work import work_of_local_run
     from model_core.config.model import ModelSettings
     from model_core.config.run import TrainingSettings
 
@@ -35,4 +36,5 @@ def train(
             training_settings=section_of(TrainingSettings, training_settings, "training"),
             checkpoint_uri=checkpoint_uri or None,
             launcher=launcher or None,
+            kept=work_of_local_run(),
         )

@@ -14,6 +14,7 @@ from components.train.step import PRODUCER, headline, run
 from components.train.torchrun import run_torchrun
 from components.train.trainjob import Cluster, run_trainjob
 from components.train.worker import Job
+from components.work import Work
 from model_core.artifacts import open_artifact, refuse_foreign_folder
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
@@ -35,6 +36,7 @@ def launch_as_set(
     training_settings: TrainingSettings,
     checkpoint_uri: str | None,
     launcher: str | None = None,
+    kept: Work | None = None,
 ) -> dict[str, float]:
     """Train as ``training_settings.launcher`` says; ``launcher`` goes before its ``kind``.
 
@@ -60,6 +62,7 @@ def launch_as_set(
         model_settings=model_settings,
         training_settings=training_settings,
         checkpoint_uri=checkpoint_uri,
+        kept=kept,
         processes=str(options.processes),
         cluster=cluster or None,
     )
@@ -73,6 +76,7 @@ def launch(
     model_settings: ModelSettings,
     training_settings: TrainingSettings,
     checkpoint_uri: str | None = None,
+    kept: Work | None = None,
     processes: str = "gpu",
     max_restarts: int = 3,
     cluster: Cluster | None = None,
@@ -80,7 +84,7 @@ def launch(
     """Train as ``launcher`` says.
 
     Args:
-        dataset, model, model_settings, training_settings, checkpoint_uri: as in ``step.run``.
+        dataset, model, model_settings, training_settings, checkpoint_uri, kept: as in ``step.run``.
         processes: ``torchrun`` only: how many, or ``gpu`` for one per GPU.
         max_restarts: ``torchrun`` only: how often the team is started again after a process died.
         cluster: ``trainer`` only.
@@ -96,6 +100,7 @@ def launch(
         model_settings=model_settings,
         training_settings=training_settings,
         checkpoint_uri=checkpoint_uri,
+        kept=kept,
     )
     match launcher:
         case "inline":
@@ -105,6 +110,7 @@ def launch(
                 model_settings=model_settings,
                 training_settings=training_settings,
                 checkpoint_uri=checkpoint_uri,
+                kept=kept,
             )
         case "torchrun":
             if processes == "gpu" and not torch.cuda.is_available():

@@ -12,6 +12,7 @@ from torch import nn
 
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
+from components.work import Work, begin, mark_finished
 from model_core.artifacts import staged_folder, write_manifest
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
@@ -26,7 +27,7 @@ from model_core.deadlines import Ending
 from model_core.distributed import ProcessGroup
 from model_core.results.record import write_result
 from model_core.results.training import HistoryRow, Parameters, TrainResults
-from model_core.training.loop import train
+from model_core.training.loop import identity_of, train
 from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.runlog import HISTORY, write_history
@@ -51,6 +52,8 @@ class Plan:
     checkpoint_uri: str | None
     ending: Ending
     """How long its end may take."""
+    kept: Work | None
+    """The part of it that is this training's."""
 
 
 def run(
@@ -60,12 +63,13 @@ def run(
     model_settings: ModelSettings,
     training_settings: TrainingSettings,
     checkpoint_uri: str | None = None,
+    kept: Work | None = None,
 ) -> dict[str, float]:
     """Train on the dataset and leave the best and the last checkpoint in the folder ``model``.
 
-    While it trains it works in the hidden folder ``.<model>-training`` beside it. A run that was killed
-    goes on from there when the same command is given again, or from ``checkpoint_uri`` on another machine.
-    Under ``torchrun`` each process calls this function; the first one writes.
+    While it trains it works in the hidden folder ``.<model>-training`` beside it, or in a part of ``kept``. A run
+    that was killed goes on from there when the same command is given again, or from ``checkpoint_uri`` on another
+    machine. Under ``torchrun`` each process calls this function; the first one writes.
 
     Args:
         dataset: output folder of ``prepare_data``.
@@ -73,6 +77,8 @@ def run(
         model_settings: the ``model`` section.
         training_settings: the ``training`` section.
         checkpoint_uri: folder or ``s3://bucket/prefix`` where checkpoints outlive this machine.
+        kept: where to work instead; what lies there is marked when the model is whole, and stays until
+            ``discard_finished``.
 
     Returns:
         Best validation loss and epoch, parameters, seconds.
@@ -85,15 +91,22 @@ def run(
         TrainingError: losses stayed non-finite, or the memory is not enough.
     """
     ending = Ending(training_settings.mirror_patience_seconds, training_settings.termination_grace_seconds)
-    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri, ending)
     precision = resolve_precision(training_settings)
+    identity: dict[str, Any] = {}
+    if kept is not None:
+        identity = identity_of(training_settings, model_settings, precision, _content_of(dataset))
+        kept = kept.of(identity)
+        checkpoint_uri = checkpoint_uri or kept.uri
+    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri, ending, kept)
     use_threads(training_settings.threads)
     # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
     with (
         ProcessGroup.from_env(precision.device.type) as team,
-        workspace(model, team.is_main) as work,
+        workspace(model, team.is_main, None if kept is None else Path(kept.folder)) as work,
         leaving_on_termination(plan.ending.terminated),
     ):
+        if kept is not None and team.is_main:
+            begin(work, identity)
         return _run(plan, precision, team, work)
 
 
@@ -199,7 +212,7 @@ def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Proces
 
 
 def _publish(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
-    """Turn the finished workspace into the artifact, then remove it."""
+    """Turn the finished workspace into the artifact; then it may go."""
     with staged_folder(plan.model) as folder:
         for name in (BEST, LAST):
             export_checkpoint(work / name, folder / name)
@@ -222,7 +235,10 @@ def _publish(plan: Plan, work: Path, results: TrainResults, history: list[Histor
             seed=plan.training.seed,
             inputs={"dataset": plan.dataset},
         )
-    shutil.rmtree(work)
+    if plan.kept is None:
+        shutil.rmtree(work)
+    else:
+        mark_finished(work)
 
 
 def headline(results: TrainResults) -> dict[str, float]:

@@ -72,6 +72,7 @@ def run_trainjob(job: Job, uri: str, cluster: Cluster) -> None:
             "dataset": f"{uri}/dataset",
             "model": f"{uri}/model",
             "checkpoint_uri": f"{uri}/checkpoints",
+            "kept": None,
             "credentials": SECRET_FOLDER if cluster.secret is not None else None,
         }
     )

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from components.cli import Files
 from components.face import one_sentence, start_logging
+from components.outbox import outbox, request_of
 from components.train.step import run
+from components.work import Work
 from model_core.config.base import Section
 from model_core.config.load import validated
 from model_core.config.model import ModelSettings
@@ -34,6 +36,7 @@ class Job(Section):
     model_settings: ModelSettings
     training_settings: TrainingSettings
     checkpoint_uri: str | None = None
+    kept: Work | None = None
     failure: str | None = None
     """File for the error that ends the run, so that the launcher can repeat it."""
     credentials: str | None = None
@@ -66,16 +69,21 @@ def main(arguments: list[str]) -> None:
 
 def work(job: Job) -> None:
     """Fetch the dataset, train, and upload what belongs in a store."""
-    with Files() as files:
+    outputs = [job.model] if _leads() else []
+    with (
+        outbox(outputs, lambda: request_of(job.model_dump(mode="json"), [job.dataset])) as box,
+        Files(box) as files,
+    ):
         run(
             dataset=files.input(job.dataset),
-            model=files.output(job.model),
+            model=files.output(job.model) if _leads() else Path(job.model),  # where only the leader writes
             model_settings=job.model_settings,
             training_settings=job.training_settings,
             checkpoint_uri=job.checkpoint_uri,
+            kept=job.kept,
         )
-        if _leads():
-            files.upload()
+        box.finished({})
+        box.send()
 
 
 def _leads() -> bool:

@@ -94,6 +94,13 @@ def test_one_step_is_given_the_names_of_the_s3_variables_and_no_value(
     assert said.endswith("pgat-train:local\n--model\ns3://a/b\n")
 
 
+def test_what_a_store_does_not_take_outlives_the_container_of_one_step(
+    recorder: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    said = recorder("podman", "train", "--model", "s3://a/b").stdout
+    assert f"--volume\n{tmp_path}:/pgat/runs\n--env\nPGAT_WORK=/pgat/runs/.unsent\n" in said
+
+
 def test_a_step_that_does_not_exist_is_named_with_those_that_do(
     recorder: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

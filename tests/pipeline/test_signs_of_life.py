@@ -10,11 +10,12 @@ import pytest
 from components import cli
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
+from components.outbox import outbox
 from components.train.step import run as train
 from model_core.config.data import SkySettings
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings
 from model_core.sky.ephemeris import places
-from model_core.store.local import LocalStore
+from tests.security.hostile_s3 import HostileS3, serving
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 
 
@@ -63,19 +64,15 @@ def test_the_sky_of_a_long_table_is_spoken_of(
 
 
 def test_folders_on_their_way_from_and_to_a_store_are_spoken_of(
-    tmp_path: Path, spoken_of: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+    spoken_of: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store is a folder that the command line takes for a bucket."""
-    monkeypatch.setattr(cli, "local_path", lambda uri: None)
-    monkeypatch.setattr(cli, "open_store", lambda uri: LocalStore(tmp_path / uri.removeprefix("s3://")))
-    for name in ("a", "b"):
-        (tmp_path / "bucket" / "in").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "bucket" / "in" / name).write_text(name, encoding="utf-8")
-    with cli.Files() as files:
-        fetched, made = files.input("s3://bucket/in"), files.output("s3://bucket/out")
-        made.mkdir()
-        for file in fetched.iterdir():
-            (made / file.name).write_bytes(file.read_bytes())
-        files.upload()
-    assert (tmp_path / "bucket" / "out" / "b").read_text(encoding="utf-8") == "b"
+    objects = {"in/a": b"a", "in/b": b"b"}
+    with serving(HostileS3(objects), monkeypatch) as server:
+        with outbox(["s3://bucket/out"], lambda: "request") as box, cli.Files(box) as files:
+            fetched, made = files.input("s3://bucket/in"), files.output("s3://bucket/out")
+            made.mkdir(parents=True)
+            for file in fetched.iterdir():
+                (made / file.name).write_bytes(file.read_bytes())
+            box.send()
+        assert server.objects == objects | {"out/a": b"a", "out/b": b"b"}
     assert spoken_of() == ["fetching s3://bucket/in", "uploading s3://bucket/out"]

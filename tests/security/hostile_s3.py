@@ -29,6 +29,8 @@ class HostileS3(ThreadingHTTPServer):
         self.retry_after: str | None = None
         self.on_put: Callable[[str], None] = lambda key: None
         """Called with the key of each object that has arrived, before that is answered."""
+        self.refusing: dict[str, int] = {}
+        """Beginning of a key → status with which writes to it are answered; 0 hangs up."""
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
 
@@ -74,9 +76,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(307, b"", {"Location": self.server.redirect + self.path})
             return
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
-        self.server.objects[key] = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.on_put(key)
-        self._answer(200, b"")
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        refused = [status for start, status in self.server.refusing.items() if key.startswith(start)]
+        if refused and not refused[0]:
+            self.close_connection = True
+        elif refused:
+            self._answer(refused[0], b"<Error><Code>Refused</Code><Message>not now</Message></Error>")
+        else:
+            self.server.objects[key] = content
+            self.server.on_put(key)
+            self._answer(200, b"")
 
     def do_DELETE(self) -> None:
         self.server.objects.pop(unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/"), None)

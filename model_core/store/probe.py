@@ -1,0 +1,55 @@
+"""Whether a place can be written, tried before the work whose result shall go there."""
+
+from contextlib import suppress
+
+from model_core.errors import StoreError
+from model_core.store.locate import local_path, open_store
+
+_KEY = "writable"
+_CONTENT = b"A test whether this place can be written; it may be deleted.\n"
+
+
+def refuse_unwritable_folder(uri: str) -> None:
+    """Try a small write below ``uri``, a path, ``file://`` or ``s3://bucket/prefix``; nothing of it is left.
+
+    Raises:
+        StoreError: the place cannot be written.
+    """
+    path = local_path(uri)
+    missing = [] if path is None else [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        _try(uri, f".{_KEY}")
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def refuse_unwritable_object(uri: str) -> None:
+    """The same beside the object, or the folder of objects, that shall be written to ``uri`` in an object store.
+
+    Raises:
+        StoreError: the place cannot be written, or names nothing but a bucket.
+    """
+    parent, name = parent_of(uri)
+    _try(parent, f"{name}.{_KEY}")
+
+
+def parent_of(uri: str) -> tuple[str, str]:
+    """Where the object at ``uri`` stands, and its name there.
+
+    Raises:
+        StoreError: it names nothing but a bucket.
+    """
+    parent, _, name = uri.rstrip("/").rpartition("/")
+    if not name or "://" not in parent or parent.endswith("://"):
+        raise StoreError(f"{uri} names no place in a bucket; write s3://bucket/name")
+    return parent, name
+
+
+def _try(uri: str, key: str) -> None:
+    store = open_store(uri)
+    store.write(key, _CONTENT)
+    # Whoever may write may not always delete, and needs not.
+    with suppress(StoreError):
+        store.delete(key)

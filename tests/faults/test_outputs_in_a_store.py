@@ -1,0 +1,224 @@
+"""Outputs that go to an object store: tried before the work, never lost after it, and sent by the same command."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.outbox import outbox
+from model_core.errors import StoreError
+from tests.security.hostile_s3 import HostileS3, serving
+
+TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
+STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
+MADE = {
+    "prepare_data": "dataset/",
+    "train": "model/",
+    "evaluate": "evaluation/",
+    "diagnose": "findings/",
+    "report": "report.html",
+}
+"""What each step makes for the store, besides the report's summary."""
+
+
+def words(step: str, inputs: object, outputs: object) -> list[str]:
+    """The command of a step: everything is found in, or goes to, places of the same names."""
+    flags = {
+        "prepare_data": [],
+        "train": ["dataset"],
+        "evaluate": ["dataset", "model"],
+        "diagnose": ["dataset", "model"],
+        "report": ["dataset", "model", "evaluation", "findings"],
+    }[step]
+    more = {
+        "prepare_data": ["--source", "sample://synthetic", "--dataset", f"{outputs}/dataset"],
+        "train": ["--model", f"{outputs}/model"],
+        "evaluate": ["--evaluation", f"{outputs}/evaluation"],
+        "diagnose": ["--findings", f"{outputs}/findings"],
+        "report": [
+            "--report",
+            f"{outputs}/report.html",
+            "--summary",
+            f"{outputs}/summary.md",
+            "--run-name",
+            "x",
+        ],
+    }[step]
+    return ["--config", TINY, *(word for flag in flags for word in (f"--{flag}", f"{inputs}/{flag}")), *more]
+
+
+def run(step: str, words: list[str]) -> int:
+    """The command in this process; its exit code."""
+    try:
+        importlib.import_module(f"components.{step}.__main__").main(words)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all five steps leave in a folder."""
+    folder = tmp_path_factory.mktemp("chain")
+    for step in STEPS:
+        assert run(step, words(step, folder, folder)) == 0
+    return folder
+
+
+@pytest.fixture(name="state")
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where unfinished work is kept."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "celestial-enhanced-pgat"
+
+
+@pytest.fixture(name="server")
+def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
+    with serving(HostileS3(), monkeypatch) as server:
+        yield server
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_store_that_cannot_be_written_is_refused_before_the_work(
+    step: str, server: HostileS3, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The inputs do not even exist: that is not looked at."""
+    server.refusing = {"": 403}
+    assert run(step, words(step, tmp_path / "none", "s3://bucket")) == 2
+    told = capsys.readouterr()
+    made = MADE[step].rstrip("/")
+    assert told.err.startswith(f"error: cannot write {made}.writable in s3://bucket: ")
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "status"),
+    [
+        ("prepare_data", 403),
+        ("train", 403),
+        ("train", 503),
+        ("train", 0),
+        ("evaluate", 403),
+        ("diagnose", 403),
+        ("report", 403),
+    ],
+)
+def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it(
+    step: str,
+    status: int,
+    chain: Path,
+    server: HostileS3,
+    state: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Beside it can be written, so the try before the work finds nothing; status 0 hangs up."""
+    server.refusing = {"summary.md" if step == "report" else MADE[step]: status}
+    command = words(step, chain, "s3://bucket")
+    assert run(step, command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    caplog.clear()
+    assert error.startswith("error: what was made for s3://bucket/")
+    assert error.endswith(", and the same command sends it without making it again")
+    kept = Path(error.partition("it is whole in ")[2].partition(", and the same")[0])
+    assert kept.is_relative_to(state)
+    files = [kept] if kept.is_file() else [path for path in kept.rglob("*") if path.is_file()]
+    content = {path.relative_to(kept.parent).as_posix(): path.read_bytes() for path in files}
+    assert content
+    assert f"{MADE[step]}manifest.json" not in server.objects
+
+    server.refusing = {}
+    assert run(step, command) == 0
+    assert caplog.messages[-1].startswith("made before, and only to be sent: s3://bucket/")
+    assert {key: server.objects[key] for key in content} == content
+    assert not state.exists()
+
+
+def test_a_result_of_other_inputs_or_settings_or_a_damaged_one_is_not_sent(
+    chain: Path, server: HostileS3, state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.refusing = {"evaluation/": 403}
+    command = words("evaluate", chain, "s3://bucket")
+    assert run("evaluate", command) == 1
+    server.refusing = {}
+    assert run("evaluate", [*command, "--set", "evaluation.batch_size=8"]) == 0
+    assert "only to be sent" not in caplog.text
+    assert "holds an earlier result for s3://bucket/evaluation that was never sent; delete it" in caplog.text
+    assert b'"batch_size": 8' in server.objects["evaluation/manifest.json"]
+
+    (scores,) = state.glob("*/*/0/evaluation/scores.json")
+    scores.write_bytes(scores.read_bytes().replace(b"0.", b"1.", 1))
+    assert run("evaluate", command) == 0
+    assert "is made again, since it is damaged" in caplog.text
+    assert server.objects["evaluation/scores.json"] == (chain / "evaluation" / "scores.json").read_bytes()
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("place", ["folder", "store"])
+def test_a_page_that_cannot_be_published_is_whole_and_the_same_command_publishes_it(
+    place: str,
+    chain: Path,
+    server: HostileS3,
+    state: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outputs = "s3://bucket" if place == "store" else str(tmp_path / "out")
+    command = [*words("report", chain, outputs), "--publish-uri", "s3://bucket/pages"]
+    server.refusing = {"pages/x/": 403}
+    assert run("report", command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(
+        "error: the page could not be published: cannot write x/report.html in s3://bucket/pages: "
+    )
+    assert error.endswith(f"; it is whole in {outputs}/report.html, and the same command publishes it")
+    made = [server.objects.get("report.html"), *map(Path.read_bytes, (tmp_path).glob("out/report.html"))]
+    assert [page for page in made if page is not None and page.rstrip().endswith(b"</html>")]
+    server.refusing = {}
+    assert run("report", command) == 0
+    assert {"pages/x/report.html", "pages/x/manifest.json", "pages/index.html"} <= set(server.objects)
+    assert not state.exists()
+
+
+def test_two_processes_do_not_make_the_same_outputs_at_once(server: HostileS3, state: Path) -> None:
+    with outbox(["s3://bucket/a"], lambda: "one"):
+        with (
+            pytest.raises(StoreError, match="another process makes s3://bucket/a"),
+            outbox(["s3://bucket/a"], lambda: "two"),
+        ):
+            pass
+        with outbox(["s3://bucket/b"], lambda: "two"):
+            pass
+    assert server.objects == {}
+
+
+def test_a_bucket_alone_is_no_place_for_an_output(state: Path) -> None:
+    with (
+        pytest.raises(StoreError, match="names no place in a bucket"),
+        outbox(["s3://bucket/"], lambda: "request"),
+    ):
+        pass
+
+
+def test_a_folder_that_others_can_change_holds_no_unfinished_work(server: HostileS3, state: Path) -> None:
+    state.mkdir(parents=True)
+    state.chmod(0o777)
+    with pytest.raises(StoreError, match="PGAT_WORK"), outbox(["s3://bucket/a"], lambda: "request"):
+        pass
+
+
+def test_where_nothing_lasts_a_temporary_folder_must_do(
+    server: HostileS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with outbox(["s3://bucket/a"], lambda: "request") as box:
+        box.place("s3://bucket/a").parent.mkdir(parents=True)
+        box.place("s3://bucket/a").write_bytes(b"made")
+        box.finished({})
+        box.send()
+    assert server.objects == {"a": b"made"}
+    assert "set PGAT_WORK to a folder that lasts" in caplog.text
