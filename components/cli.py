@@ -69,27 +69,28 @@ def execute(
         made_from, made = (
             [uri for name in names if (uri := getattr(given, name))] for names in (inputs, outputs)
         )
-        asked = vars(given) | {"config": None, "set": None}
-        what = {
-            "step": parser.prog,
-            "asked": asked,
-            "settings": settings.model_dump(mode="json"),
-            "code": code_version(),
-        }
-        with outbox(made, lambda: request_of(what, made_from)) as box:
-            headline = box.result() or _made(run, given, settings, box)
+
+        def request() -> str:
+            asked = vars(given) | {"config": None, "set": None}
+            told = settings.model_dump(mode="json")
+            return request_of([parser.prog, asked, told, code_version()], made_from)
+
+        with outbox(made, request) as box:
+            headline = box.result()
+            if headline is None:
+                headline = _made(run, given, settings, box)
             box.send()
-    print(json.dumps(dict(headline), sort_keys=True), file=sys.stdout)
+    print(json.dumps(headline, sort_keys=True), file=sys.stdout)
 
 
-def _made(run: Run, given: Namespace, settings: Settings, box: Outbox) -> Mapping[str, float]:
-    with Files(box) as files, files.named_by_uri():
-        try:
-            headline = run(given, settings, files)
-        except UploadError:
-            # The outputs are whole; what failed is a copy elsewhere, which the same command makes again.
-            box.send()
-            raise
+def _made(run: Run, given: Namespace, settings: Settings, box: Outbox) -> dict[str, float]:
+    try:
+        with Files(box) as files, files.named_by_uri():
+            headline = dict(run(given, settings, files))
+    except UploadError:
+        # The outputs are whole; what failed is a copy elsewhere, which the same command makes again.
+        box.send()
+        raise
     box.finished(headline)
     return headline
 

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.work import WORK_VARIABLE, Work, discard_finished
 from model_core.artifacts import MANIFEST, read_json, replace_json
-from model_core.errors import ArtifactError, StoreError, UploadError
+from model_core.errors import PgatError, StoreError, UploadError
 from model_core.locks import try_lock
 from model_core.progress import ProgressMeter
 from model_core.sealed import refuse_changed, seal_of
@@ -86,7 +86,7 @@ class Outbox:
             found = _Result.model_validate(read_json(kept))
             for uri, path in self._places.items():
                 refuse_changed(path, found.outputs.get(uri), kept)
-        except (ArtifactError, ValidationError, KeyError) as error:
+        except (PgatError, ValidationError, KeyError) as error:
             log.warning("a result that was not sent is made again, since it is damaged (%s)", error)
             kept.unlink(missing_ok=True)
             return None
@@ -98,7 +98,10 @@ class Outbox:
         if self._request is not None:
             outputs = {uri: seal_of(path) for uri, path in self._places.items()}
             result = _Result(headline=dict(headline), outputs=outputs)
-            replace_json(self._request / _RESULT, result.model_dump(mode="json"))
+            try:
+                replace_json(self._request / _RESULT, result.model_dump(mode="json"))
+            except OSError as error:  # it is only needed if sending fails
+                log.warning("cannot write to %s (%s)", self._request, error.strerror)
 
     def send(self) -> None:
         """Bring the outputs to their stores, each manifest last; whoever finds it finds everything.
@@ -162,7 +165,7 @@ def outbox(uris: Sequence[str], request: Callable[[], str]) -> Iterator[Outbox]:
             box.abandon()
 
 
-def request_of(what: Mapping[str, object], inputs: Sequence[str]) -> str:
+def request_of(what: object, inputs: Sequence[str]) -> str:
     """Digest of a command: what it was asked for, and the content of its inputs.
 
     Args:
