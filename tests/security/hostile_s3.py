@@ -30,7 +30,7 @@ class HostileS3(ThreadingHTTPServer):
         self.on_put: Callable[[str], None] = lambda key: None
         """Called with the key of each object that has arrived, before that is answered."""
         self.refusing: dict[str, int] = {}
-        """Beginning of a key → status with which writes to it are answered; 0 hangs up."""
+        """Key, or the beginning of some up to a slash → status with which writes are answered; 0 hangs up."""
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
 
@@ -77,7 +77,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        refused = [status for start, status in self.server.refusing.items() if key.startswith(start)]
+        refused = [
+            status
+            for start, status in self.server.refusing.items()
+            if key == start or (key.startswith(start) and start[-1:] in ("", "/"))
+        ]
         if refused and not refused[0]:
             self.close_connection = True
         elif refused:
