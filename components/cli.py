@@ -72,10 +72,10 @@ def execute(
 
         def request() -> str:
             asked = vars(given) | {"config": None, "set": None}
-            told = settings.model_dump(mode="json")
+            told = settings.model_dump(mode="json", exclude={"store"})
             return request_of([parser.prog, asked, told, code_version()], made_from)
 
-        with outbox(made, request) as box:
+        with settings.store.limits().in_force(), outbox(made, request) as box:
             headline = box.result()
             if headline is None:
                 headline = _made(run, given, settings, box)

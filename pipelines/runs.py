@@ -2,7 +2,6 @@
 
 import logging
 import webbrowser
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError

@@ -96,8 +96,8 @@ def lost_epoch(training: TrainResults) -> str:
     if training.lost_best_epoch is None:
         return ""
     return (
-        f"Epoch {training.lost_best_epoch} had a lower validation loss, but its weights were lost to damage on the disk, "
-        f"so the numbers on this page are those of epoch {training.best_epoch}."
+        f"Epoch {training.lost_best_epoch} had a lower validation loss, but its weights were lost to damage on the "
+        f"disk, so the numbers on this page are those of epoch {training.best_epoch}."
     )
 
 
