@@ -37,6 +37,7 @@ class CelestialWaveAggregator(nn.Module):
         self.register_buffer("body", body, persistent=False)
         waves, bodies = readers.shape
         self.importance = nn.Parameter(torch.zeros(len(wave)))
+        # The mean of about 9 waves of unit size has deviation 1/3, and so have the states then.
         self.vectors = nn.Parameter(torch.randn(waves, celestial_dim))
         self.bias = nn.Parameter(torch.randn(bodies, celestial_dim) * BIAS_STD)
         self.edge_scale = nn.Parameter(torch.ones(()))
