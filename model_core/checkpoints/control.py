@@ -1,11 +1,11 @@
 """The control files of a run, and the one way to read them: small JSON that says what the large files are.
 
-    checkpoint.json                   ``Seal``        hashes of a checkpoint's files
-    settings.json                     ``Saved``       what rebuilds the model, and where its run stood
-    checkpoints/<epoch>-<step>.json   ``Record``      a checkpoint in a mirror
-    owner.json                        ``Owner``       the run that writes to a mirror
-    steps.jsonl                       ``StepLine``    a line per few steps
-    memory_diagnostics.log            ``MemoryLine``  a line per stage
+    checkpoint.json                   ``CheckpointManifest``  hashes of a checkpoint's files
+    settings.json                     ``Saved``               what rebuilds the model, and where its run stood
+    checkpoints/<epoch>-<step>.json   ``Record``              a checkpoint in a mirror
+    owner.json                        ``Owner``               the run that writes to a mirror
+    steps.jsonl                       ``StepLine``            a line per few steps
+    memory_diagnostics.log            ``MemoryLine``          a line per stage
 
 A disk, a store or a process that was killed may have left anything in them. Each is read through a schema and up
 to a size; whatever does not fit is ``Damage`` whose text says why, and what then happens is the reader's to decide.
@@ -45,13 +45,13 @@ class _Open(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
 
 
-class Seal(_Control):
+class CheckpointManifest(_Control):
     """``checkpoint.json``."""
 
     files: dict[str, FileRecord] = Field(min_length=1)
 
 
-class Record(Seal):
+class Record(CheckpointManifest):
     """One checkpoint of a mirror: where its run stood, and its files by their path in the run's folder."""
 
     schema_version: Literal[1]

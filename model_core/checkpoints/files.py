@@ -26,7 +26,7 @@ from torch import nn
 
 from model_core.artifacts import code_version, sha256_of, write_json
 from model_core.build import Model, build_model
-from model_core.checkpoints.control import Damage, Saved, SavedInfo, Seal, load
+from model_core.checkpoints.control import CheckpointManifest, Damage, Saved, SavedInfo, load
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError, StoreError
@@ -34,9 +34,8 @@ from model_core.results.training import Checkpoint
 from model_core.store.names import contained
 from model_core.versions import versions
 
-WEIGHTS, SETTINGS, TRAINING, SEAL = "model.safetensors", "settings.json", "training.pt", "checkpoint.json"
-
-
+WEIGHTS, SETTINGS, TRAINING = "model.safetensors", "settings.json", "training.pt"
+CHECKPOINT_MANIFEST = "checkpoint.json"
 CODE = "pgat"
 """Name of this project's own code among the versions."""
 
@@ -113,27 +112,28 @@ def recover(folder: Path) -> None:
 
 
 def verify_checkpoint(folder: Path) -> None:
-    """Check that every sealed file is there and unchanged.
+    """Check that every file of its manifest is there and unchanged.
 
     Raises:
         CheckpointError: it is not.
     """
     if not folder.is_dir():
         raise CheckpointError(f"there is no checkpoint {folder}; choose another one")
+    manifest = folder / CHECKPOINT_MANIFEST
     try:
-        files = load(Seal, folder / SEAL).files
+        files = load(CheckpointManifest, manifest).files
         missing = {WEIGHTS, SETTINGS} - files.keys()
         if missing:
             raise Damage(f"it does not name {min(missing)}")
     except Damage as damage:
-        raise CheckpointError(f"{folder / SEAL} is damaged ({damage}); choose another checkpoint") from damage
+        raise CheckpointError(f"{manifest} is damaged ({damage}); choose another checkpoint") from damage
     for name, record in files.items():
         try:
             path = contained(folder, name)
             whole = path.is_file() and path.stat().st_size == record.size and sha256_of(path) == record.sha256
         except (OSError, StoreError) as error:
             raise CheckpointError(
-                f"{folder / SEAL} is damaged, or a file that it names ({error}); choose another checkpoint"
+                f"{manifest} is damaged, or a file that it names ({error}); choose another checkpoint"
             ) from error
         if not whole:
             raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
@@ -230,7 +230,7 @@ def load_training(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that is sealed, synced to disk and put in its place at the end."""
+    """A folder beside ``folder`` that gets its manifest, is synced to disk and put in its place at the end."""
     staging: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -238,10 +238,10 @@ def _staged(folder: Path) -> Iterator[Path]:
         yield staging
         files = sorted(staging.iterdir())
         write_json(
-            staging / SEAL,
+            staging / CHECKPOINT_MANIFEST,
             {"files": {f.name: {"sha256": sha256_of(f), "size": f.stat().st_size} for f in files}},
         )
-        for path in (*files, staging / SEAL, staging):
+        for path in (*files, staging / CHECKPOINT_MANIFEST, staging):
             _sync(path)
         staging.chmod(0o755)
         _replace(staging, folder)

@@ -88,10 +88,12 @@ def whole_best(folder: Path, progress: Score, copies: Copies | None) -> tuple[in
 def _fault_of(best: Path, epoch: int) -> str | None:
     try:
         verify_checkpoint(best)
-        found = saved_info(best).epoch
+        epoch_there = saved_info(best).epoch
     except CheckpointError as error:
         return str(error).partition("; ")[0]
-    return None if found == epoch else f"{best} is of epoch {found}, not of the best epoch {epoch}"
+    if epoch_there == epoch:
+        return None
+    return f"{best} is of epoch {epoch_there}, not of the best epoch {epoch}"
 
 
 def _next_best(folder: Path, progress: Score, fault: str) -> tuple[int, float]:

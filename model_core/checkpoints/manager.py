@@ -134,8 +134,8 @@ class CheckpointManager:
             CheckpointError: the checkpoints belong to another run, or all are damaged.
             StoreError: ``best`` is damaged, and the mirror that may have a copy cannot be reached.
         """
-        found = self._load_newest(state.model) if state.group.is_main else None
-        weights_and_state: Any = None if found is None else (state.model.state_dict(), found[1])
+        newest = self._load_newest(state.model) if state.group.is_main else None
+        weights_and_state: Any = None if newest is None else (state.model.state_dict(), newest[1])
         # Other machines of the group do not see the main process's disk.
         weights_and_state = state.group.broadcast(weights_and_state)
         if weights_and_state is None:
@@ -145,7 +145,7 @@ class CheckpointManager:
         state.restore(captured)
         log.info("going on from epoch %d, step %d", state.progress.epoch, state.progress.step)
         self._settle_best(state, at_the_end=False)
-        if found is not None and found[0].name == LAST:
+        if newest is not None and newest[0].name == LAST:
             # A mirror that failed last time, or lost a file meanwhile, gets it now.
             self._hand_over(state)
         return True
@@ -153,18 +153,18 @@ class CheckpointManager:
     def _settle_best(self, state: Saveable, at_the_end: bool) -> None:
         """Let all processes know the best checkpoint that there is; see ``local.whole_best``."""
         progress = state.progress
-        found = (progress.best_epoch, progress.best_loss)
+        best = (progress.best_epoch, progress.best_loss)
         if state.group.is_main:
             wait = self.mirror.ending.waiting() if at_the_end and self.mirror is not None else nullcontext()
             try:
                 with wait:
-                    found = local.whole_best(self.folder, progress, self.mirror)
+                    best = local.whole_best(self.folder, progress, self.mirror)
             except StoreError as error:
                 if not at_the_end:
                     raise
                 log.warning("the mirror was not asked for the best checkpoint: %s", error)
-                found = local.whole_best(self.folder, progress, None)
-        progress.best_epoch, progress.best_loss = state.group.broadcast(found)
+                best = local.whole_best(self.folder, progress, None)
+        progress.best_epoch, progress.best_loss = state.group.broadcast(best)
 
     def _load_newest(self, model: nn.Module) -> tuple[Path, dict[str, Any]] | None:
         """Load the newest whole checkpoint into ``model``: its folder, and the state of its run."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_core.checkpoints.files import SEAL
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST
 from model_core.checkpoints.records import record_key
 
 
@@ -53,7 +53,7 @@ def files_below(path: Path) -> list[Path]:
 
 def _freeze(file: Path, target: Path) -> None:
     """Keep a file's content: a link for a checkpoint's, which are only ever replaced; a copy for logs, which grow."""
-    if not (file.parent / SEAL).exists():
+    if not (file.parent / CHECKPOINT_MANIFEST).exists():
         shutil.copyfile(file, target)
         return
     try:

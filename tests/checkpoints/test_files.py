@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model_core.checkpoints.files import (
-    SEAL,
+    CHECKPOINT_MANIFEST,
     TRAINING,
     WEIGHTS,
     export_checkpoint,
@@ -19,7 +19,7 @@ from model_core.checkpoints.files import (
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError
-from tests.checkpoints.fakes import seal
+from tests.checkpoints.fakes import renew_manifest
 from tests.training.tiny import TinyModel, tiny_dataset
 
 
@@ -49,7 +49,7 @@ def test_one_flipped_bit_in_any_file_is_noticed(checkpoint: Path, name: str) -> 
         verify_checkpoint(checkpoint)
 
 
-@pytest.mark.parametrize("name", [WEIGHTS, TRAINING, SEAL])
+@pytest.mark.parametrize("name", [WEIGHTS, TRAINING, CHECKPOINT_MANIFEST])
 def test_a_missing_file_is_noticed(checkpoint: Path, name: str) -> None:
     (checkpoint / name).unlink()
     with pytest.raises(CheckpointError, match="choose another"):
@@ -61,10 +61,10 @@ class Foreign:
         return exec, ("raise SystemExit('foreign code ran')",)
 
 
-def test_foreign_code_in_a_sealed_checkpoint_is_refused_and_never_runs(checkpoint: Path) -> None:
+def test_foreign_code_in_a_checkpoint_with_right_hashes_is_refused_and_never_runs(checkpoint: Path) -> None:
     file = checkpoint / TRAINING
     torch.save({"moments": Foreign()}, file)
-    seal(checkpoint)
+    renew_manifest(checkpoint)
     verify_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match="more than tensors and plain values"):
         load_training(checkpoint)
@@ -86,7 +86,11 @@ def test_a_checkpoint_that_was_being_replaced_is_found_again(checkpoint: Path) -
 def test_an_export_holds_what_a_reader_needs_and_not_the_optimizer(checkpoint: Path, tmp_path: Path) -> None:
     export_checkpoint(checkpoint, tmp_path / "best")
     verify_checkpoint(tmp_path / "best")
-    assert {path.name for path in (tmp_path / "best").iterdir()} == {WEIGHTS, "settings.json", SEAL}
+    assert {path.name for path in (tmp_path / "best").iterdir()} == {
+        WEIGHTS,
+        "settings.json",
+        CHECKPOINT_MANIFEST,
+    }
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from model_core.artifacts import read_json, write_json
-from model_core.checkpoints.files import SEAL, WEIGHTS, load_training, saved_info
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, load_training, saved_info
 from model_core.errors import CheckpointError
-from tests.checkpoints.fakes import seal
+from tests.checkpoints.fakes import renew_manifest
 from tests.training.tiny import SETTINGS, train_tiny
 
 
@@ -18,7 +18,7 @@ def test_pruning_keeps_the_best_the_last_and_the_newest_few(tmp_path: Path) -> N
         update={"train_epochs": 7, "checkpoint_interval": 2, "keep_checkpoints": 2}
     )
     result = train_tiny(tmp_path, settings).result
-    kept = sorted(path.parent.name for path in tmp_path.glob(f"*/{SEAL}"))
+    kept = sorted(path.parent.name for path in tmp_path.glob(f"*/{CHECKPOINT_MANIFEST}"))
     assert kept == ["best", "epoch-0004", "epoch-0006", "last"]
     assert saved_info(tmp_path / "best").epoch == result.best_epoch
     assert saved_info(tmp_path / "last").epoch == 7
@@ -59,6 +59,6 @@ def test_going_on_with_another_version_is_said(tmp_path: Path, caplog: pytest.Lo
     saved: Any = read_json(settings)
     saved["versions"]["torch"] = "1.0"
     write_json(settings, saved)
-    seal(tmp_path / "last")
+    renew_manifest(tmp_path / "last")
     assert train_tiny(tmp_path).result.resumed_at == (1, 0)
     assert f"written by other versions (torch 1.0 → {torch.__version__})" in caplog.text

@@ -107,7 +107,7 @@ def test_pruning_keeps_the_newest_records_and_only_their_blobs(tmp_path: Path) -
             mirror.submit(checkpoint(tmp_path / "run", f"epoch {epoch}"), ["last"], epoch, 0)
             wait_until(lambda wanted=epoch: mirror.checkpoints == wanted)  # type: ignore[misc]
     assert list(store.keys(RECORDS)) == [f"{RECORDS}{epoch:06d}-00000000.json" for epoch in (4, 5)]
-    # The settings and the seal of both checkpoints, and two weights.
+    # The settings and the manifest of both checkpoints, and two weights.
     assert len(list(store.keys(BLOBS))) == 5
 
 

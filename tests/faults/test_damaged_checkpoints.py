@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model_core.checkpoints.files import (
-    SEAL,
+    CHECKPOINT_MANIFEST,
     TRAINING,
     WEIGHTS,
     export_checkpoint,
@@ -23,7 +23,7 @@ from model_core.checkpoints.manager import CheckpointManager
 from model_core.config.run import TrainingSettings
 from model_core.errors import CheckpointError
 from model_core.training.loop import TrainingResult
-from tests.checkpoints.fakes import seal
+from tests.checkpoints.fakes import renew_manifest
 from tests.faults.flips import flip_a_bit, flipped
 from tests.training.processes import attempt, attempt_as_group
 from tests.training.tiny import SETTINGS, json_lines, train_tiny
@@ -63,12 +63,12 @@ def in_place_of(path: Path, content: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_each_flipped_bit_of_a_seal_costs_an_epoch_and_is_named(
+def test_each_flipped_bit_of_a_manifest_costs_an_epoch_and_is_named(
     stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for content in flipped((stopped / LAST / SEAL).read_bytes(), 300):
+    for content in flipped((stopped / LAST / CHECKPOINT_MANIFEST).read_bytes(), 300):
         run = Path(shutil.copytree(stopped, tmp_path / "run"))
-        in_place_of(run / LAST / SEAL, content)
+        in_place_of(run / LAST / CHECKPOINT_MANIFEST, content)
         caplog.clear()
         assert finished(run, TWO).resumed_at == (1, 0)
         named = [record.message for record in caplog.records if "trying an older one" in record.message]
@@ -99,17 +99,17 @@ def test_a_flipped_bit_of_any_other_file_costs_an_epoch_and_is_named(
         (b"[" * 100_000, "it is no JSON: it nests more than 64 levels deep"),
     ],
 )
-def test_what_is_wrong_with_a_seal_is_said(
+def test_what_is_wrong_with_a_manifest_is_said(
     content: bytes, fault: str, run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    in_place_of(run / LAST / SEAL, content)
+    in_place_of(run / LAST / CHECKPOINT_MANIFEST, content)
     assert finished(run).resumed_at == (1, 0)
-    assert f"{run / LAST / SEAL} is damaged ({fault}" in caplog.text
+    assert f"{run / LAST / CHECKPOINT_MANIFEST} is damaged ({fault}" in caplog.text
 
 
 def test_settings_that_are_no_settings_cost_an_epoch(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     (run / LAST / SETTINGS_FILE).write_text('{"info": {"epoch": "two"}}')
-    seal(run / LAST)
+    renew_manifest(run / LAST)
     assert finished(run).resumed_at == (1, 0)
     assert "holds no settings of a checkpoint" in caplog.text
 
@@ -128,11 +128,13 @@ def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_and_its_rem
     assert finished(run).resumed_at is None
 
 
-def test_each_flipped_bit_of_the_only_seal_is_a_refusal_in_a_sentence(stopped: Path, tmp_path: Path) -> None:
+def test_each_flipped_bit_of_the_only_manifest_is_a_refusal_in_a_sentence(
+    stopped: Path, tmp_path: Path
+) -> None:
     run = Path(shutil.copytree(stopped, tmp_path / "run"))
     shutil.rmtree(run / "epoch-0001")
-    for content in flipped((run / LAST / SEAL).read_bytes(), 60, seed=2):
-        in_place_of(run / LAST / SEAL, content)
+    for content in flipped((run / LAST / CHECKPOINT_MANIFEST).read_bytes(), 60, seed=2):
+        in_place_of(run / LAST / CHECKPOINT_MANIFEST, content)
         with pytest.raises(CheckpointError, match=r"none of the 1 checkpoints in .* can be used") as caught:
             train_tiny(run, TWO)
         assert len(str(caught.value)) < 1000
@@ -142,7 +144,7 @@ def test_a_state_of_another_version_is_refused_in_a_sentence(run: Path) -> None:
     state = load_training(run / LAST)
     state["progress"]["moons"] = 2
     torch.save(state, run / LAST / TRAINING)
-    seal(run / LAST)
+    renew_manifest(run / LAST)
     with pytest.raises(CheckpointError, match="written by another version of this code"):
         train_tiny(run, THREE)
 
@@ -244,7 +246,7 @@ def test_checkpoints_that_are_damaged_while_training_goes_on_are_whole_in_the_en
     assert f"{tmp_path / BEST / WEIGHTS} is damaged or missing; rebuilt" in caplog.text
 
 
-@pytest.mark.parametrize("name", [SEAL, SETTINGS_FILE])
+@pytest.mark.parametrize("name", [CHECKPOINT_MANIFEST, SETTINGS_FILE])
 def test_each_flipped_bit_of_the_control_files_of_best_is_harmless_or_mended(
     name: str, trained: Path, tmp_path: Path
 ) -> None:

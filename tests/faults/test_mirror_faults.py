@@ -10,7 +10,7 @@ import pytest
 
 from model_core.checkpoints import mirror as mirror_module
 from model_core.checkpoints import records
-from model_core.checkpoints.files import SEAL, WEIGHTS, saved_info, verify_checkpoint
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, saved_info, verify_checkpoint
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.manager import CheckpointManager
@@ -251,7 +251,7 @@ def test_a_lost_log_costs_no_epoch(
 def test_a_newer_local_checkpoint_is_not_replaced_by_what_is_behind_a_damaged_record(
     filled: Faulty, new: Path
 ) -> None:
-    filled.delete(blob_of(filled, 3, f"{LAST}/{SEAL}"))
+    filled.delete(blob_of(filled, 3, f"{LAST}/{CHECKPOINT_MANIFEST}"))
     write_checkpoint(new / LAST, "ours", 2, 5)
     open_mirror("any", new, 3, Ending(0.1, 0.1), PERIOD).close()
     assert (new / LAST / WEIGHTS).read_text() == "ours"
@@ -335,7 +335,7 @@ def test_an_outage_that_lasts_is_an_error_and_no_older_checkpoint_is_taken(
 
 
 def test_what_was_changed_on_its_way_is_fetched_once_more(filled: Faulty, new: Path) -> None:
-    filled.garbled = [blob_of(filled, 3, f"{LAST}/{name}") for name in (WEIGHTS, SEAL)]
+    filled.garbled = [blob_of(filled, 3, f"{LAST}/{name}") for name in (WEIGHTS, CHECKPOINT_MANIFEST)]
     fetch_newest(filled, new)
     assert fetched_epoch(new) == 3
 

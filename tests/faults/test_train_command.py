@@ -16,7 +16,7 @@ import torch
 from components.train.__main__ import main
 from model_core.artifacts import open_artifact
 from model_core.checkpoints import records
-from model_core.checkpoints.files import SEAL, WEIGHTS
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS
 from model_core.checkpoints.lease import OWNER
 from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.records import BLOBS, RECORDS
@@ -106,12 +106,12 @@ def run(stopped: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stopped, tmp_path / "run"))
 
 
-def test_any_flipped_bit_of_a_seal_costs_an_epoch_and_leaves_a_model(
+def test_any_flipped_bit_of_a_manifest_costs_an_epoch_and_leaves_a_model(
     dataset: Path, stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for content in flipped((stopped / WORK / LAST / SEAL).read_bytes(), 10, seed=1):
+    for content in flipped((stopped / WORK / LAST / CHECKPOINT_MANIFEST).read_bytes(), 10, seed=1):
         folder = Path(shutil.copytree(stopped, tmp_path / "run"))
-        (folder / WORK / LAST / SEAL).write_bytes(content)
+        (folder / WORK / LAST / CHECKPOINT_MANIFEST).write_bytes(content)
         caplog.clear()
         main(words(dataset, folder))
         assert results(folder).resumed_at == (1, 0)
@@ -120,7 +120,7 @@ def test_any_flipped_bit_of_a_seal_costs_an_epoch_and_leaves_a_model(
 
 
 def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(dataset: Path, run: Path) -> None:
-    (run / WORK / LAST / SEAL).write_text("[]")
+    (run / WORK / LAST / CHECKPOINT_MANIFEST).write_text("[]")
     (run / WORK / "steps.jsonl").write_bytes(b"\xff\n")
     flip_a_bit(run / WORK / BEST / WEIGHTS)
     ended = in_a_process(words(dataset, run))
@@ -128,7 +128,7 @@ def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(datase
     assert results(run).resumed_at == (1, 0)
     assert "Traceback" not in ended.stderr
     for said in (
-        f"{LAST}/{SEAL} is damaged (it holds no JSON object); trying an older one",
+        f"{LAST}/{CHECKPOINT_MANIFEST} is damaged (it holds no JSON object); trying an older one",
         "steps.jsonl: left out 1 damaged line(s) (it is no JSON: byte 1 is no UTF-8)",
         f"{BEST}/{WEIGHTS} is damaged or missing; rebuilt from",
     ):
@@ -138,7 +138,7 @@ def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(datase
 def test_a_process_whose_checkpoints_are_all_damaged_is_refused_and_the_remedy_works(
     dataset: Path, run: Path
 ) -> None:
-    for path in (run / WORK).glob(f"*/{SEAL}"):
+    for path in (run / WORK).glob(f"*/{CHECKPOINT_MANIFEST}"):
         path.write_text("{")
     before = sorted(path.name for path in (run / WORK).iterdir())
     ended = in_a_process(words(dataset, run))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.cli import Files
 from components.train.trainjob import _fetch
 from model_core.artifacts import MANIFEST, open_artifact, write_manifest
-from model_core.checkpoints.files import SEAL, verify_checkpoint
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, verify_checkpoint
 from model_core.checkpoints.records import fetch_newest
 from model_core.errors import CheckpointError, PgatError, StoreError
 from model_core.store.local import LocalStore
@@ -132,7 +132,7 @@ def test_a_checkpoint_names_no_file_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     record = {"sha256": hashlib.sha256(b"secret").hexdigest(), "size": 6}
     (tmp_path / "last").mkdir()
-    (tmp_path / "last" / SEAL).write_text(json.dumps({"files": {"../secret": record}}))
+    (tmp_path / "last" / CHECKPOINT_MANIFEST).write_text(json.dumps({"files": {"../secret": record}}))
     with pytest.raises(CheckpointError):
         verify_checkpoint(tmp_path / "last")
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from components.cli import Files
 from model_core.artifacts import open_artifact, read_json, sha256_of, write_json, write_manifest
-from model_core.checkpoints.files import SEAL, WEIGHTS, load_model, position, save_checkpoint
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, load_model, position, save_checkpoint
 from model_core.checkpoints.files import SETTINGS as CHECKPOINT_SETTINGS
 from model_core.config.data import DataSettings
 from model_core.config.load import load_settings, names
@@ -416,9 +416,9 @@ def restore(checkpoint: Path, kept: Path) -> None:
 
 
 def reseal(checkpoint: Path) -> None:
-    files = [path for path in checkpoint.iterdir() if path.name != SEAL]
+    files = [path for path in checkpoint.iterdir() if path.name != CHECKPOINT_MANIFEST]
     write_json(
-        checkpoint / SEAL,
+        checkpoint / CHECKPOINT_MANIFEST,
         {"files": {f.name: {"sha256": sha256_of(f), "size": f.stat().st_size} for f in files}},
     )
 
@@ -430,9 +430,14 @@ def test_any_seal_of_a_checkpoint_is_read_or_refused(
 ) -> None:
     restore(checkpoint, kept)
     if structural:
-        written(checkpoint / SEAL, data.draw(trees(json.loads((kept / SEAL).read_bytes()))))
+        written(
+            checkpoint / CHECKPOINT_MANIFEST,
+            data.draw(trees(json.loads((kept / CHECKPOINT_MANIFEST).read_bytes()))),
+        )
     else:
-        (checkpoint / SEAL).write_bytes(damaged((kept / SEAL).read_bytes(), seed))
+        (checkpoint / CHECKPOINT_MANIFEST).write_bytes(
+            damaged((kept / CHECKPOINT_MANIFEST).read_bytes(), seed)
+        )
     read_or_refused(lambda: position(checkpoint))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_core.artifacts import write_manifest
-from model_core.checkpoints.files import SEAL, WEIGHTS, position
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, position
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import LAST
 from model_core.checkpoints.mirror import Mirror
@@ -126,7 +126,7 @@ def test_a_damaged_newest_record_gives_way_to_the_one_before(
 
 @pytest.mark.parametrize("content", DAMAGED[:-1])
 def test_a_damaged_checkpoint_is_none(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / SEAL).write_bytes(content)
+    (tmp_path / CHECKPOINT_MANIFEST).write_bytes(content)
     assert position(tmp_path) is None
 
 
