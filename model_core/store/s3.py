@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import urllib3
 from minio import Minio
@@ -16,10 +16,12 @@ from minio.error import MinioException, S3Error
 
 from model_core.deadlines import Limits
 from model_core.errors import StoreError, StoreTimeoutError
-from model_core.progress import ProgressMeter
 from model_core.store.base import READ_BYTES, oversized
 from model_core.store.client import RedirectError
 from model_core.store.pace import Pace, paced
+
+if TYPE_CHECKING:
+    from model_core.progress import ProgressMeter
 
 _PART_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 2**18
@@ -185,6 +187,9 @@ class _Shown:
     @contextmanager
     def of(self, size: int) -> Iterator[None]:
         """Within it what moves counts."""
+        # The image of the store, which moves no files, has no tqdm.
+        from model_core.progress import ProgressMeter
+
         waited_for = threading.current_thread() is threading.main_thread()
         with ProgressMeter(
             self._what, size // 1000, "kB", shown=waited_for, after=_SHOWN_AFTER_SECONDS
