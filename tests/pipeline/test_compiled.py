@@ -162,7 +162,7 @@ def test_both_faces_of_a_step_offer_the_same_inputs(step: str, monkeypatch: pyte
     kfp_inputs = {name for name in kfp_inputs if not name.endswith("_settings")}
     parsers: list[ArgumentParser] = []
     command_line = import_module(f"components.{step}.__main__")
-    monkeypatch.setattr(command_line, "execute", lambda parser, *_: parsers.append(parser))
+    monkeypatch.setattr(command_line, "execute", lambda parser, *_, **named: parsers.append(parser))
     command_line.main([])
     shared = {action.dest for action in cli.command(step, "About.")._actions}
     flags = {action.dest for action in parsers[0]._actions} - shared - TERMINAL_ONLY
