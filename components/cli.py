@@ -9,7 +9,6 @@ somebody reads them.
 import json
 import logging
 import sys
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from components.work import Work
 from model_core.artifacts import code_version
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
+from model_core.disk import temporary_folder
 from model_core.errors import PgatError, StoreError, UploadError
 from model_core.progress import ProgressMeter
 from model_core.store.locate import local_path, open_store
@@ -166,6 +166,4 @@ class Files:
         return text
 
     def _temporary(self) -> Path:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pgat-")))
-        # As the steps will write it, also where the folder of temporary files is a link.
-        return folder.resolve()
+        return self._stack.enter_context(temporary_folder())

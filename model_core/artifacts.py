@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from model_core.disk import followed, require_room, writing
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
 from model_core.locks import clear_leftovers, unfinished_folder
@@ -62,15 +63,16 @@ class Manifest(BaseModel):
 def staged_folder(path: Path) -> Iterator[Path]:
     """A temporary sibling of ``path`` that takes its place when the block ends without an error.
 
-    What stood at ``path`` is replaced only if it is empty or an artifact itself. After an error nothing is
-    left, not even the folders above ``path`` that were made to hold it. A process that is killed leaves its
-    sibling, and the next one that writes to ``path`` clears it.
+    What stood at ``path`` is replaced only if it is empty or an artifact itself; links are followed. After an error
+    nothing is left, not even the folders above ``path`` that were made to hold it. A process that is killed leaves
+    its sibling, and the next one that writes to ``path`` clears it.
 
     Raises:
         ArtifactError: the place cannot be written, or holds something that is not an artifact.
+        DiskError: the disk filled up within the block.
     """
-    path = Path(path)
     refuse_foreign_folder(path)
+    path = followed(path)
     with no_folders_left(path), ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +83,13 @@ def staged_folder(path: Path) -> Iterator[Path]:
                 f"cannot write to {path.parent} ({error.strerror}); choose another folder"
             ) from error
         try:
-            yield staging
-            staging.chmod(0o755)
-            if path.exists():
-                shutil.rmtree(path)
-            staging.rename(path)
+            require_room(staging)
+            with writing(path):
+                yield staging
+                staging.chmod(0o755)
+                if path.exists():
+                    shutil.rmtree(path)
+                staging.rename(path)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -109,9 +113,9 @@ def refuse_foreign_folder(path: Path) -> None:
     """Check that an output may go to ``path``: nothing there, an empty folder, or an artifact to replace.
 
     Raises:
-        ArtifactError: the place holds something else.
+        ArtifactError: the place holds something else, or is a link that leads nowhere.
     """
-    if not path.exists():
+    if not followed(path).exists():
         return
     if not path.is_dir():
         raise ArtifactError(f"{path} is a file, not a folder; choose another output folder")

@@ -13,6 +13,7 @@
     └── RunError                the work itself failed; commands exit with code 1
         ├── UploadError         finished work that a store did not take
         ├── TrainingError       a loss that stays non-finite, memory that is not enough
+        ├── DiskError           a disk that filled up while the work was under way
         ├── InvariantError      a forecast broke a property that must always hold
         └── PipelineError       a step of a pipeline run failed
 
@@ -174,6 +175,10 @@ class UploadError(RunError):
 
 class TrainingError(RunError):
     """Training cannot go on: non-finite losses in a row, or not enough memory."""
+
+
+class DiskError(RunError):
+    """A disk filled up, or failed, while the work was under way; what was whole before still is."""
 
 
 class InvariantError(RunError):

@@ -1,10 +1,12 @@
 """The pipeline as a file: KFP's intermediate representation, the same bytes for the same inputs."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from kfp import compiler
 
 from model_core.config.run import Settings
+from model_core.disk import disk_error, require_file
 from model_core.errors import UserError
 from pipelines.resources import Cluster
 from pipelines.training import training_pipeline
@@ -15,18 +17,22 @@ def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_vers
 
     Raises:
         UserError: the file cannot be written, or is not called ``.yaml``.
+        DiskError: the disk filled up.
     """
     if path.suffix not in {".yaml", ".yml"}:
         raise UserError(f"{path} is no YAML file name; call it e.g. pipeline.yaml")
+    path = require_file(path, "--output")
+    staging = path.with_name(f".{path.stem}.partial.yaml")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = path.with_name(f".{path.stem}.partial.yaml")
         compiler.Compiler().compile(training_pipeline(settings, cluster.equip, code_version), str(staging))
         text = staging.read_text(encoding="utf-8")
         staging.write_text(_without_comments(text), encoding="utf-8")
         staging.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error.strerror}); choose another --output") from error
+        raise disk_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            staging.unlink(missing_ok=True)
 
 
 def _without_comments(text: str) -> str:

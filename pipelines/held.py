@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,9 +29,11 @@ def held_run(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}); choose another --runs") from error
     try:
-        os.ftruncate(handle, 0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.write(handle, json.dumps({"pid": os.getpid(), "since": since}).encode())
+        # Who holds it is for people; the lock holds on a full disk, too.
+        with suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.write(handle, json.dumps({"pid": os.getpid(), "since": since}).encode())
         yield
     finally:
         os.close(handle)

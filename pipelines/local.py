@@ -16,17 +16,18 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import local
 
 from components.work import Work, discard_finished
-from model_core.artifacts import code_version
+from model_core.artifacts import code_version, no_folders_left
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
 from model_core.data.reading.sources import read_source
+from model_core.disk import followed, require_folder, writing
 from model_core.errors import PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
 from model_core.store.locate import local_path
@@ -105,14 +106,17 @@ def run_locally(run: LocalRun) -> Path:
     refuse_bad_run_name(run.name, "--name")
     for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
         refuse_unwritable_folder(uri)  # now, not after hours of training
-    fresh = not run.folder.exists()
-    with held_run(run.folder):
-        clear_leftovers(run.folder)
-        return _run_held(run, version, fresh)
+    runs = followed(run.runs, "--runs")
+    with no_folders_left(runs / run.name):
+        require_folder(runs, "--runs")
+        fresh = not run.folder.exists()
+        with held_run(run.folder):
+            clear_leftovers(run.folder)
+            return _run_held(run, version, fresh)
 
 
 def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
-    progress = Progress(sys.stdout, _writable(run.folder / "logs"), len(STEPS))
+    progress = Progress(sys.stdout, require_folder(run.folder / "logs"), len(STEPS))
     begun = time.monotonic()
     record = RunState(run.folder, run.settings, run.source, progress)
     progress.changed = record.going_on
@@ -130,7 +134,9 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
             # The first step refused its input, so there is nothing to keep.
             shutil.rmtree(run.folder)
         else:
-            record.ended_early(error, time.monotonic() - begun)
+            # On a full disk it stays at "running", which reads as interrupted once this process is gone.
+            with suppress(PipelineError):
+                record.ended_early(error, time.monotonic() - begun)
         raise
     seconds = time.monotonic() - begun
     record.succeeded(outputs, seconds)
@@ -178,6 +184,7 @@ def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]
         root.setLevel(logging.INFO)
         try:
             with (
+                writing(run.folder),
                 redirect_stdout(kfp_log),
                 verified_reuse(progress.say),
                 _steps(run, source, [checkpoints, published], progress),
@@ -238,19 +245,6 @@ class _CacheListener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if hit := _CACHE_HIT.search(record.getMessage()):
             self._progress.from_cache(hit[1].replace("-", "_"))
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {folder.parent} ({error.strerror}); choose another --runs"
-        ) from error
-    return folder
 
 
 def _tell_the_end(run: LocalRun, progress: Progress, scores: str, seconds: float) -> None:

@@ -13,25 +13,30 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
 
 from components.face import ERROR_PREFIX
 from components.work import WORK_VARIABLE
+from model_core.disk import temporary_folder
+from model_core.errors import shown
 from pipelines.screen import ScreenFilter, last_drawn
 
 _CHUNK_BYTES = 65536
 _GUARD = str(Path(__file__).with_name("guard.py"))
 _LAUNCH = "_KFP_RUNTIME=true python3 -m"
+_LAST_LINES = 200
+"""Of a step, among which the reason of its failure is looked for."""
 _GRACE_SECONDS = 25.0
 """How long an interrupted step may take to save its work."""
 
@@ -89,42 +94,44 @@ def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Pr
     progress.started(step)
     begun = time.monotonic()
     log_path = progress.logs / f"{step}.log"
-    code = _stream(command, env, progress.screen, log_path)
+    code, said = _stream(command, env, progress.screen, log_path)
     seconds = time.monotonic() - begun
     progress.running = None
     if code == 0:
         progress.seconds[step] = seconds
         progress.say(f"      {seconds:.1f} s")
         return Status.SUCCESS
-    progress.failed, progress.exit_code, progress.reason = step, code, _reason(log_path, code)
+    progress.failed, progress.exit_code, progress.reason = step, code, _reason(said, code)
     return Status.FAILURE
 
 
-def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path: Path) -> int:
-    """Exit code of ``command``; on a terminal the child sees one too, so that it draws progress bars."""
+def _stream(
+    command: list[str], env: Mapping[str, str], screen: TextIO, log_path: Path
+) -> tuple[int, Sequence[str]]:
+    """Exit code of ``command`` and its last lines; on a terminal the child sees one too, so that it draws bars."""
     reader, writer = _channel(screen)
     guard = [sys.executable, "-I", "-S", _GUARD]
-    with tempfile.TemporaryDirectory(prefix="pgat-step-") as scratch, log_path.open("wb") as log:
+    with temporary_folder("pgat-step-") as scratch, log_path.open("wb", buffering=0) as log:
         try:
             # KFP's launcher leaves temporary folders behind; a session of its own, so that Ctrl-C reaches
             # this process only and the step gets one signal, to which it can answer; a guard, which notices
             # by its input that this process is gone.
             child = subprocess.Popen(
-                [*guard, str(_GRACE_SECONDS), str(reader), str(log_path), scratch, *command],
+                [*guard, str(_GRACE_SECONDS), str(reader), str(log_path), str(scratch), *command],
                 stdin=subprocess.PIPE,
                 stdout=writer,
                 stderr=writer,
-                env={**env, "TMPDIR": scratch},
+                env={**env, "TMPDIR": str(scratch)},
                 start_new_session=True,
                 pass_fds=(reader,),
             )
         finally:
             os.close(writer)
-        copy = _Copy(reader, screen, log)
+        copy = _Copy(reader, screen, log, log_path)
         try:
             while copy.next():
                 pass
-            return child.wait()
+            return child.wait(), copy.last_lines
         except BaseException:
             # The step may save its work: training answers SIGTERM with a checkpoint.
             with suppress(ProcessLookupError):
@@ -143,8 +150,11 @@ def _stream(command: list[str], env: Mapping[str, str], screen: TextIO, log_path
 class _Copy:
     """Copies what a child prints to the screen and, as it was last drawn, to its log."""
 
-    def __init__(self, reader: int, screen: TextIO, log: BinaryIO) -> None:
-        self._reader, self._screen, self._log = reader, screen, log
+    def __init__(self, reader: int, screen: TextIO, log: RawIOBase, log_path: Path) -> None:
+        self._reader, self._screen, self._log, self._log_path = reader, screen, log, log_path
+        self._log_ends = False
+        self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+        """What the child said last, whatever became of its log."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._filter = ScreenFilter()
         self._line = ""
@@ -156,8 +166,8 @@ class _Copy:
         self._screen.write(self._filter.feed(text))
         self._screen.flush()
         *whole, self._line = (self._line + text.replace("\r\n", "\n")).split("\n")
-        self._log.write("".join(f"{last_drawn(each)}\n" for each in whole).encode())
-        self._log.flush()
+        for line in whole:
+            self._keep(f"{last_drawn(line)}\n")
         return bool(content)
 
     def rest(self, seconds: float) -> None:
@@ -169,9 +179,22 @@ class _Copy:
 
     def close(self) -> None:
         """End both copies."""
-        self._log.write(last_drawn(self._line).encode())
+        self._keep(last_drawn(self._line))
         self._screen.write(self._filter.feed("\n") if self._line else "")
         os.close(self._reader)
+
+    def _keep(self, text: str) -> None:
+        """Add to the log; a step goes on without one where the disk is full."""
+        self.last_lines.append(text)
+        if self._log_ends:
+            return
+        try:
+            kept = self._log.write(text.encode()) == len(text.encode())
+        except OSError:
+            kept = False
+        if not kept:
+            self._log_ends = True
+            self._screen.write(f"the log {shown(str(self._log_path))} ends here; the disk may be full\n")
 
 
 def _channel(screen: TextIO) -> tuple[int, int]:
@@ -191,9 +214,9 @@ def _read(reader: int) -> bytes:
         return b""
 
 
-def _reason(log_path: Path, code: int) -> str:
+def _reason(last_lines: Sequence[str], code: int) -> str:
     """The sentence with which a step failed, or the last line it wrote."""
-    lines = [line.strip() for line in log_path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in last_lines if line.strip()]
     said = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     if said:
         return said[-1]

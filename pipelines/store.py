@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from model_core.disk import followed, require_room
 from model_core.errors import StoreError, UserError
 from model_core.store.ownership import distrust
 from pipelines.store_process import Server, end_on_sigterm, keys_given, started
@@ -55,9 +56,10 @@ def running_server(
         bucket: made if there is none.
         port: 0 for any free one.
     """
-    data, log = folder / "data", folder / "server.log"
+    data, log = followed(folder, "--folder") / "data", folder / "server.log"
     try:
         _keep_to_its_owner(folder, data)
+        require_room(folder)
         access_key, secret_key = keys_given() or _own_keys(folder / "keys")
         log.touch(mode=0o600)
         log.chmod(0o600)
@@ -111,8 +113,10 @@ def _keep_to_its_owner(folder: Path, data: Path) -> None:
 def _own_keys(path: Path) -> tuple[str, str]:
     """The keys made for this folder; readable by its owner only."""
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(f"{secrets.token_hex(10)}\n{secrets.token_hex(20)}\n", encoding="utf-8")
+        staged = path.with_name(f".{path.name}.part")
+        staged.touch(mode=0o600)
+        staged.write_text(f"{secrets.token_hex(10)}\n{secrets.token_hex(20)}\n", encoding="utf-8")
+        staged.replace(path)
     path.chmod(0o600)
     access_key, secret_key = path.read_text(encoding="utf-8").split()
     return access_key, secret_key

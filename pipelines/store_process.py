@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -78,8 +77,7 @@ def started(
     """
     program = find_program()
     # Sockets have short names, and certificates are made for one start: both are outside of the data.
-    with tempfile.TemporaryDirectory(prefix="pgat-store-") as folder:
-        private = Path(folder).resolve()
+    with temporary_folder("pgat-store-") as private:
         write_settings(private)
         process = subprocess.Popen(
             _command(program, server, data, ports, private, address),

@@ -3,8 +3,10 @@
 import logging
 from pathlib import Path
 
+from model_core.artifacts import no_folders_left
 from model_core.config.run import ReportSettings
-from model_core.errors import ArtifactError, StoreError, UploadError
+from model_core.disk import disk_error, require_file
+from model_core.errors import StoreError, UploadError
 from model_core.report import words
 from model_core.report.evidence import read_evidence
 from model_core.report.index import publish
@@ -41,7 +43,8 @@ def run(
         Size of the page and the skill it reports.
 
     Raises:
-        ArtifactError: an input is missing or damaged, or a file cannot be written.
+        ArtifactError: an input is missing or damaged, or a place cannot be written.
+        DiskError: the disk filled up.
         StoreError: the store to publish to cannot be written.
         UploadError: it could be, and was not in the end; the page and its summary are whole.
         UserError: the name cannot name a run.
@@ -49,11 +52,13 @@ def run(
     refuse_bad_run_name(run_name, "--run-name")
     if publish_uri:
         refuse_unwritable_folder(publish_uri)
-    log.info("reading what the run left behind")
-    evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
-    page = render_page(evidence, settings, run_name)
-    _write(report, page)
-    _write(summary, render_summary(evidence, run_name))
+    with no_folders_left(report.parent), no_folders_left(summary.parent):
+        report, summary = require_file(report), require_file(summary)
+        log.info("reading what the run left behind")
+        evidence = read_evidence(dataset=dataset, model=model, evaluation=evaluation, findings=findings)
+        page = render_page(evidence, settings, run_name)
+        _write(report, page)
+        _write(summary, render_summary(evidence, run_name))
     if publish_uri:
         try:
             where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
@@ -74,9 +79,8 @@ def _write(path: Path, text: str) -> None:
     """Whole or not at all: written beside its place and renamed."""
     staged = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         staged.write_text(text, encoding="utf-8")
         staged.replace(path)
     except OSError as error:
         staged.unlink(missing_ok=True)
-        raise ArtifactError(f"cannot write {path} ({error.strerror}); choose another place") from error
+        raise disk_error(path, error) from error

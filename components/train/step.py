@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,9 @@ from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.deadlines import Ending
+from model_core.disk import require_room
 from model_core.distributed import ProcessGroup
+from model_core.errors import ArtifactError, DiskError
 from model_core.results.record import write_result
 from model_core.results.training import HistoryRow, Parameters, TrainResults
 from model_core.training.loop import identity_of, train
@@ -39,6 +41,9 @@ log = logging.getLogger("pgat.train")
 PRODUCER = "train"
 MEMORY_LOG = "memory_diagnostics.log"
 LOGS = ("steps.jsonl", MEMORY_LOG)
+_CHECKPOINTS_AT_ONCE = 8
+"""In sizes of the weights: the newest state and the one that replaces it, each with two moments of every weight, and
+the best weights and those that replace them."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
             # The weights are the leader's; dropout is not to be the same in every process.
             seed_everything(settings.seed + team.rank)
         _announce(plan, network, precision, team, len(train_windows))
+        if team.is_main:
+            require_room(work, _CHECKPOINTS_AT_ONCE * _bytes_of(network))
         # Only now, when nothing can be refused any more, is anything written to the store.
         mirror = _mirror(plan, team, work)
         stack.enter_context(mirror or nullcontext())
@@ -189,6 +196,10 @@ def _mirror(plan: Plan, team: ProcessGroup, work: Path) -> Mirror | None:
     return open_mirror(plan.checkpoint_uri, work, plan.training.keep_checkpoints, plan.ending)
 
 
+def _bytes_of(network: nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in network.parameters())
+
+
 def _content_of(dataset: Path) -> str:
     """Hash of what training reads of a dataset; preparing the same table again does not change it."""
     files = open_manifest(dataset).files
@@ -212,7 +223,24 @@ def _announce(plan: Plan, network: nn.Module, precision: Precision, team: Proces
 
 
 def _publish(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
-    """Turn the finished workspace into the artifact; then it may go."""
+    """Turn the finished workspace into the artifact; then it may go.
+
+    Raises:
+        DiskError: that cannot be written; the workspace stays.
+    """
+    try:
+        _write_artifact(plan, work, results, history)
+    except (ArtifactError, DiskError) as error:
+        raise DiskError(f"{error}; the training is done, and its checkpoints are in {work}") from error
+    # The model is whole: what cannot be removed or marked costs some room, and no run.
+    if plan.kept is None:
+        shutil.rmtree(work, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            mark_finished(work)
+
+
+def _write_artifact(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
     with staged_folder(plan.model) as folder:
         for name in (BEST, LAST):
             export_checkpoint(work / name, folder / name)
@@ -235,10 +263,6 @@ def _publish(plan: Plan, work: Path, results: TrainResults, history: list[Histor
             seed=plan.training.seed,
             inputs={"dataset": plan.dataset},
         )
-    if plan.kept is None:
-        shutil.rmtree(work)
-    else:
-        mark_finished(work)
 
 
 def headline(results: TrainResults) -> dict[str, float]:

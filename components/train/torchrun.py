@@ -7,9 +7,7 @@ interface, and unpickle what anybody sends there.
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +16,7 @@ from components.train.termination import leaving_on_termination
 from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
+from model_core.disk import temporary_folder
 from model_core.distributed import MEETING_FOLDER
 from model_core.errors import TrainingError
 from model_core.training.threads import default_threads
@@ -34,8 +33,8 @@ def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
         PgatError: that of the first process.
         TrainingError: the processes died without one.
     """
-    with tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
-        file, failure = Path(scratch) / "job.json", Path(scratch) / "failure.json"
+    with temporary_folder() as scratch:
+        file, failure = scratch / "job.json", scratch / "failure.json"
         file.write_text(job.model_copy(update={"failure": str(failure)}).model_dump_json(), encoding="utf-8")
         command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--local-addr=127.0.0.1"]
         command += [
@@ -48,7 +47,9 @@ def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
         count = torch.cuda.device_count() if processes == "gpu" else int(processes)
         # Without it torchrun gives each process one thread.
         threads = {"OMP_NUM_THREADS": str(default_threads(count))}
-        code = _run_to_its_end(command, os.environ | threads | NEW_STORE_PER_TEAM | {MEETING_FOLDER: scratch})
+        code = _run_to_its_end(
+            command, os.environ | threads | NEW_STORE_PER_TEAM | {MEETING_FOLDER: str(scratch)}
+        )
         if code == 0:
             return
         if failure.exists():

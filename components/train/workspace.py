@@ -2,7 +2,6 @@
 
 import fcntl
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import IO
 
 from model_core.artifacts import no_folders_left, refuse_foreign_folder
 from model_core.checkpoints.local import DEBUG, states
+from model_core.disk import followed, require_room, temporary_folder
 from model_core.errors import ArtifactError, UserError
 
 PATIENCE_SECONDS = 60.0
@@ -32,13 +32,15 @@ def workspace(model: Path, leads: bool, kept: Path | None = None) -> Iterator[Pa
         ArtifactError: the place holds something else, cannot be written, or another run trains there.
     """
     if not leads:
-        with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)
+        with temporary_folder() as scratch:
+            yield scratch
         return
     refuse_foreign_folder(model)
-    work = kept or model.parent / f".{model.name}-training"
+    place = followed(model)
+    work = kept or place.parent / f".{place.name}-training"
     with no_folders_left(work), _locked(work, model, PATIENCE_SECONDS if kept else 0.0):
         try:
+            require_room(work)
             yield work
         except (UserError, KeyboardInterrupt):
             if not states(work) and not (work / DEBUG).exists():

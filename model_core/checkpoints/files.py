@@ -8,8 +8,10 @@
 A checkpoint is written beside its place, synced to disk and renamed: it is whole or not there at all.
 """
 
+import errno
 import os
 import pickle
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +31,7 @@ from model_core.build import Model, build_model
 from model_core.checkpoints.control import CheckpointManifest, Damage, Saved, SavedInfo, load
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
+from model_core.disk import disk_error
 from model_core.errors import CheckpointError, StoreError
 from model_core.results.training import Checkpoint
 from model_core.store.names import contained
@@ -72,11 +75,11 @@ def save_checkpoint(
         training: optimizer, scaler and random states for a resume.
 
     Raises:
-        CheckpointError: the disk is full or the folder cannot be written.
+        DiskError: the disk is full or the folder cannot be written; what stood there still does.
     """
     with _staged(folder) as staging:
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, staging / WEIGHTS)
+        _save_weights(staging / WEIGHTS, weights)
         write_json(
             staging / SETTINGS,
             {
@@ -87,14 +90,15 @@ def save_checkpoint(
             },
         )
         if training is not None:
-            torch.save(dict(training), staging / TRAINING)
+            _save_training(staging / TRAINING, training)
 
 
 def export_checkpoint(source: Path, folder: Path) -> None:
     """Copy a checkpoint without the state of its training run: what a reader of the model needs.
 
     Raises:
-        CheckpointError: the source is damaged, or the folder cannot be written.
+        CheckpointError: the source is damaged.
+        DiskError: the folder cannot be written.
     """
     verify_checkpoint(source)
     with _staged(folder) as staging:
@@ -228,6 +232,26 @@ def load_training(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def _save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
+    try:
+        save_file(weights, path)
+    except SafetensorError as error:
+        # "… (os error 28)": the number is in the text only.
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code)) from error
+
+
+def _save_training(path: Path, training: Mapping[str, Any]) -> None:
+    try:
+        torch.save(dict(training), path)
+    except RuntimeError as error:
+        # The writer in torch notices only that less arrived than was written.
+        if "inline_container" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+
+
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that gets its manifest, is synced to disk and put in its place at the end."""
@@ -246,9 +270,7 @@ def _staged(folder: Path) -> Iterator[Path]:
         staging.chmod(0o755)
         _replace(staging, folder)
     except OSError as error:
-        raise CheckpointError(
-            f"cannot write the checkpoint {folder} ({error}); make room or choose another folder"
-        ) from error
+        raise disk_error(folder, error) from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

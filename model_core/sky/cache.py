@@ -42,7 +42,7 @@ def cached(
         compute: makes the sky, one row per day.
 
     Raises:
-        StoreError: the cache folder cannot be made, read or written.
+        StoreError: the cache folder cannot be made or read.
     """
     folder = cache_folder(settings) / "sky"
     request = _request_digest(days, settings)
@@ -54,8 +54,11 @@ def cached(
         return stored
     sky = compute()
     if trusted:
-        with _usable(folder):
+        try:
             _write(folder, request, sky)
+        except OSError as error:
+            # The sky is there, and only the next run will have to wait for it again.
+            logger.warning("the sky is not kept in %s (%s)", folder, error.strerror or error)
     return sky
 
 

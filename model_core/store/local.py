@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from model_core.disk import is_full
 from model_core.errors import StoreError
 from model_core.store.base import READ_BYTES, oversized
 from model_core.store.names import contained
@@ -89,6 +90,5 @@ class LocalStore:
             yield
         except OSError as error:
             reason = "there is no such object" if isinstance(error, FileNotFoundError) else error.strerror
-            raise StoreError(
-                f"{doing} in {self.uri} ({reason}); check the path and its permissions"
-            ) from error
+            remedy = "make room there" if is_full(error) else "check the path and its permissions"
+            raise StoreError(f"{doing} in {self.uri} ({reason}); {remedy}") from error

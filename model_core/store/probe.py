@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from model_core.disk import followed
 from model_core.errors import StoreError
 from model_core.store.locate import local_path, open_store
 
@@ -13,9 +14,12 @@ def refuse_unwritable_folder(uri: str) -> None:
     """Try a small write below ``uri``, a path, ``file://`` or ``s3://bucket/prefix``; nothing of it is left.
 
     Raises:
+        ArtifactError: the path is a link that leads nowhere.
         StoreError: the place cannot be written.
     """
     path = local_path(uri)
+    if path is not None:
+        path = followed(path, "folder")
     missing = [] if path is None else [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         _try(uri, f".{_KEY}")

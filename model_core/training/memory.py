@@ -4,7 +4,6 @@ Sizes are MiB. ``process_*`` is this process, ``system_*`` the machine, ``cuda_*
 allocator (absent without one).
 """
 
-import json
 import resource
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import psutil
 import torch
 
 from model_core.checkpoints.control import MemoryLine, repair_log
+from model_core.training.logs import LineLog
 
 _MIB = 1024 * 1024
 MIN_EPOCHS = 4
@@ -45,7 +45,7 @@ class MemoryLog:
     def __init__(self, path: Path, device: torch.device, interval_batches: int) -> None:
         self.path = path
         repair_log(path, MemoryLine)
-        self._file = path.open("a", encoding="utf-8")
+        self._log = LineLog(path)
         self._process = psutil.Process()
         self._device = device
         self._interval = interval_batches
@@ -56,7 +56,7 @@ class MemoryLog:
 
     def close(self) -> None:
         """No more lines."""
-        self._file.close()
+        self._log.close()
 
     def stage(self, stage: str, **details: Any) -> None:
         """Log the memory at a stage of the run: device, data, model, optimiser, epoch_start, …"""
@@ -66,8 +66,7 @@ class MemoryLog:
         self.peak_mb = line.get("cuda_peak_allocated_mb", line["process_peak_rss_mb"])
         if stage == "epoch_end":
             self._epoch_ends.append(line["process_rss_mb"])
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        self._log.write(line)
 
     def batches(self, epoch: int, before: int, now: int) -> None:
         """Log every ``interval_batches`` batches of an epoch, once the step that takes one more is done.

@@ -1,17 +1,16 @@
 """What a run leaves for people: a row per epoch, a line per few steps, TensorBoard."""
 
-import json
 import logging
 import math
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from torch.utils.tensorboard import SummaryWriter
 
 from model_core.checkpoints.control import StepLine, repair_log
 from model_core.config.run import TrainingSettings
 from model_core.results.training import HistoryRow
+from model_core.training.logs import Board, Harmless, LineLog
 from model_core.training.state import Progress
 from model_core.training.step import StepResult
 
@@ -29,15 +28,15 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, settings: TrainingSettings, progress: Progress) -> None:
-        self._history = folder / HISTORY
+        self._history, self._keep_history = folder / HISTORY, Harmless(folder / HISTORY)
         self._settings = settings
         steps = folder / "steps.jsonl"
         # A killed process may have left lines of steps that the checkpoint does not know.
         repair_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
-        self._steps = steps.open("a", encoding="utf-8")
-        self._board = SummaryWriter(folder / "tensorboard") if settings.tensorboard else None
+        self._steps = LineLog(steps)
+        self._board = Board(folder / "tensorboard") if settings.tensorboard else None
         if progress.history:
-            write_history(self._history, progress.history)
+            self._write_history(progress)
 
     def close(self) -> None:
         """No more lines."""
@@ -64,13 +63,13 @@ class RunLog:
             "samples_per_second": speed,
             "memory_mb": memory_mb,
         }
-        self._steps.write(json.dumps(line) + "\n")
-        self._steps.flush()
+        self._steps.write(line)
         if self._board is not None:
-            overall = progress.epoch * steps + progress.step
-            for name, value in {**result.losses, "gradient_norm": result.gradient_norm}.items():
-                self._board.add_scalar(f"step/{name}", value, overall)
-            self._board.add_scalar("step/learning_rate", learning_rate, overall)
+            told = {**result.losses, "gradient_norm": result.gradient_norm, "learning_rate": learning_rate}
+            self._board.scalars(
+                {f"step/{name}": value for name, value in told.items()},
+                progress.epoch * steps + progress.step,
+            )
 
     def epoch(
         self, progress: Progress, validation: dict[str, float], learning_rate: float, memory_mb: float
@@ -93,10 +92,9 @@ class RunLog:
         row |= {f"train_{name}": value for name, value in means.items()}
         row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
         progress.history.append(row)
-        write_history(self._history, progress.history)
+        self._write_history(progress)
         if self._board is not None:
-            for name, value in row.items():
-                self._board.add_scalar(f"epoch/{name}", value, progress.epoch)
+            self._board.scalars({f"epoch/{name}": value for name, value in row.items()}, progress.epoch)
         log.info(
             "epoch %d: train %.5f, validation %.5f, learning rate %.2e, %.1f s",
             row["epoch"],
@@ -105,6 +103,10 @@ class RunLog:
             row["learning_rate"],
             row["seconds"],
         )
+
+    def _write_history(self, progress: Progress) -> None:
+        # The checkpoints hold it, too, and it is written once more at the end.
+        self._keep_history(lambda: write_history(self._history, progress.history))
 
 
 def write_history(path: Path, history: list[HistoryRow]) -> None:

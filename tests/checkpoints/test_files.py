@@ -18,7 +18,7 @@ from model_core.checkpoints.files import (
 )
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
-from model_core.errors import CheckpointError
+from model_core.errors import CheckpointError, DiskError
 from tests.checkpoints.fakes import renew_manifest
 from tests.training.tiny import TinyModel, tiny_dataset
 
@@ -95,5 +95,7 @@ def test_an_export_holds_what_a_reader_needs_and_not_the_optimizer(checkpoint: P
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+    with pytest.raises(
+        DiskError, match=r"last \(.*look at what stands there and give the same command again"
+    ):
         save(tmp_path / "file" / "last", TinyModel())

@@ -1,0 +1,134 @@
+"""Whether an output can be written: looked at before the work, and said in one sentence when it fails later.
+
+Before the work a bad place is the caller's mistake (``ArtifactError``, exit code 2); once the work is under way a
+disk that fills up is a failure (``DiskError``, exit code 1). What was whole before stays whole either way.
+"""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from model_core.errors import ArtifactError, DiskError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""No room on the disk, none left of a quota, or a file larger than this process may write."""
+_PROBE_BYTES = 2**16
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no more room."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+def followed(path: Path, choose: str = "output") -> Path:
+    """Where an output for ``path`` goes: links are followed.
+
+    Args:
+        choose: what its user chooses when it will not do, e.g. ``--runs``.
+
+    Raises:
+        ArtifactError: one of them leads nowhere, or in a circle.
+    """
+    path = Path(path)
+    try:
+        for place in (path, *path.parents):
+            if place.is_symlink() and not place.exists():
+                raise ArtifactError(
+                    f"{place} is a link that leads nowhere; remove it, make what it leads to, or choose another "
+                    f"{choose}"
+                )
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(f"{path} leads nowhere ({error}); choose another {choose}") from error
+
+
+def require_room(folder: Path, needed_bytes: int = _PROBE_BYTES) -> None:
+    """Check that something can be written in ``folder``, and that the disk has room for what is to come.
+
+    Raises:
+        ArtifactError: it cannot, or has not.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        remedy = "make room there" if is_full(error) else "choose another folder"
+        raise ArtifactError(f"cannot write to {folder} ({error.strerror}); {remedy}") from error
+    if free < needed_bytes:
+        raise ArtifactError(
+            f"{folder} has room for {free / 1e6:,.1f} MB, and {needed_bytes / 1e6:,.1f} MB are needed; make room "
+            "there, or choose another folder"
+        )
+
+
+def require_file(path: Path, choose: str = "output") -> Path:
+    """Where a file for ``path`` goes, after checking that it can be written; its folder is made.
+
+    Raises:
+        ArtifactError: it cannot.
+    """
+    path = followed(path, choose)
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder, not a file; choose another {choose}")
+    require_folder(path.parent, choose)
+    return path
+
+
+def require_folder(folder: Path, choose: str = "output") -> Path:
+    """Where files for ``folder`` go, after checking that they can be written; it is made if need be.
+
+    Raises:
+        ArtifactError: they cannot.
+    """
+    folder = followed(folder, choose)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {folder} ({error.strerror}); choose another {choose}"
+        ) from error
+    require_room(folder)
+    return folder
+
+
+@contextmanager
+def temporary_folder(prefix: str = "pgat-") -> Iterator[Path]:
+    """A folder for the length of a block, where ``TMPDIR`` says; a link to it is followed.
+
+    Raises:
+        ArtifactError: none can be made.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+            )
+        except OSError as error:
+            raise ArtifactError(
+                f"there is no place for temporary files ({error.strerror}); make room in /tmp, or set TMPDIR to a "
+                "folder that can be written"
+            ) from error
+        yield Path(folder).resolve()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within it the work that makes ``path`` is under way: a disk that is full is a ``DiskError``."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise disk_error(path, error) from error
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """The sentence for a file or folder that could not be written whole."""
+    remedy = "make room there" if is_full(error) else "look at what stands there"
+    return DiskError(
+        f"cannot write {path} ({error.strerror or error}); {remedy} and give the same command again"
+    )

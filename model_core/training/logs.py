@@ -1,0 +1,102 @@
+"""Logs of a run, which may cost it nothing: where one cannot be written, it says so once and is silent."""
+
+import errno
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+log = logging.getLogger("pgat.train")
+
+
+class Harmless:
+    """Writes a log as long as that works; the first failure is a warning, and the end of that log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failed = False
+
+    def __call__(self, write: Callable[[], object]) -> None:
+        """Call ``write`` unless an earlier one failed."""
+        if self._failed:
+            return
+        try:
+            write()
+        except OSError as error:
+            self._failed = True
+            log.warning(
+                "%s is written no further (%s); the run goes on without it",
+                self._path,
+                error.strerror or error,
+            )
+
+
+class LineLog:
+    """Appends lines of JSON to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = _Appended(path)
+        self._harmless = Harmless(path)
+
+    def write(self, line: Mapping[str, object]) -> None:
+        """Add a line; it is there when the call returns, so that a killed run leaves what it saw."""
+        self._harmless(lambda: self._file.write(json.dumps(line).encode() + b"\n"))
+
+    def close(self) -> None:
+        """No more lines."""
+        self._file.close()
+
+
+class Board:
+    """A file of scalars in ``folder``, as TensorBoard reads them.
+
+    TensorBoard's own writer has a thread, which prints a traceback where the disk is full.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = _Appended(folder / name)
+        self._records = RecordWriter(self._file)
+        self._harmless = Harmless(folder)
+        self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add the values of a step by their names."""
+        told = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=told)))
+
+    def close(self) -> None:
+        """No more values."""
+        self._file.close()
+
+    def _add(self, event: Event) -> None:
+        self._harmless(lambda: self._records.write(event.SerializeToString()))
+
+
+class _Appended:
+    """A file to which each piece is appended whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, piece: bytes) -> None:
+        """
+        Raises:
+            OSError: there is no room for it.
+        """
+        before = os.fstat(self._file.fileno()).st_size
+        # Where there is room for a part of it only, a part is written, and nothing is raised.
+        if self._file.write(piece) != len(piece):
+            self._file.truncate(before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        self._file.close()
