@@ -17,7 +17,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """``folder``, which is made, as a file system of that size; the test is skipped where none may be mounted."""
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=755", "tmpfs", str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -30,13 +30,14 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(folder: Path) -> Path:
-    """A file that takes all the room that is left."""
+def fill(folder: Path, but_bytes: int = 0) -> Path:
+    """A file that takes all the room that is left, or all but so much."""
     ballast = folder / ".ballast"
     with ballast.open("wb", buffering=0) as file:
         while free := shutil.disk_usage(folder).free:
             file.write(bytes(free))
             os.fsync(file.fileno())
+    os.truncate(ballast, ballast.stat().st_size - but_bytes)
     return ballast
 
 
