@@ -15,6 +15,7 @@ from typing import IO, NoReturn
 import psutil
 
 from model_core.deadlines import Limits
+from model_core.disk import temporary_folder
 from model_core.errors import StoreError, UserError
 from model_core.store.client import connect
 from model_core.store.s3 import S3Store

@@ -86,10 +86,10 @@ def test_changing_the_reports_title_runs_the_report_only(
 def test_a_failing_step_fails_the_run_with_its_own_error_and_new_code_is_not_served_from_the_cache(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Training is given a file where its checkpoints should go; the code version is another one."""
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    """Training finds a folder where a file of its checkpoints should go; the code version is another one."""
+    (tmp_path / "owner.json").mkdir()
     monkeypatch.setattr("pipelines.local.code_version", lambda: "another")
-    code = run(runs, "--name", "failing", "--checkpoint-uri", str(tmp_path / "file" / "checkpoints"))
+    code = run(runs, "--name", "failing", "--checkpoint-uri", str(tmp_path))
     told = capsys.readouterr()
     assert code == UserError.exit_code
     assert "reused" not in told.out
