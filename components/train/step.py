@@ -97,7 +97,7 @@ def run(
     """
     ending = Ending(training_settings.mirror_patience_seconds, training_settings.termination_grace_seconds)
     precision = resolve_precision(training_settings)
-    identity: dict[str, Any] = {}
+    identity: dict[str, object] = {}
     if kept is not None:
         identity = identity_of(training_settings, model_settings, precision, _content_of(dataset))
         kept = kept.of(identity)
