@@ -44,6 +44,7 @@ def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings)
             "windows": len(true),
             "forecast": name,
             "chosen_variant": dataset.walk.variant if name == "structured_walk" else None,
+            "drift_share": dataset.walk.drift_share if name == "structured_walk" else None,
             "mae_log": round(float(np.abs(error).mean()), 5),
             "rmse_log": round(float(np.sqrt(np.square(error).mean())), 5),
             "skill_percent": [

@@ -36,6 +36,7 @@ from model_core.config.load import load_settings, validated
 from model_core.config.model import ModelSettings
 from model_core.config.run import Settings
 from model_core.data.calendar import CALENDAR_FEATURES
+from model_core.data.har import har_days
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
 from model_core.errors import SettingsError
@@ -121,14 +122,17 @@ def run_case(arguments: argparse.Namespace, seq_len: int | None) -> Iterator[dic
 
 def random_inputs(settings: Settings, window: WindowSettings) -> ModelInputs:
     """A dataset's description without a dataset: unit scaling and a walk of plausible size."""
-    waves = len(waves_of(settings.data.layout))
+    waves, steps = len(waves_of(settings.data.layout)), window.pred_len
+    tables = {"walk_c": (((0.0,) * 4,) * steps,) * 3, "scale_c": (((0.01,) * 4,) * steps,) * 4}
     return ModelInputs(
         layout=settings.data.layout,
         window=window,
         wave_mean=(0.0,) * waves,
         wave_std=(1.0,) * waves,
-        walk_a=((0.0, 0.0, 0.0, 0.0),) * window.pred_len,
-        walk_b=((0.0, 0.5, -0.5, 0.0),) * window.pred_len,
+        walk_a=((0.0,) * 4,) * steps,
+        walk_b=((0.0, 0.5, -0.5, 0.0),) * steps,
+        **tables,
+        range_days=har_days(window.seq_len),
     )
 
 
@@ -282,12 +286,8 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="settings file (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="change one setting")
     parser.add_argument("--batch", type=_count, help="windows in a batch; the settings' own if left out")
-    parser.add_argument(
-        "--seq-len", type=_count, nargs="+", help="days in a window; several make several cases"
-    )
-    parser.add_argument(
-        "--steps", type=_count, default=5, help="timed steps; the fastest counts (%(default)s)"
-    )
+    parser.add_argument("--seq-len", type=_count, nargs="+", help="days in a window; several: several cases")
+    parser.add_argument("--steps", type=_count, default=5, help="timed steps, fastest counts (%(default)s)")
     parser.add_argument("--threads", type=_count, help="CPU threads; torch's choice if left out")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (%(default)s)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")

@@ -8,7 +8,7 @@ from model_core.config.model import NUM_BODIES, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError
 from model_core.model import CelestialEnhancedPGAT, GraphBuilder, NodeEncoder, SkyEncoder, WindowReader
-from model_core.nn.baseline import StructuredWalkBaseline
+from model_core.nn.baseline import EwmaScale, RangeScale, StructuredWalkBaseline
 from model_core.nn.bundles import Reads
 from model_core.nn.celestial.aspects import AspectEdges, PhaseGraph
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, GatedBodyReader, LatentNodes
@@ -81,7 +81,7 @@ def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
             f"model.target_wave_indices is {list(settings.target_wave_indices)}, but a prepared dataset "
             "holds log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those"
         )
-    if len(inputs.walk_a) != inputs.window.pred_len:
+    if {len(inputs.walk_a), *map(len, inputs.scale_c)} != {inputs.window.pred_len}:
         raise SettingsError(
             f"the structured walk has {len(inputs.walk_a)} steps, but data.window.pred_len is "
             f"{inputs.window.pred_len}; prepare the dataset again"
@@ -179,9 +179,17 @@ def _horizon(settings: ModelSettings, inputs: ModelInputs, future_features: int 
             DecoderLayer(width, node_width, settings.n_heads, settings.d_ff, settings.dropout, causal)
             for _ in range(settings.d_layers)
         ),
-        baseline=StructuredWalkBaseline(inputs),
+        baseline=StructuredWalkBaseline(inputs, _base_scale(settings, inputs)),
         head=_head(settings),
     )
+
+
+def _base_scale(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:
+    match settings.mixture.base_scale:
+        case "har":
+            return RangeScale(inputs)
+        case "ewma":
+            return EwmaScale(inputs.window.pred_len)
 
 
 def _processor(settings: ModelSettings, inputs: ModelInputs) -> nn.Module:

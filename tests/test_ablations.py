@@ -37,6 +37,7 @@ def test_every_idea_of_the_comparison_has_a_file() -> None:
         "aggregate_processor",
         "aspects_only",
         "base_model",
+        "ewma_scale",
         "gated_combiner",
         "hierarchical_mapper",
         "mixture_head",

@@ -116,6 +116,9 @@ class MixtureSettings(Section):
     """All steps of the horizon at once, or one after another, drift and variance adding up."""
     components: int = Field(3, ge=1, le=16)
     """Candles that the distribution is made of."""
+    base_scale: Literal["har", "ewma"] = "har"
+    """Its width before training: what the ranges of a day, a week and a month say, fitted on train, or EWMA volatility
+    times the square root of the step."""
     nll_mode: Literal["independent", "joint"] = "independent"
     """Likelihood of each target by itself, or of the whole candle."""
 

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter
 from model_core.artifacts import Manifest, open_artifact, read_json, write_json
 from model_core.axes import TARGETS
 from model_core.config.data import Layout, WindowSettings, WrittenLayout
+from model_core.data.har import HarScale
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
-from model_core.data.walk import StructuredWalk
+from model_core.data.walk import KnownRanges, StructuredWalk
 from model_core.errors import ArtifactError, shortened
 from model_core.parquet import read_frame
 from model_core.results.quality import Quality
@@ -27,7 +28,7 @@ PRODUCER = "prepare_data"
 
 @dataclass(frozen=True)
 class MarketDataset:
-    """A market table with its waves, splits, scaler and structured walk.
+    """A market table with its waves, splits, scaler, structured walk and the scale of that walk.
 
     ``waves`` holds raw values: log prices in columns 0 … 3, the time step in days, then the sky.
     """
@@ -40,6 +41,8 @@ class MarketDataset:
     splits: Splits
     scaler: Scaler
     walk: StructuredWalk
+    har_scale: HarScale
+    """Standard deviation about the walk."""
     window: WindowSettings
     scale_rows: int
     future_dates: NDArray[np.datetime64]
@@ -57,6 +60,11 @@ class MarketDataset:
     def log_prices(self) -> NDArray[np.float64]:
         """[R, T] log Open, High, Low, Close."""
         return self.waves[:, : len(TARGETS)]
+
+    @property
+    def known_ranges(self) -> KnownRanges:
+        """What the walk and its scale look at, for every row."""
+        return KnownRanges.of(self.log_prices, self.scale_rows, self.walk.days)
 
     def span(self, split: str) -> Span:
         """Anchor rows of ``train``, ``validation`` or ``test``."""
@@ -87,6 +95,7 @@ class MarketDataset:
                 splits=Splits.from_json(splits["anchor_rows"]),
                 scaler=Scaler.from_json(scaler["waves"], specs),
                 walk=StructuredWalk.from_json(scaler["structured_walk"]),
+                har_scale=HarScale.from_json(scaler["har_scale"]),
                 window=WindowSettings.model_validate(splits["window"]),
                 scale_rows=splits["scale_rows"],
                 future_dates=future_dates,
@@ -123,7 +132,11 @@ class MarketDataset:
         )
         write_json(
             folder / "scaler.json",
-            {"waves": self.scaler.to_json(self.specs), "structured_walk": self.walk.to_json()},
+            {
+                "waves": self.scaler.to_json(self.specs),
+                "structured_walk": self.walk.to_json(),
+                "har_scale": self.har_scale.to_json(),
+            },
         )
         write_result(folder, self.quality)
 

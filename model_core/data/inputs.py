@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 
 from model_core.config.base import Section
 from model_core.config.data import WindowSettings, WrittenLayout
@@ -12,7 +12,10 @@ from model_core.sky.waves import Wave, waves_of
 
 
 class ModelInputs(Section):
-    """Lengths, waves, scaling and the structured random walk of a dataset."""
+    """Lengths, waves, scaling, the structured random walk and its scale of a dataset.
+
+    Checkpoints from before there was a scale lack it and are refused: their weights correct another baseline.
+    """
 
     layout: WrittenLayout
     window: WindowSettings
@@ -21,7 +24,21 @@ class ModelInputs(Section):
     """[W] raw wave = scaled · std + mean; 0 and 1 where a wave is not scaled."""
     walk_a: tuple[tuple[float, ...], ...]
     walk_b: tuple[tuple[float, ...], ...]
-    """[P, T] structured walk: log price − anchor = a + b · scale."""
+    walk_c: tuple[tuple[tuple[float, ...], ...], ...]
+    """[P, T] and [ranges, P, T] structured walk: log price − anchor = a + b · scale + Σ_i c_i · range_i."""
+    scale_c: tuple[tuple[tuple[float, ...], ...], ...]
+    """[1 + ranges, P, T] its standard deviation in log price: c₀ + Σ_i c_i · range_i."""
+    range_days: tuple[PositiveInt, ...]
+    """Last rows of the window that each of the ranges is a mean of."""
+
+    @model_validator(mode="after")
+    def _ranges_within_the_window(self) -> Self:
+        count = len(self.range_days)
+        if len(self.walk_c) != count or len(self.scale_c) != 1 + count:
+            raise ValueError(f"walk_c must hold {count} and scale_c {1 + count} tables, as range_days says")
+        if max(self.range_days) > self.window.seq_len:
+            raise ValueError(f"range_days reach beyond the {self.window.seq_len} rows of a window")
+        return self
 
     @model_validator(mode="after")
     def _one_value_per_wave(self) -> Self:
@@ -43,8 +60,11 @@ class ModelInputs(Section):
             window=dataset.window,
             wave_mean=tuple(dataset.scaler.mean.tolist()),
             wave_std=tuple(dataset.scaler.std.tolist()),
-            walk_a=tuple(map(tuple, dataset.walk.a.tolist())),
-            walk_b=tuple(map(tuple, dataset.walk.b.tolist())),
+            walk_a=dataset.walk.a.tolist(),
+            walk_b=dataset.walk.b.tolist(),
+            walk_c=dataset.walk.c.tolist(),
+            scale_c=dataset.har_scale.coefficients.tolist(),
+            range_days=dataset.walk.days,
         )
 
     def refuse_other_windows(self, dataset: MarketDataset) -> None:

@@ -1,13 +1,14 @@
-"""From a table to a prepared dataset: waves, splits, scaler, structured walk, and what is odd about it."""
+"""From a table to a prepared dataset: waves, splits, scaler, structured walk with its scale, and what is odd."""
 
 from model_core.config.data import DataSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.describing.quality import quality_of
+from model_core.data.har import fit_har_scale, har_days
 from model_core.data.layouts.ephemeris import computed_waves
 from model_core.data.layouts.published import imported_waves
 from model_core.data.reading.sources import SourceTable, read_source
 from model_core.data.scaling import Scaler
-from model_core.data.walk import fit_structured_walk
+from model_core.data.walk import KnownRanges, displacements, fit_structured_walk
 
 
 def prepare(source: str, settings: DataSettings) -> MarketDataset:
@@ -30,14 +31,19 @@ def prepare_table(source: SourceTable, settings: DataSettings) -> MarketDataset:
             table = imported_waves(source, settings)
     horizon = settings.window.pred_len
     # The last train window's targets end here; nothing after them is looked at.
-    train_rows = slice(0, table.splits.train.stop + horizon)
+    train = table.splits.train
+    train_rows = slice(0, train.stop + horizon)
+    known = KnownRanges.of(table.log_prices, settings.scale_rows, har_days(settings.window.seq_len))
+    walk = fit_structured_walk(known, table.splits, horizon)
+    left_over = displacements(table.log_prices, train, horizon) - known.displacement(walk, train)
     return MarketDataset(
         dates=table.dates,
         waves=table.waves,
         layout=table.layout,
         splits=table.splits,
         scaler=Scaler.fit(table.waves, table.specs, train_rows),
-        walk=fit_structured_walk(table.log_prices, table.splits, horizon, settings.scale_rows),
+        walk=walk,
+        har_scale=fit_har_scale(known.ranges[train.first : train.stop], left_over, known.days),
         window=settings.window,
         scale_rows=settings.scale_rows,
         future_dates=table.future_dates,

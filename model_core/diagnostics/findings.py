@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_core.axes import CLOSE, HIGH, LOW, TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import Window, WindowSet
@@ -21,6 +21,7 @@ from model_core.diagnostics.masks import PRICES
 from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
 from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
 from model_core.metrics.point import point_errors
+from model_core.nn.baseline import recent_ranges
 from model_core.progress import ProgressMeter, duration
 from model_core.results.findings import Scenario
 from model_core.results.scores import PublishedErrors
@@ -41,22 +42,23 @@ class WalkForecast:
 class ShownWalk(nn.Module):
     """The structured random walk that believes what it is shown.
 
-    It takes the last Close and the recent range from the disturbed input; on clean input it is the
-    structured walk itself.
+    It takes the last Close and all ranges from the disturbed input; on clean input it is the structured walk itself.
     """
 
     def __init__(self, dataset: MarketDataset, device: torch.device) -> None:
         super().__init__()
         self.a = torch.as_tensor(dataset.walk.a, dtype=torch.float32, device=device)
         self.b = torch.as_tensor(dataset.walk.b, dtype=torch.float32, device=device)
-        self.scale_rows = dataset.scale_rows
+        self.c = torch.as_tensor(dataset.walk.c, dtype=torch.float32, device=device)
+        self.days = (dataset.scale_rows, *dataset.walk.days)
 
     def forward(self, window: Window) -> WalkForecast:
-        prices = window.past_waves[:, -self.scale_rows :, :PRICES]
-        ranges = prices[..., HIGH] - prices[..., LOW]
-        shown_scale = ranges.mean(1).clamp_min(0)[:, None, None]
+        prices = window.past_waves[..., :PRICES]
+        # [B, 1 + ranges, 1, 1] · [1 + ranges, P, T]
+        ranges = recent_ranges(prices, self.days)[:, :, None, None]
+        shown = (ranges * torch.cat([self.b.unsqueeze(0), self.c])).sum(1)
         shown_close = prices[:, -1, CLOSE][:, None, None]
-        return WalkForecast(shown_close + self.a / window.scale[:, None, None] + self.b * shown_scale)
+        return WalkForecast(shown_close + self.a / window.scale[:, None, None] + shown)
 
 
 class BesideWalk(nn.Module):

@@ -14,14 +14,14 @@ from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.splits import Span
-from model_core.data.walk import Variant, displacements, fit_variants, range_scale
+from model_core.data.walk import Variant, displacements, fit_variants, least_squares_walk, range_scale
 from model_core.errors import SettingsError
 
 Displacements = NDArray[np.float64]
-_OTHER: dict[Variant, Variant] = {"drift": "geometry", "geometry": "drift"}
-_OTHER_TITLE: dict[Variant, str] = {
-    "drift": "structured random walk with drift",
-    "geometry": "structured random walk without drift",
+_VARIANT_TITLE: dict[Variant, str] = {
+    "har": "structured random walk from the ranges of a day, week and month",
+    "range": "structured random walk from the recent range",
+    "geometry": "structured random walk from the recent range alone",
 }
 _RIDGE_ROWS = (1, 5, 20)
 """Known rows that the ridge regression may look at; validation chooses."""
@@ -41,7 +41,8 @@ def baseline_forecasts(
 ) -> tuple[BaselineForecast, ...]:
     """All baselines for the windows of ``span``; fitted, where they are, on train windows only.
 
-    ``structured_walk`` is the variant that was better on validation; the other one stands beside it.
+    ``structured_walk`` is the variant that was best on validation; the others stand beside it. Their drift is shrunk;
+    ``har_walk`` keeps all of it.
 
     Raises:
         SettingsError: the season is longer than what lies before the first window's target days.
@@ -57,9 +58,12 @@ def baseline_forecasts(
     anchor = prices[rows, CLOSE]
     shape = (len(rows), horizon, len(TARGETS))
     own = np.broadcast_to((prices[rows] - anchor[:, None])[:, None], shape)
-    scale = range_scale(prices, dataset.scale_rows)[rows]
-    other = _OTHER[dataset.walk.variant]
-    walks = fit_variants(prices, dataset.splits, horizon, dataset.scale_rows)
+    known = dataset.known_ranges
+    walk = known.displacement(dataset.walk, span)
+    har_walk = known.displacement(least_squares_walk(known, dataset.splits.train, horizon, "har"), span)
+    ridge = _ridge(dataset, rows, settings.ridge_penalty)
+    others = fit_variants(known, dataset.splits, horizon)
+    del others[dataset.walk.variant]
     return (
         BaselineForecast("last_close", "last Close", np.zeros(shape)),
         BaselineForecast("own_last", "each its own last value", own),
@@ -69,9 +73,14 @@ def baseline_forecasts(
             f"seasonal naive ({settings.seasonal_period} days)",
             _seasonal(prices, rows, settings.seasonal_period, horizon) - anchor[:, None, None],
         ),
-        BaselineForecast("structured_walk", "structured random walk", dataset.walk.displacement(scale)),
-        BaselineForecast(f"structured_walk_{other}", _OTHER_TITLE[other], walks[other].displacement(scale)),
-        BaselineForecast("ridge", "ridge regression", _ridge(dataset, rows, settings.ridge_penalty)),
+        BaselineForecast("structured_walk", "structured random walk", walk),
+        *(
+            BaselineForecast(f"structured_walk_{name}", _VARIANT_TITLE[name], known.displacement(other, span))
+            for name, other in others.items()
+        ),
+        BaselineForecast("har_walk", "HAR walk with the whole drift", har_walk),
+        BaselineForecast("ridge", "ridge regression", ridge),
+        BaselineForecast("combination", "mean of walk, HAR walk and ridge", (walk + har_walk + ridge) / 3),
     )
 
 

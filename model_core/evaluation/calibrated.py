@@ -8,7 +8,7 @@ from model_core.data.dataset import MarketDataset
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import compare
 from model_core.metrics.probabilistic import NO_WIDTH, GaussianMixture, calibration, ewma_random_walk
-from model_core.results.scores import Calibration
+from model_core.results.calibration import Calibration
 
 
 def forecast_distribution(predictions: Predictions) -> GaussianMixture | None:

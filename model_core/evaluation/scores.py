@@ -24,7 +24,6 @@ from model_core.results.scores import (
     OVERALL,
     BaselineSkill,
     Candles,
-    Comparison,
     Coverage,
     Direction,
     ForecastScore,
@@ -33,6 +32,7 @@ from model_core.results.scores import (
     Verdict,
     WalkChoice,
 )
+from model_core.results.skill import Comparison
 from model_core.results.training import Checkpoint
 
 SAME = 1e-12
@@ -88,7 +88,11 @@ def scores(
         checkpoint=checkpoint,
         forecasts=table,
         best_baseline=best.name,
-        structured_walk=WalkChoice(variant=dataset.walk.variant, validation_mae=dataset.walk.validation_mae),
+        structured_walk=WalkChoice(
+            variant=dataset.walk.variant,
+            drift_share=dataset.walk.drift_share,
+            validation_mae=dataset.walk.validation_mae,
+        ),
         skill=skill,
         verdict=_verdict(skill, best, settings),
         confidence_set=None if names is None else tuple(names),

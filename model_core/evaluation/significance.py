@@ -14,7 +14,7 @@ from model_core.evaluation.smoothing import (
     mean_test,
     ratio_set,
 )
-from model_core.results.scores import Comparison, Outcome
+from model_core.results.skill import Comparison, Outcome
 
 Losses = NDArray[np.float64]
 ROUNDING = 1e-12

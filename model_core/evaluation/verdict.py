@@ -1,6 +1,6 @@
 """The verdict in plain words: the one place that puts outcomes and skills into sentences. No torch."""
 
-from model_core.results.scores import Comparison, Outcome, SkillInterval
+from model_core.results.skill import Comparison, Outcome, SkillInterval
 
 LOWEST_SKILL = -10.0
 """Skills below are told as that: a baseline that errs next to nothing makes any ratio to its error, and the size

@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, ndtr, ndtri
 
-from model_core.results.scores import PIT_BINS, Calibrated
+from model_core.results.calibration import PIT_BINS, Calibrated
 
 Values = NDArray[np.float64]
 
 EWMA_DECAY = 0.94
 """RiskMetrics' daily decay (J.P. Morgan, RiskMetrics Technical Document, 1996)."""
+FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
+"""Variance of Open, High, Low, Close about the Close before, in units of one day's Close variance.
+
+Close by definition; High and Low as the extremes of a Brownian motion over a day, 1 − 2/π; Open, the
+overnight move, is about a third of a stock index's day.
+"""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the central intervals that calibration looks at."""
 _BISECTIONS = 64

@@ -49,12 +49,12 @@ class Edges:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The structured random walk of a batch: where every head starts from."""
+    """The structured random walk of a batch and its scale: where every head starts from."""
 
     walk: Float[Tensor, "B P T"]
     """Forecast displacement (log price − anchor) / scale of Open, High, Low, Close."""
-    volatility: Float[Tensor, " B"]
-    """EWMA(0.94) standard deviation of one day's Close displacement, for the mixture heads."""
+    deviation: Float[Tensor, "B P T"]
+    """Standard deviation of the true displacement about the walk, for the mixture heads."""
 
 
 @dataclass(frozen=True)

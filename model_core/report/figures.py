@@ -24,8 +24,10 @@ from model_core.report.drawing import (
     svg_of,
 )
 from model_core.report.words import tone
+from model_core.results.calibration import Calibration
 from model_core.results.findings import Scenario
-from model_core.results.scores import Calibration, Comparison, ForecastScore
+from model_core.results.scores import ForecastScore
+from model_core.results.skill import Comparison
 
 _TONES = {"good": GOOD, "bad": BAD, "open": MUTED}
 _DRAWABLE = 1e9

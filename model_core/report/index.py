@@ -16,7 +16,8 @@ from model_core.evaluation.verdict import skill_words
 from model_core.report.evidence import Evidence
 from model_core.report.page import CONTENT_POLICY
 from model_core.results.record import JsonObject
-from model_core.results.scores import MODEL, SkillInterval
+from model_core.results.scores import MODEL
+from model_core.results.skill import SkillInterval
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import RUN_NAME_RULE, is_run_name, published_name

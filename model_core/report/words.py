@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from model_core.evaluation.verdict import HEADLINES
 from model_core.report.evidence import Evidence
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
-from model_core.results.scores import MODEL, Comparison, Outcome, PointErrors, Scores
+from model_core.results.scores import MODEL, PointErrors, Scores
+from model_core.results.skill import Comparison, Outcome
 from model_core.results.training import TrainResults
 
 _TONES: dict[Outcome, str] = {"better": "good", "worse": "bad"}

@@ -1,34 +1,31 @@
 """What a forecast is worth, beside what costs nothing: ``scores.json``."""
 
-from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from model_core.axes import TARGETS
+from model_core.results.calibration import Calibration
 from model_core.results.record import (
     LARGEST,
     Count,
     Day,
     Finite,
-    Interval,
     JsonObject,
-    Number,
     Record,
     Result,
     Rows,
     Share,
     Words,
 )
+from model_core.results.skill import Comparison, Outcome, need
 from model_core.results.training import Checkpoint
 
-Outcome = Literal["better", "worse", "no evidence either way", "no verdict"]
 IntervalKind = Literal["mixture", "conformal"]
 MODEL = "model"
 """Name of the model among the forecasts; all others are baselines."""
 OVERALL = "overall"
 """Stands beside the targets for all of them together."""
-PIT_BINS = 10
 
 
 class PublishedErrors(Record):
@@ -68,7 +65,7 @@ class ScaleErrors(Record):
 
     @model_validator(mode="after")
     def _all_targets(self) -> Self:
-        _need(TARGETS, self.per_target, "errors of")
+        need(TARGETS, self.per_target, "errors of")
         return self
 
 
@@ -98,35 +95,6 @@ class ForecastScore(Record):
     metrics: Metrics
 
 
-class SkillInterval(Interval):
-    """A skill and the ends of its confidence interval."""
-
-    skill: Finite | None
-    """1 − mean loss of the model / mean loss of the baseline; null if the baseline makes no error."""
-
-
-class Comparison(SkillInterval):
-    """The model against one baseline, on losses per window; without a verdict all that would make one is null."""
-
-    outcome: Outcome
-    """``better`` if the whole interval lies above 0, ``worse`` if below."""
-    reason: Words | None
-    """Why there is no verdict."""
-    dm_statistic: Finite | None
-    """Diebold–Mariano; negative where the model is better."""
-    dm_p_value: Finite | None
-    """Two-sided, from Student's t with ``degrees_of_freedom``."""
-    degrees_of_freedom: Count | None = None
-    minimum_detectable_effect: Finite | None
-    """Skill that such a test would find with 80 % power."""
-
-    @model_validator(mode="after")
-    def _reason_if_undecided(self) -> Self:
-        if self.outcome == "no verdict" and self.reason is None:
-            raise ValueError("no verdict needs a reason")
-        return self
-
-
 class BaselineSkill(Record):
     """The model's skill against one baseline, by target and ``overall``."""
 
@@ -137,7 +105,7 @@ class BaselineSkill(Record):
     @model_validator(mode="after")
     def _all_targets(self) -> Self:
         for rows in (self.squared_log_error, self.absolute_log_error):
-            _need((OVERALL, *TARGETS), rows, "the skill for")
+            need((OVERALL, *TARGETS), rows, "the skill for")
         return self
 
 
@@ -181,36 +149,6 @@ class Direction(Record):
     pesaran_timmermann: DirectionTest
 
 
-class Calibrated(Record):
-    """How honest a forecast distribution of one target is."""
-
-    crps: Number
-    """Mean continuous ranked probability score, in log price; smaller is better."""
-    coverage: dict[str, Share]
-    """Nominal level of a central interval, such as ``90%`` → share of true values inside."""
-    pit: Annotated[tuple[Share, ...], Field(strict=False, min_length=PIT_BINS, max_length=PIT_BINS)]
-    """Share of true values in each tenth of their forecast distribution; all are 0.1 if it is honest."""
-
-
-class Calibration(Record):
-    """Distributions by target: of the model, if it says one, and of the EWMA random walk."""
-
-    model: dict[str, Calibrated] | None
-    """Null for a head that says a point only."""
-    ewma_random_walk: dict[str, Calibrated]
-    skill: Comparison | None
-    """CRPS of Close against the EWMA random walk."""
-
-    @model_validator(mode="after")
-    def _has_close(self) -> Self:
-        _need(("Close",), self.ewma_random_walk, "the calibration of")
-        if self.model is not None:
-            _need(("Close",), self.model, "the calibration of")
-        if (self.model is None) != (self.skill is None):
-            raise ValueError("a model has a skill exactly if it says a distribution")
-        return self
-
-
 class Coverage(Record):
     """How many true prices the 90 % intervals of ``predictions.parquet`` hold."""
 
@@ -228,9 +166,12 @@ class Candles(Record):
 
 
 class WalkChoice(Record):
-    """Which variant of the structured random walk was better on validation."""
+    """Which variant of the structured random walk was best on validation."""
 
-    variant: Literal["drift", "geometry"]
+    variant: Literal["har", "range", "geometry", "drift"]
+    """``drift`` stands in files from before there was ``har``."""
+    drift_share: Share | None = None
+    """Of the drift of the train span; null in those files, which kept all of it."""
     validation_mae: dict[str, Finite]
     """In log price, by variant."""
 
@@ -272,9 +213,9 @@ class Scores(Result):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         baselines = self.forecasts.keys() - {MODEL}
-        _need((MODEL, self.best_baseline), self.forecasts, "the forecast")
-        _need(("last_close", "structured_walk", *baselines), self.skill, "the skill against")
-        _need((*self.skill, *(self.confidence_set or ())), self.forecasts, "the forecast")
+        need((MODEL, self.best_baseline), self.forecasts, "the forecast")
+        need(("last_close", "structured_walk", *baselines), self.skill, "the skill against")
+        need((*self.skill, *(self.confidence_set or ())), self.forecasts, "the forecast")
         return self
 
     @property
@@ -292,9 +233,3 @@ class Scores(Result):
         from model_core.results.earlier_scores import upgraded_scores
 
         return upgraded_scores(content, version)
-
-
-def _need(names: tuple[str, ...], found: Mapping[str, object], what: str) -> None:
-    for name in names:
-        if name not in found:
-            raise ValueError(f"{what} {name} is missing")

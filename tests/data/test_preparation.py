@@ -1,25 +1,25 @@
 """A prepared dataset: blind to the future, whole on disk, the same every time."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.prepare_data import step
-from model_core.artifacts import open_artifact
+from model_core.artifacts import open_artifact, read_json, write_json, write_manifest
 from model_core.config.data import SyntheticSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.describing.quality import out_of_train_range
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
 from model_core.data.scaling import Scaler
-from model_core.data.walk import fit_structured_walk, range_scale
 from model_core.errors import ArtifactError, SourceError
 from model_core.sky.waves import column_of, waves_of
 from tests.data.market import SETTINGS, WINDOW, noise_dataset, saved, table
 
 
-def test_the_scaler_and_the_walk_are_blind_to_validation_and_test() -> None:
+def test_the_scaler_is_blind_to_validation_and_test() -> None:
     dataset = noise_dataset()
     waves = dataset.waves.copy()
     train_stop = dataset.splits.train.stop + WINDOW.pred_len
@@ -27,9 +27,6 @@ def test_the_scaler_and_the_walk_are_blind_to_validation_and_test() -> None:
     scaler = Scaler.fit(waves, dataset.specs, slice(0, train_stop))
     np.testing.assert_array_equal(scaler.mean, dataset.scaler.mean)
     np.testing.assert_array_equal(scaler.std, dataset.scaler.std)
-    walk = fit_structured_walk(waves[:, :4], dataset.splits, WINDOW.pred_len, dataset.scale_rows)
-    if walk.variant == dataset.walk.variant:
-        np.testing.assert_array_equal(walk.b, dataset.walk.b)
 
 
 def test_angles_and_prices_are_not_scaled() -> None:
@@ -37,25 +34,6 @@ def test_angles_and_prices_are_not_scaled() -> None:
     for position, wave in enumerate(dataset.specs):
         if wave.kind == "price" or wave.quantity.endswith(("sin", "cos")):
             assert (dataset.scaler.mean[position], dataset.scaler.std[position]) == (0.0, 1.0), wave.name
-
-
-def test_least_squares_finds_the_coefficients_of_an_exact_walk() -> None:
-    dataset = noise_dataset()
-    prices = dataset.log_prices
-    walk = fit_structured_walk(prices, dataset.splits, WINDOW.pred_len, dataset.scale_rows)
-    scale = range_scale(prices, dataset.scale_rows)
-    rows = np.arange(dataset.splits.train.first, dataset.splits.train.stop)
-    target = prices[rows + 2, 1] - prices[rows, 3]
-    for intercept in (True, False):
-        design = np.stack([np.ones(len(rows)) * intercept, scale[rows]], axis=1)
-        coefficients = np.linalg.lstsq(design, target, rcond=None)[0]
-        if (walk.variant == "drift") == intercept:
-            np.testing.assert_allclose([walk.a[1, 1], walk.b[1, 1]], coefficients, atol=1e-12)
-
-
-def test_a_market_without_any_range_does_not_divide_by_zero() -> None:
-    flat = np.zeros((50, 4))
-    assert (range_scale(flat, 20)[19:] > 0).all()
 
 
 def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -98,6 +76,20 @@ def test_a_changed_dataset_is_refused(tmp_path: Path) -> None:
     quality.write_text(quality.read_text() + " ")
     with pytest.raises(ArtifactError, match=r"quality\.json was changed"):
         MarketDataset.open(tmp_path / "dataset")
+
+
+def test_a_dataset_without_the_scale_of_its_walk_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """As versions before wrote it: complete and unchanged, and yet nothing that a model can be built on."""
+    noise_dataset().write(tmp_path)
+    scaler: Any = read_json(tmp_path / "scaler.json")
+    del scaler["har_scale"]
+    write_json(tmp_path / "scaler.json", scaler)
+    write_manifest(tmp_path, producer="prepare_data", settings={})
+    with pytest.raises(
+        ArtifactError, match=r"no dataset of this version.*run the prepare_data step again"
+    ) as told:
+        MarketDataset.open(tmp_path)
+    assert "\n" not in str(told.value)
 
 
 def test_model_inputs_survive_json() -> None:

@@ -14,6 +14,7 @@ from model_core.axes import FIRST_SKY
 from model_core.build import build_model
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.inputs import ModelInputs
+from model_core.data.walk import fit_variants
 from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics import invariants
 from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attack, Attacker
@@ -62,10 +63,14 @@ def findings_of(model: nn.Module, **changes: Any) -> dict[str, Scenario]:
 
 
 def test_on_clean_input_the_shown_walk_is_the_structured_walk() -> None:
-    """Where the window holds all rows that the scale is the mean of."""
+    """Where the window holds all rows that the scale is the mean of; in every variant."""
     dataset = replace(noise_dataset(), scale_rows=10)
-    found = evaluate_model(ShownWalk(dataset, CPU), WindowSet(dataset, "test"), 16)
-    np.testing.assert_allclose(found.forecast, dataset.walk.displacement(found.scale), atol=1e-6)
+    known = dataset.known_ranges
+    for walk in fit_variants(known, dataset.splits, dataset.window.pred_len).values():
+        changed = replace(dataset, walk=walk)
+        found = evaluate_model(ShownWalk(changed, CPU), WindowSet(changed, "test"), 16)
+        expected = known.displacement(walk, dataset.splits.test)
+        np.testing.assert_allclose(found.forecast, expected, atol=1e-6)
 
 
 def test_the_degradation_ratio_is_disturbed_over_clean_error_on_the_same_windows() -> None:

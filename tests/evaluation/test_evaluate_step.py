@@ -8,7 +8,8 @@ from model_core.axes import TARGETS
 from model_core.evaluation.scores import invalid_candles
 from model_core.evaluation.verdict import verdict_text
 from model_core.results.record import read_result
-from model_core.results.scores import Comparison, Outcome, Scores
+from model_core.results.scores import Scores
+from model_core.results.skill import Comparison, Outcome
 from model_core.results.tables import PREDICTIONS, price_column
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import small_run

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model_core.config.data import Layout, WindowSettings
 from model_core.config.model import ModelSettings
 from model_core.data.calendar import CALENDAR_FEATURES
+from model_core.data.har import har_days
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
 from model_core.sky.bodies import BODIES
@@ -39,7 +40,16 @@ def make_inputs(seq_len: int = 24, pred_len: int = 5, layout: Layout = "ephemeri
         wave_mean=tuple(1.5 if wave.quantity == "distance" else 0.0 for wave in waves),
         wave_std=tuple(0.3 if wave.quantity == "distance" else 1.0 for wave in waves),
         walk_a=tuple((1e-4 * h, 2e-4 * h, -1e-4 * h, 1e-4 * h) for h in days),
-        walk_b=tuple((0.01, 0.4 + 0.1 * h, -0.4 - 0.1 * h, 0.02 * h) for h in days),
+        walk_b=tuple((0.01, 0.2 + 0.05 * h, -0.2 - 0.05 * h, 0.01 * h) for h in days),
+        walk_c=tuple(
+            tuple((0.0, share * (0.2 + 0.05 * h), -share * (0.2 + 0.05 * h), 0.01 * h) for h in days)
+            for share in (0.5, 0.3, 0.2)
+        ),
+        scale_c=tuple(
+            tuple((0.4 * c * h**0.5, 0.5 * c * h**0.5, 0.5 * c * h**0.5, c * h**0.5) for h in days)
+            for c in (1e-3, 0.3, 0.3, 0.2)
+        ),
+        range_days=har_days(seq_len),
     )
 
 

@@ -89,7 +89,7 @@ def path_graph(batch: int, waves: int) -> PathGraph:
 
 def baseline(batch: int, steps: int) -> Baseline:
     walk = torch.tensor([0.0, 0.5, -0.5, 0.1]).expand(batch, steps, T) + 0.1 * numbers(batch, steps, 1)
-    return Baseline(walk=walk, volatility=torch.rand(batch) + 0.5)
+    return Baseline(walk=walk, deviation=torch.rand_like(walk) + 0.5)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from model_core.config.model import (
 )
 from model_core.errors import SettingsError
 from model_core.losses import forecast_loss
-from model_core.nn.baseline import StructuredWalkBaseline, ewma_volatility
 from model_core.nn.bundles import BodyStates, Edges
 from model_core.nn.celestial.aspects import AspectEdges
 from model_core.nn.celestial.phase import BodyPhases, Phases, relative_angle
@@ -218,21 +217,6 @@ def test_any_correction_of_any_candle_is_a_candle(prices: list[float], correctio
 def test_a_candle_survives_its_coordinates(low: float, span: float, open_at: float, close_at: float) -> None:
     candle = torch.tensor([[low + open_at * span, low + span, low, low + close_at * span]])
     torch.testing.assert_close(candle_from(candle_coordinates(candle)), candle, atol=3e-6, rtol=1e-6)
-
-
-def test_the_baseline_is_a_plus_b_times_scale_in_units_of_the_scale() -> None:
-    inputs, window = make_inputs(), make_window()
-    baseline = StructuredWalkBaseline(inputs)(window.past_waves[..., :4], window.scale)
-    expected = (torch.tensor(inputs.walk_a) + torch.tensor(inputs.walk_b) * 0.02) / 0.02
-    torch.testing.assert_close(baseline.walk[0], expected)
-
-
-def test_volatility_forgets_a_shock_by_six_percent_a_day() -> None:
-    close = torch.zeros(2, 200)
-    close[0, -1:] = 1.0
-    close[1, -2:] = 1.0
-    variance = ewma_volatility(close).square()
-    assert (variance[1] / variance[0]).item() == pytest.approx(0.94, rel=1e-4)
 
 
 def test_positions_go_on_where_the_known_days_end() -> None:

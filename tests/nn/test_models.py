@@ -95,7 +95,7 @@ def test_every_part_has_the_signature_of_its_slot(settings: ModelSettings) -> No
 
 def test_the_untrained_model_is_the_structured_random_walk(settings: ModelSettings) -> None:
     model, window = build_model(settings, INPUTS).eval(), make_window()
-    walk = torch.tensor(INPUTS.walk_a) / window.scale[:, None, None] + torch.tensor(INPUTS.walk_b)
+    walk = model.baseline(window.past_waves[..., :4], window.scale).walk
     torch.testing.assert_close(model(window).point, walk, atol=1e-6, rtol=1e-6)
 
 

@@ -12,7 +12,8 @@ from components.evaluate.step import prediction_table
 from model_core.artifacts import FileRecord, Manifest
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
-from model_core.data.walk import displacements, fit_structured_walk, range_scale
+from model_core.data.har import fit_har_scale
+from model_core.data.walk import KnownRanges, displacements, fit_structured_walk, range_scale
 from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
 from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions
@@ -33,7 +34,7 @@ COMPONENTS = 2
 
 @cache
 def market() -> MarketDataset:
-    """400 weekdays of random candles under a random sky, with the walk that fits them."""
+    """400 weekdays of random candles under a random sky, with the walk and the scale that fit them."""
     random = np.random.default_rng(11)
     dataset = tiny_dataset(rows=400)
     waves = dataset.waves.copy()
@@ -43,8 +44,12 @@ def market() -> MarketDataset:
     waves[:, :4] = np.stack(
         [opened, np.maximum(opened, close) + above, np.minimum(opened, close) - below, close], axis=1
     )
-    walk = fit_structured_walk(waves[:, :4], dataset.splits, dataset.window.pred_len, dataset.scale_rows)
-    return replace(dataset, waves=waves, walk=walk)
+    known = KnownRanges.of(waves[:, :4], dataset.scale_rows, dataset.walk.days)
+    train, horizon = dataset.splits.train, dataset.window.pred_len
+    walk = fit_structured_walk(known, dataset.splits, horizon)
+    left_over = displacements(known.log_prices, train, horizon) - known.displacement(walk, train)
+    har_scale = fit_har_scale(known.ranges[train.first : train.stop], left_over, known.days)
+    return replace(dataset, waves=waves, walk=walk, har_scale=har_scale)
 
 
 @cache
@@ -55,7 +60,7 @@ def forecasts() -> Predictions:
     rows = np.arange(test.first, test.stop)
     true = displacements(dataset.log_prices, test, dataset.window.pred_len)
     scale = range_scale(dataset.log_prices, dataset.scale_rows)[rows]
-    walk = dataset.walk.displacement(scale)
+    walk = dataset.known_ranges.displacement(dataset.walk, test)
     days = dataset.dates[rows[:, None] + np.arange(dataset.window.pred_len + 1)]
     shape = (*true.shape[:2], COMPONENTS)
     mean = (walk / scale[:, None, None])[:, :, None] + 0.3 * random.standard_normal((*shape, 4))

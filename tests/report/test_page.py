@@ -22,7 +22,8 @@ from model_core.report import words
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
 from model_core.results.findings import Scenario, SkyRead
-from model_core.results.scores import BaselineSkill, Comparison, Scores
+from model_core.results.scores import BaselineSkill, Scores
+from model_core.results.skill import Comparison
 from tests.evaluation.small_run import small_run
 from tests.results.test_records import EARLIER, findings_of_version_1, scores_of_version_1
 

@@ -14,6 +14,7 @@ from model_core.config.data import RatioSplit, WindowSettings
 from model_core.config.model import ModelSettings
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
+from model_core.data.har import HarScale, har_days
 from model_core.data.inputs import ModelInputs
 from model_core.data.scaling import Scaler
 from model_core.data.splits import make_splits
@@ -83,7 +84,16 @@ def tiny_dataset(rows: int = 100) -> MarketDataset:
         layout="ephemeris",
         splits=make_splits(dates[:rows], WINDOW, RatioSplit(train=0.7, validation=0.15), 5),
         scaler=Scaler(mean=np.zeros(len(specs)), std=np.ones(len(specs))),
-        walk=StructuredWalk(a=np.zeros((3, 4)), b=np.zeros((3, 4)), variant="geometry", validation_mae={}),
+        walk=StructuredWalk(
+            a=np.zeros((3, 4)),
+            b=np.zeros((3, 4)),
+            c=np.zeros((3, 3, 4)),
+            days=har_days(WINDOW.seq_len),
+            variant="geometry",
+            drift_share=0.0,
+            validation_mae={},
+        ),
+        har_scale=HarScale(np.full((4, 3, 4), 0.5), har_days(WINDOW.seq_len)),
         window=WINDOW,
         scale_rows=5,
         future_dates=dates[rows:],

@@ -2,12 +2,12 @@
 
     weight_m     = softmax_m(w_m · pooled horizon)
     mean_m       = the baseline's candle, corrected              (valid: ``heads/candle.py``)
-    σ_m(h, t)    = spread_m · σ_day · √(h − 1 + share_t) · e^s   (σ_day: EWMA volatility of the window)
+    σ_m(h, t)    = spread_m · σ(h, t) · e^s                      (σ: the baseline's deviation)
     point        = Σ_m weight_m mean_m
 
 A weighted mean of valid candles is a valid candle. Before training every correction and every s is 0, so
-the point is the structured random walk and the widths are those of a random walk; what tells the
-components apart from the start is their spread, which makes the tails fatter than a normal's.
+the point is the structured random walk and the widths are the baseline's; what tells the components
+apart from the start is their spread, which makes the tails fatter than a normal's.
 """
 
 import torch
@@ -21,12 +21,6 @@ from model_core.nn.bundles import Baseline, Forecast, Mixture
 from model_core.nn.casting import at_least_fp32
 from model_core.nn.heads.candle import corrected_candle
 
-FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
-"""Variance of Open, High, Low, Close about the Close before, in units of one day's Close variance.
-
-Close by definition; High and Low as the extremes of a Brownian motion over a day, 1 − 2/π; Open, the
-overnight move, is about a third of a stock index's day. A starting value: s corrects it in training.
-"""
 SPREAD = 0.5
 """The widest component starts e^(2 · SPREAD) = 2.7 times as wide as the narrowest: apart enough to be told apart by the
 first gradients, near enough that each of them still explains ordinary days."""
@@ -51,16 +45,9 @@ class MixtureDensityDecoder(nn.Module):
         normed = self.norm(decoded)
         pooled = normed.mean(1, keepdim=True)  # [B, 1, D]
         correction, stretch = components(self.components(normed + pooled))
-        # [P, T]: h − 1 + share_t, since arange counts from 0
-        days = torch.arange(decoded.shape[1], device=decoded.device, dtype=torch.float32)
-        variance = days[:, None] + first_day_share(decoded.device)
-        # [B, 1, 1, 1] + [P, 1, T] + [M, 1] + [B, P, M, T]
-        log_scale = (
-            at_least_fp32(baseline.volatility).log()[:, None, None, None]
-            + 0.5 * variance.log()[:, None, :]
-            + self.log_spread[:, None]
-            + bounded(stretch)
-        )
+        # [B, P, 1, T] + [M, 1] + [B, P, M, T]
+        base = at_least_fp32(baseline.deviation).log().unsqueeze(2)
+        log_scale = base + self.log_spread[:, None] + bounded(stretch)
         logits = at_least_fp32(self.weights(pooled)).expand(-1, decoded.shape[1], -1)
         return mixture_forecast(
             logits, corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction), log_scale
@@ -94,11 +81,6 @@ def starting_log_spread(count: int) -> Float[Tensor, " M"]:
     logs = torch.linspace(-SPREAD, SPREAD, count)
     # Minus half the log of the mean variance: the mixture is as wide as one normal of deviation 1.
     return logs - 0.5 * (2 * logs).exp().mean().log()
-
-
-def first_day_share(device: torch.device) -> Float[Tensor, " T"]:
-    """``FIRST_DAY_SHARE`` as a tensor."""
-    return torch.tensor(FIRST_DAY_SHARE, device=device)
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:

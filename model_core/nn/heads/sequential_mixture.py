@@ -2,10 +2,11 @@
 
     state_h      = GRU(state_{h−1}, decoded_h)
     Close_m(h)   = the baseline's Close + Σ_{k ≤ h} δ_m(k)            one day's drift after the other
-    σ²_m(h, t)   = Σ_{k < h} v_m(k, Close) + share_t · v_m(h, t),     v = (spread_m · σ_day · e^s)²
+    σ_m(h, t)    = spread_m · σ(h, t) · √(Σ_{k < h} e²ˢ_m(k, Close) + share_t · e²ˢ_m(h, t)) / √(h − 1 + share_t)
 
-Drift and variance add up along the horizon as they do in a random walk whose days differ; no step reads a
-later one. Before training δ and s are 0 and the head equals ``MixtureDensityDecoder``.
+σ is the baseline's deviation. Each day stretches its own share of the variance, as in a random walk whose days differ
+and of which the last day counts as far as its price has come by then (``share``); no step reads a later one. Before
+training δ and s are 0 and the head equals ``MixtureDensityDecoder``.
 """
 
 import torch
@@ -14,13 +15,13 @@ from torch import Tensor, nn
 
 from model_core.axes import CLOSE, TARGETS
 from model_core.config.model import MixtureSettings
+from model_core.metrics.probabilistic import FIRST_DAY_SHARE
 from model_core.nn.bundles import Baseline, Forecast
 from model_core.nn.casting import at_least_fp32
 from model_core.nn.heads.candle import corrected_candle
 from model_core.nn.heads.mixture import (
     bounded,
     components,
-    first_day_share,
     mixture_forecast,
     starting_log_spread,
     zero_linear,
@@ -54,12 +55,15 @@ class SequentialMixtureDensityDecoder(nn.Module):
         daily, drift = correction.split([CLOSE, 1], dim=-1)
         correction = torch.cat([daily, drift.cumsum(1)], dim=-1)
 
-        # [B, 1, 1] + [M] -> [B, 1, M]
-        log_day = at_least_fp32(baseline.volatility).log()[:, None, None] + self.log_spread
-        # v of the docstring, [B, P, M, T]
-        variance = torch.exp(2 * (log_day.unsqueeze(-1) + bounded(stretch)))
-        close = variance[..., CLOSE:]
+        # e^{2s} of the docstring, [B, P, M, T]
+        stretched = torch.exp(2 * bounded(stretch))
+        close = stretched[..., CLOSE:]
         before = close.cumsum(1) - close  # Σ over k < h, without day h itself
-        log_scale = 0.5 * (before + first_day_share(decoded.device) * variance).log()
+        share = torch.tensor(FIRST_DAY_SHARE, device=decoded.device)
+        # [P, 1, 1] + [T] -> [P, 1, T]: h − 1 + share_t, since arange counts from 0
+        days = torch.arange(decoded.shape[1], device=decoded.device)[:, None, None] + share
+        # [B, P, 1, T] + [M, 1] + [B, P, M, T]
+        base = at_least_fp32(baseline.deviation).log().unsqueeze(2) + self.log_spread[:, None]
+        log_scale = base + 0.5 * ((before + share * stretched) / days).log()
         candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
         return mixture_forecast(at_least_fp32(self.weights(states)), candles, log_scale)
