@@ -2,9 +2,10 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from typing import get_args
 
 from components.cli import Files, command, execute
-from model_core.config.run import Settings
+from model_core.config.run import LauncherKind, Settings
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,24 +20,25 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--launcher",
-        choices=["inline", "torchrun", "trainer"],
+        choices=get_args(LauncherKind),
         help="where to train; default: what training.launcher.kind says, and that section holds its options",
     )
     execute(parser, _run, arguments, inputs=("dataset",), outputs=("model",))
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:
-    from components.train.launchers import launch_as_set
+    from components.train.job import Job
+    from components.train.launchers import launch_from_settings
 
-    return launch_as_set(
-        dataset=files.input(given.dataset),
-        model=files.output(given.model),
+    job = Job(
+        dataset=str(files.input(given.dataset)),
+        model=str(files.output(given.model)),
         model_settings=settings.model,
         training_settings=settings.training,
         checkpoint_uri=given.checkpoint_uri,
-        launcher=given.launcher,
         kept=files.work(given.model),
     )
+    return launch_from_settings(job, given.launcher)
 
 
 if __name__ == "__main__":

@@ -20,21 +20,20 @@ def train(
 
     ``code_version`` is not read: it makes KFP's cache notice an edit.
     """
-    from pathlib import Path
-
     from components.face import section_of, step_face
-    from components.train.launchers import launch_as_set
+    from components.train.job import Job
+    from components.train.launchers import launch_from_settings
     from components.work import work_of_local_run
     from model_core.config.model import ModelSettings
     from model_core.config.run import TrainingSettings
 
     with step_face(metrics) as headline:
-        headline |= launch_as_set(
-            dataset=Path(dataset.path),
-            model=Path(model.path),
+        job = Job(
+            dataset=dataset.path,
+            model=model.path,
             model_settings=section_of(ModelSettings, model_settings, "model"),
             training_settings=section_of(TrainingSettings, training_settings, "training"),
             checkpoint_uri=checkpoint_uri or None,
-            launcher=launcher or None,
             kept=work_of_local_run(),
         )
+        headline |= launch_from_settings(job, launcher or None)

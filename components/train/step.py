@@ -5,21 +5,19 @@ import logging
 import shutil
 import time
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
+from components.train.job import Job
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
-from components.work import Work, begin, mark_finished
-from model_core.artifacts import staged_folder, write_manifest
+from components.work import begin, mark_finished
+from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
 from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
-from model_core.config.model import ModelSettings
-from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
@@ -27,7 +25,7 @@ from model_core.deadlines import Ending
 from model_core.disk import require_room
 from model_core.distributed import ProcessGroup
 from model_core.errors import ArtifactError, DiskError
-from model_core.results.record import write_result
+from model_core.results.record import read_result, write_result
 from model_core.results.training import HistoryRow, Parameters, TrainResults
 from model_core.training.loop import identity_of, train
 from model_core.training.memory import memory_log
@@ -46,44 +44,12 @@ _CHECKPOINTS_AT_ONCE = 8
 the best weights and those that replace them."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a training run was asked for."""
+def run(job: Job) -> dict[str, float]:
+    """Train on the job's dataset and leave the best and the last checkpoint in its model folder.
 
-    dataset: Path
-    model: Path
-    model_settings: ModelSettings
-    training: TrainingSettings
-    checkpoint_uri: str | None
-    ending: Ending
-    """How long its end may take."""
-    kept: Work | None
-    """The part of it that is this training's."""
-
-
-def run(
-    *,
-    dataset: Path,
-    model: Path,
-    model_settings: ModelSettings,
-    training_settings: TrainingSettings,
-    checkpoint_uri: str | None = None,
-    kept: Work | None = None,
-) -> dict[str, float]:
-    """Train on the dataset and leave the best and the last checkpoint in the folder ``model``.
-
-    While it trains it works in the hidden folder ``.<model>-training`` beside it, or in a part of ``kept``. A run
-    that was killed goes on from there when the same command is given again, or from ``checkpoint_uri`` on another
-    machine. Under ``torchrun`` each process calls this function; the first one writes.
-
-    Args:
-        dataset: output folder of ``prepare_data``.
-        model: output folder; appears whole at the end.
-        model_settings: the ``model`` section.
-        training_settings: the ``training`` section.
-        checkpoint_uri: folder or ``s3://bucket/prefix`` where checkpoints outlive this machine.
-        kept: where to work instead; what lies there is marked when the model is whole, and stays until
-            ``discard_finished``.
+    While it trains it works in the hidden folder ``.<model>-training`` beside the model, or in a part of ``job.kept``.
+    A run that was killed goes on from there when the same command is given again, or from ``job.checkpoint_uri`` on
+    another machine. Under ``torchrun`` each process calls this function; the main one writes.
 
     Returns:
         Best validation loss and epoch, parameters, seconds.
@@ -91,51 +57,52 @@ def run(
     Raises:
         ArtifactError: the dataset is missing or damaged, or the output cannot be written.
         SettingsError: the settings do not fit the dataset or this machine.
-        CheckpointError: the checkpoints found belong to another run, or another run is alive.
+        CheckpointError: the checkpoints belong to another run, or another run is alive.
         StoreError: the checkpoint URI cannot be reached at the start.
         TrainingError: losses stayed non-finite, or the memory is not enough.
     """
-    ending = Ending(training_settings.mirror_patience_seconds, training_settings.termination_grace_seconds)
-    precision = resolve_precision(training_settings)
+    settings = job.training_settings
+    precision = resolve_precision(settings)
     identity: dict[str, object] = {}
-    if kept is not None:
-        identity = identity_of(training_settings, model_settings, precision, _content_of(dataset))
-        kept = kept.of(identity)
-        checkpoint_uri = checkpoint_uri or kept.uri
-    plan = Plan(dataset, model, model_settings, training_settings, checkpoint_uri, ending, kept)
-    use_threads(training_settings.threads)
+    if job.kept is not None:
+        identity = identity_of(settings, job.model_settings, precision, _content_of(Path(job.dataset)))
+        kept = job.kept.of(identity)
+        job = job.model_copy(update={"kept": kept, "checkpoint_uri": job.checkpoint_uri or kept.uri})
+    use_threads(settings.threads)
+    ending = Ending(settings.mirror_patience_seconds, settings.termination_grace_seconds)
+    kept_folder = None if job.kept is None else Path(job.kept.folder)
     # Within ``train`` a termination waits for the step in progress; before and after it there is nothing to save.
     with (
-        ProcessGroup.from_env(precision.device.type) as team,
-        workspace(model, team.is_main, None if kept is None else Path(kept.folder)) as work,
-        leaving_on_termination(plan.ending.terminated),
+        ProcessGroup.from_env(precision.device.type) as group,
+        workspace(Path(job.model), group.is_main, kept_folder) as work,
+        leaving_on_termination(ending.terminated),
     ):
-        if kept is not None and team.is_main:
+        if job.kept is not None and group.is_main:
             begin(work, identity)
-        return _run(plan, precision, team, work)
+        return _run(job, ending, precision, group, work)
 
 
-def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> dict[str, float]:
+def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, work: Path) -> dict[str, float]:
     started = time.monotonic()
-    settings, device = plan.training, precision.device
-    prepared = MarketDataset.open(plan.dataset)
+    settings, device = job.training_settings, precision.device
+    prepared = MarketDataset.open(Path(job.dataset))
     inputs = ModelInputs.from_dataset(prepared)
     with memory_log(work / MEMORY_LOG, device, settings.memory_log_interval) as memory, ExitStack() as stack:
-        memory.stage("device", device=str(device), precision=precision.kind, processes=team.size)
+        memory.stage("device", device=str(device), precision=precision.kind, processes=group.size)
         train_windows = WindowSet(prepared, "train", device, settings.train_window_stride)
         validation_windows = WindowSet(prepared, "validation", device)
         memory.stage("data", train_windows=len(train_windows), validation_windows=len(validation_windows))
         seed_everything(settings.seed)
-        network = build_model(plan.model_settings, inputs).to(device)
+        network = build_model(job.model_settings, inputs).to(device)
         memory.stage("model", parameters=sum(p.numel() for p in network.parameters()))
-        if not team.is_main:
-            # The weights are the leader's; dropout is not to be the same in every process.
-            seed_everything(settings.seed + team.rank)
-        _announce(plan, network, precision, team, len(train_windows))
-        if team.is_main:
+        if not group.is_main:
+            # The weights are those of the main process; dropout is not to be the same in every process.
+            seed_everything(settings.seed + group.rank)
+        _announce(job, network, precision, group, len(train_windows))
+        if group.is_main:
             require_room(work, _CHECKPOINTS_AT_ONCE * _bytes_of(network))
         # Only now, when nothing can be refused any more, is anything written to the store.
-        mirror = _mirror(plan, team, work)
+        mirror = _mirror(job, ending, group, work)
         stack.enter_context(mirror or nullcontext())
         result = train(
             network,
@@ -143,16 +110,16 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
             validation_windows,
             settings,
             work,
-            model_settings=plan.model_settings,
+            model_settings=job.model_settings,
             inputs=inputs,
             memory=memory,
-            group=team,
+            group=group,
             mirror=mirror,
-            dataset_sha256=_content_of(plan.dataset),
+            dataset_sha256=_content_of(Path(job.dataset)),
         )
         peak_memory_mb = memory.peak_mb
         read_back_loss = None
-        if team.is_main:
+        if group.is_main:
             memory.stage("evaluation", epoch=result.best_epoch)
             read_back_loss = read_back(work / BEST, validation_windows, precision, settings.batch_size)
         memory.stage("end")
@@ -168,32 +135,32 @@ def _run(plan: Plan, precision: Precision, team: ProcessGroup, work: Path) -> di
             seconds=time.monotonic() - started,
             seconds_of_all_attempts=sum(row["seconds"] for row in result.history),
             device=str(device),
-            processes=team.size,
+            processes=group.size,
             precision=precision.kind,
             seed=settings.seed,
-            d_model_requested=plan.model_settings.d_model,
-            d_model_used=plan.model_settings.width,
+            d_model_requested=job.model_settings.d_model,
+            d_model_used=job.model_settings.width,
             parameters=Parameters(
                 total=sum(p.numel() for p in network.parameters()),
                 without_gradient=sum(p.numel() for p in network.parameters() if not p.requires_grad),
                 by_part=parameters_by_part(network),
             ),
-            gradient_checkpointing=plan.model_settings.gradient_checkpointing,
+            gradient_checkpointing=job.model_settings.gradient_checkpointing,
             peak_memory_mb=peak_memory_mb,
             memory_growth_mb_per_epoch=memory.growth_mb_per_epoch(),
             train_windows=len(train_windows),
             validation_windows=len(validation_windows),
             mirror=None if mirror is None else mirror.close(),
         )
-    if team.is_main:
-        _publish(plan, work, results, result.history)
+    if group.is_main:
+        _publish(job, work, results, result.history)
     return headline(results)
 
 
-def _mirror(plan: Plan, team: ProcessGroup, work: Path) -> Mirror | None:
-    if plan.checkpoint_uri is None or not team.is_main:
+def _mirror(job: Job, ending: Ending, group: ProcessGroup, work: Path) -> Mirror | None:
+    if job.checkpoint_uri is None or not group.is_main:
         return None
-    return open_mirror(plan.checkpoint_uri, work, plan.training.keep_checkpoints, plan.ending)
+    return open_mirror(job.checkpoint_uri, work, job.training_settings.keep_checkpoints, ending)
 
 
 def _bytes_of(network: nn.Module) -> int:
@@ -209,39 +176,39 @@ def _content_of(dataset: Path) -> str:
     return digest.hexdigest()
 
 
-def _announce(plan: Plan, network: nn.Module, precision: Precision, team: ProcessGroup, windows: int) -> None:
-    wanted, width = plan.model_settings.d_model, plan.model_settings.width
+def _announce(job: Job, network: nn.Module, precision: Precision, group: ProcessGroup, windows: int) -> None:
+    wanted, width = job.model_settings.d_model, job.model_settings.width
     log.info(
         "%d parameters; d_model %s; %d process(es) on %s in %s; %d windows",
         sum(p.numel() for p in network.parameters()),
         width if width == wanted else f"{wanted} adjusted to {width}",
-        team.size,
+        group.size,
         precision.device,
         precision.kind,
         windows,
     )
 
 
-def _publish(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
+def _publish(job: Job, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
     """Turn the finished workspace into the artifact; then it may go.
 
     Raises:
         DiskError: that cannot be written; the workspace stays.
     """
     try:
-        _write_artifact(plan, work, results, history)
+        _write_artifact(job, work, results, history)
     except (ArtifactError, DiskError) as error:
         raise DiskError(f"{error}; the training is done, and its checkpoints are in {work}") from error
     # The model is whole: what cannot be removed or marked costs some room, and no run.
-    if plan.kept is None:
+    if job.kept is None:
         shutil.rmtree(work, ignore_errors=True)
     else:
         with suppress(OSError):
             mark_finished(work)
 
 
-def _write_artifact(plan: Plan, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
-    with staged_folder(plan.model) as folder:
+def _write_artifact(job: Job, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
+    with staged_folder(Path(job.model)) as folder:
         for name in (BEST, LAST):
             export_checkpoint(work / name, folder / name)
         write_history(folder / HISTORY, history)
@@ -257,11 +224,11 @@ def _write_artifact(plan: Plan, work: Path, results: TrainResults, history: list
             folder,
             producer=PRODUCER,
             settings={
-                "model": plan.model_settings.model_dump(mode="json"),
-                "training": plan.training.model_dump(mode="json"),
+                "model": job.model_settings.model_dump(mode="json"),
+                "training": job.training_settings.model_dump(mode="json"),
             },
-            seed=plan.training.seed,
-            inputs={"dataset": plan.dataset},
+            seed=job.training_settings.seed,
+            inputs={"dataset": Path(job.dataset)},
         )
 
 
@@ -274,3 +241,13 @@ def headline(results: TrainResults) -> dict[str, float]:
         "parameters": float(results.parameters.total),
         "train_seconds": results.seconds,
     }
+
+
+def headline_of(model: Path) -> dict[str, float]:
+    """The same, from a model folder that other processes wrote.
+
+    Raises:
+        ArtifactError: the folder is missing, incomplete or damaged.
+    """
+    open_artifact(model, producer=PRODUCER)
+    return headline(read_result(TrainResults, model))

@@ -8,17 +8,17 @@ from model_core.signals import on_signal
 
 
 @contextmanager
-def leaving_on_termination(told: Callable[[], None] = lambda: None) -> Iterator[None]:
+def leaving_on_termination(on_arrival: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Within it SIGTERM raises ``SystemExit(143)``, so that ``finally`` and ``except`` blocks do their work.
 
     Also for a container's first process, on which an uncaught SIGTERM has no effect at all.
 
     Args:
-        told: called when it comes.
+        on_arrival: called first.
     """
 
     def leave(number: int) -> None:
-        told()
+        on_arrival()
         raise SystemExit(128 + number)
 
     with on_signal(leave, signal.SIGTERM):

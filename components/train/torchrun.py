@@ -8,57 +8,78 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
+from components.train.job import Job
+from components.train.step import headline_of
 from components.train.termination import leaving_on_termination
-from components.train.worker import Job
 from model_core import errors
 from model_core.artifacts import read_json
 from model_core.disk import temporary_folder
 from model_core.distributed import MEETING_FOLDER
-from model_core.errors import TrainingError
+from model_core.errors import SettingsError, TrainingError
 from model_core.training.threads import default_threads
 
-# By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where a new
-# team finds the addresses of the dead one.
-NEW_STORE_PER_TEAM = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+NEW_STORE_PER_RESTART = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where new
+processes find the addresses of the dead ones."""
 
 
-def run_torchrun(job: Job, processes: str, max_restarts: int) -> None:
-    """Start ``components.train.worker`` in each process and wait for all of them.
+@dataclass(frozen=True)
+class TorchrunLauncher:
+    """Several processes of this machine."""
 
-    Raises:
-        PgatError: that of the first process.
-        TrainingError: the processes died without one.
-    """
-    with temporary_folder() as scratch:
-        file, failure = scratch / "job.json", scratch / "failure.json"
-        file.write_text(job.model_copy(update={"failure": str(failure)}).model_dump_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--local-addr=127.0.0.1"]
-        command += [
-            "--rdzv-backend=c10d",
-            "--rdzv-conf=store_type=file",
+    processes: int | Literal["gpu"] = "gpu"
+    """How many, or one for each GPU."""
+    max_restarts: int = 3
+    """How often all of them are started again after one died."""
+
+    def run(self, job: Job) -> dict[str, float]:
+        """Start ``components.train.worker`` in each process and wait for all of them.
+
+        Raises:
+            SettingsError: one process for each GPU is asked for, and there is none.
+            TrainingError: the processes died without an error of their own.
+            PgatError: that of the first process.
+        """
+        if self.processes == "gpu" and not torch.cuda.is_available():
+            raise SettingsError(
+                "the launcher torchrun starts a process per GPU, and torch sees none here; "
+                "set training.launcher.processes to a number"
+            )
+        count = torch.cuda.device_count() if self.processes == "gpu" else self.processes
+        with temporary_folder() as scratch:
+            file, failure = scratch / "job.json", scratch / "failure.json"
+            sent = job.model_copy(update={"failure": str(failure)})
+            file.write_text(sent.model_dump_json(), encoding="utf-8")
+            # Without it torchrun gives each process one thread.
+            threads = {"OMP_NUM_THREADS": str(default_threads(count))}
+            meeting = {MEETING_FOLDER: str(scratch)}
+            code = _wait(self._command(scratch, file), os.environ | threads | NEW_STORE_PER_RESTART | meeting)
+            if code and failure.exists():
+                reported: Any = read_json(failure)
+                raise getattr(errors, reported["kind"])(reported["message"])
+        if code:
+            raise TrainingError(
+                f"torchrun ended with exit code {code}; the log above says which process failed"
+            )
+        return headline_of(Path(job.model))
+
+    def _command(self, scratch: Path, file: Path) -> list[str]:
+        return [
+            *(sys.executable, "-m", "torch.distributed.run"),
+            *("--nnodes=1", "--local-addr=127.0.0.1", "--rdzv-backend=c10d", "--rdzv-conf=store_type=file"),
             f"--rdzv-endpoint={scratch}/launcher",
+            *(f"--nproc-per-node={self.processes}", f"--max-restarts={self.max_restarts}"),
+            *("-m", "components.train.worker", str(file)),
         ]
-        command += [f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
-        command += ["-m", "components.train.worker", str(file)]
-        count = torch.cuda.device_count() if processes == "gpu" else int(processes)
-        # Without it torchrun gives each process one thread.
-        threads = {"OMP_NUM_THREADS": str(default_threads(count))}
-        code = _run_to_its_end(
-            command, os.environ | threads | NEW_STORE_PER_TEAM | {MEETING_FOLDER: str(scratch)}
-        )
-        if code == 0:
-            return
-        if failure.exists():
-            told: Any = read_json(failure)
-            raise getattr(errors, told["kind"])(told["message"])
-        raise TrainingError(f"torchrun ended with exit code {code}; the log above says which process failed")
 
 
-def _run_to_its_end(command: list[str], environment: Mapping[str, str]) -> int:
+def _wait(command: list[str], environment: Mapping[str, str]) -> int:
     """Run a command; if this process is terminated, its processes are too, and may save before they leave."""
     process = subprocess.Popen(command, env=environment)
     try:

@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from components.train.step import PRODUCER
+from components.train.job import Job
+from components.train.step import PRODUCER, headline_of
 from components.train.termination import leaving_on_termination
-from components.train.torchrun import NEW_STORE_PER_TEAM
-from components.train.worker import Job
-from model_core.artifacts import MANIFEST, open_artifact, read_manifest, staged_folder
+from components.train.torchrun import NEW_STORE_PER_RESTART
+from model_core.artifacts import (
+    MANIFEST,
+    open_artifact,
+    read_manifest,
+    refuse_foreign_folder,
+    staged_folder,
+)
 from model_core.build import build_model
 from model_core.data.dataset import MarketDataset
 from model_core.data.inputs import ModelInputs
@@ -27,13 +33,17 @@ log = logging.getLogger("pgat.train")
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
 POD_LABELS = {"app.kubernetes.io/name": "pgat-trainer"}
 """By which manifests/trainer-network-policy.yaml knows the pods that may talk to each other."""
-LAST_WORDS = 20
-"""Lines of a failed pod's log that this step repeats."""
+LOG_LINES = 20
+"""Lines of a failed pod's log that this step repeats: a traceback and what led to it."""
+NEEDS = (
+    "the launcher trainer needs training.launcher.image and a --checkpoint-uri like s3://bucket/prefix: the pods of a "
+    "TrainJob can only exchange files through a store"
+)
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """The Kubeflow Trainer installation that runs a TrainJob."""
+class TrainJobLauncher:
+    """The pods of a Kubeflow TrainJob."""
 
     image: str
     """The train step's image."""
@@ -48,54 +58,59 @@ class Cluster:
     env: dict[str, str] = field(default_factory=dict)
     """Environment of the pods, e.g. AWS_ENDPOINT_URL; never a secret."""
     timeout_seconds: int = 7 * 24 * 3600
+    """After a week the cluster ends the job, whether or not anybody still waits for it."""
     polling_seconds: int = 10
 
+    def run(self, job: Job) -> dict[str, float]:
+        """Upload the dataset, run a TrainJob, fetch the model; the job is deleted whatever happens.
 
-def run_trainjob(job: Job, uri: str, cluster: Cluster) -> None:
-    """Upload the dataset, run a TrainJob, fetch the model; the job is deleted whatever happens.
+        Raises:
+            ArtifactError: the dataset is missing or damaged, or something else stands in the model's place.
+            SettingsError: the settings do not fit the dataset, no store is given, or no cluster with the runtime can
+                be reached.
+            StoreError: the store cannot be reached.
+            TrainingError: the cluster refused the TrainJob, or it failed.
+        """
+        if job.checkpoint_uri is None or "://" not in job.checkpoint_uri:
+            raise SettingsError(NEEDS)
+        refuse_foreign_folder(Path(job.model))
+        # What the pods would refuse is refused here, before anything is uploaded.
+        build_model(job.model_settings, ModelInputs.from_dataset(MarketDataset.open(Path(job.dataset))))
+        client = _client(self)
+        uri = job.checkpoint_uri.rstrip("/")
+        store = open_store(uri)
+        for file in sorted(Path(job.dataset).iterdir(), key=lambda path: path.name == MANIFEST):
+            store.upload(f"dataset/{file.name}", file)
+        remote = job.model_copy(
+            update={
+                "dataset": f"{uri}/dataset",
+                "model": f"{uri}/model",
+                "checkpoint_uri": f"{uri}/checkpoints",
+                "kept": None,
+                "credentials": SECRET_FOLDER if self.secret is not None else None,
+            }
+        )
+        name = f"pgat-train-{uuid.uuid4().hex[:8]}"
+        _create(client, name, remote, self)
+        log.info("TrainJob %s runs on %d nodes", name, self.nodes)
+        try:
+            with leaving_on_termination():
+                client.wait_for_job_status(
+                    name, timeout=self.timeout_seconds, polling_interval=self.polling_seconds
+                )
+        except (RuntimeError, TimeoutError) as error:
+            _repeat_end_of_log(client, name)
+            raise TrainingError(
+                f"{error}; its pods' logs say why, and {uri}/checkpoints holds what was saved"
+            ) from error
+        finally:
+            # Also when this step is stopped: pods that nobody waits for would go on.
+            _delete(client, name)
+        _fetch(store, Path(job.model))
+        return headline_of(Path(job.model))
 
-    Raises:
-        ArtifactError: the dataset is missing or damaged.
-        SettingsError: the settings do not fit the dataset, or no cluster with the runtime can be reached.
-        StoreError: the store cannot be reached.
-        TrainingError: the cluster refused the TrainJob, or it failed.
-    """
-    # What the pods would refuse is refused here, before anything is uploaded.
-    build_model(job.model_settings, ModelInputs.from_dataset(MarketDataset.open(Path(job.dataset))))
-    client = _client(cluster)
-    uri = uri.rstrip("/")
-    store = open_store(uri)
-    for file in sorted(Path(job.dataset).iterdir(), key=lambda path: path.name == MANIFEST):
-        store.upload(f"dataset/{file.name}", file)
-    remote = job.model_copy(
-        update={
-            "dataset": f"{uri}/dataset",
-            "model": f"{uri}/model",
-            "checkpoint_uri": f"{uri}/checkpoints",
-            "kept": None,
-            "credentials": SECRET_FOLDER if cluster.secret is not None else None,
-        }
-    )
-    name = f"pgat-train-{uuid.uuid4().hex[:8]}"
-    _create(client, name, remote, cluster)
-    log.info("TrainJob %s runs on %d nodes", name, cluster.nodes)
-    try:
-        with leaving_on_termination():
-            client.wait_for_job_status(
-                name, timeout=cluster.timeout_seconds, polling_interval=cluster.polling_seconds
-            )
-    except (RuntimeError, TimeoutError) as error:
-        _repeat_last_words(client, name)
-        raise TrainingError(
-            f"{error}; its pods' logs say why, and {uri}/checkpoints holds what was saved"
-        ) from error
-    finally:
-        # Also when this step is stopped: pods that nobody waits for would go on.
-        _delete(client, name)
-    _fetch(store, Path(job.model))
 
-
-def _client(cluster: Cluster) -> Any:
+def _client(launcher: TrainJobLauncher) -> Any:
     try:
         from kubeflow.common.types import KubernetesBackendConfig
         from kubeflow.trainer import TrainerClient
@@ -103,17 +118,17 @@ def _client(cluster: Cluster) -> Any:
     except ImportError as error:
         raise SettingsError("the launcher trainer needs the extra 'trainer'; install kubeflow") from error
     try:
-        client = TrainerClient(KubernetesBackendConfig(namespace=cluster.namespace))
-        client.get_runtime(cluster.runtime)
+        client = TrainerClient(KubernetesBackendConfig(namespace=launcher.namespace))
+        client.get_runtime(launcher.runtime)
     except (ConfigException, RuntimeError, TimeoutError) as error:
         raise SettingsError(
-            f"the launcher trainer finds no Kubeflow Trainer with the runtime {cluster.runtime} ({error}); run the "
+            f"the launcher trainer finds no Kubeflow Trainer with the runtime {launcher.runtime} ({error}); run the "
             "step in a pod of such a cluster, or point KUBECONFIG to it"
         ) from error
     return client
 
 
-def _create(client: Any, name: str, remote: Job, cluster: Cluster) -> None:
+def _create(client: Any, name: str, remote: Job, launcher: TrainJobLauncher) -> None:
     from kubeflow.trainer import CustomTrainerContainer
     from kubeflow.trainer.options import ActiveDeadlineSeconds, Name, TrainerArgs, TrainerCommand
 
@@ -122,17 +137,17 @@ def _create(client: Any, name: str, remote: Job, cluster: Cluster) -> None:
         TrainerCommand(["torchrun"]),
         TrainerArgs(["-m", "components.train.worker", remote.model_dump_json()]),
         # The cluster ends it even if this step is gone and cannot.
-        ActiveDeadlineSeconds(cluster.timeout_seconds),
-        _labelled_pods(cluster.secret),
+        ActiveDeadlineSeconds(launcher.timeout_seconds),
+        _labeled_pods(launcher.secret),
     ]
     try:
         client.train(
-            runtime=cluster.runtime,
+            runtime=launcher.runtime,
             trainer=CustomTrainerContainer(
-                image=cluster.image,
-                num_nodes=cluster.nodes,
-                resources_per_node=cluster.resources_per_node or None,
-                env=NEW_STORE_PER_TEAM | cluster.env,
+                image=launcher.image,
+                num_nodes=launcher.nodes,
+                resources_per_node=launcher.resources_per_node or None,
+                env=NEW_STORE_PER_RESTART | launcher.env,
             ),
             options=options,
         )
@@ -142,14 +157,14 @@ def _create(client: Any, name: str, remote: Job, cluster: Cluster) -> None:
         ) from error
 
 
-def _repeat_last_words(client: Any, name: str) -> None:
+def _repeat_end_of_log(client: Any, name: str) -> None:
     """Log the end of what the first pod said; the pods go with the job."""
     try:
         lines = list(client.get_job_logs(name))
     except (RuntimeError, TimeoutError) as error:
         log.warning("the log of TrainJob %s cannot be read: %s", name, error)
         return
-    for line in lines[-LAST_WORDS:]:
+    for line in lines[-LOG_LINES:]:
         log.error("%s: %s", name, line)
 
 
@@ -169,7 +184,7 @@ def _fetch(store: Store, model: Path) -> None:
         open_artifact(folder, producer=PRODUCER)
 
 
-def _labelled_pods(secret: str | None) -> Any:
+def _labeled_pods(secret: str | None) -> Any:
     """A patch that labels the pods and mounts the store's secret, since a job's environment takes literal values."""
     from kubeflow.trainer.options import (
         ContainerPatch,

@@ -19,8 +19,8 @@ _PAUSE_SECONDS = 0.1
 
 
 @contextmanager
-def workspace(model: Path, leads: bool, kept: Path | None = None) -> Iterator[Path]:
-    """``kept``, or ``.<model>-training`` beside ``model``, locked; the other processes of a team get one to throw away.
+def workspace(model: Path, is_main: bool, kept: Path | None = None) -> Iterator[Path]:
+    """``kept``, or ``.<model>-training`` beside ``model``, locked; the other processes get one to throw away.
 
     Whoever names ``kept`` sees to it that no two runs want it, so another process in it is an earlier attempt that
     was told to stop, and is waited for.
@@ -31,7 +31,7 @@ def workspace(model: Path, leads: bool, kept: Path | None = None) -> Iterator[Pa
     Raises:
         ArtifactError: the place holds something else, cannot be written, or another run trains there.
     """
-    if not leads:
+    if not is_main:
         with temporary_folder() as scratch:
             yield scratch
         return

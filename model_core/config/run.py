@@ -13,11 +13,13 @@ from model_core.config.data import DataSettings
 from model_core.config.model import ModelSettings
 from model_core.config.store import StoreSettings
 
+LauncherKind = Literal["inline", "torchrun", "trainer"]
+
 
 class LauncherSettings(Section):
     """Where training runs."""
 
-    kind: Literal["inline", "torchrun", "trainer"] = "inline"
+    kind: LauncherKind = "inline"
     """In the step's own process, in several of one pod, or in a Kubeflow TrainJob on several nodes."""
     processes: Annotated[int, Field(ge=1)] | Literal["gpu"] = "gpu"
     """``torchrun``: how many; ``gpu``: one for each."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
+from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import write_manifest
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings
@@ -36,10 +37,12 @@ def small_run() -> dict[str, Path]:
     noise_dataset().write(folders["dataset"])
     write_manifest(folders["dataset"], producer=PRODUCER, settings={"data": {}})
     train(
-        dataset=folders["dataset"],
-        model=folders["model"],
-        model_settings=MODEL.model_copy(update={"use_mixture_decoder": True}),
-        training_settings=TRAINING.model_copy(update={"tensorboard": False, "train_window_stride": 2}),
+        Job(
+            dataset=folders["dataset"],
+            model=folders["model"],
+            model_settings=MODEL.model_copy(update={"use_mixture_decoder": True}),
+            training_settings=TRAINING.model_copy(update={"tensorboard": False, "train_window_stride": 2}),
+        )
     )
     given = {"dataset": folders["dataset"], "model": folders["model"]}
     evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)

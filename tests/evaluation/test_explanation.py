@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from components.evaluate.step import run
+from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import open_artifact
 from model_core.axes import TARGETS
@@ -62,10 +63,10 @@ def test_both_pictures_are_drawn_from_it() -> None:
 
 def test_the_evaluation_folder_declares_its_explanation(tmp_path: Path) -> None:
     dataset = write_tiny_dataset(tmp_path / "dataset")
-    train(
+    train(Job(
         dataset=dataset, model=tmp_path / "model", model_settings=MODEL,
         training_settings=TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False}),
-    )  # fmt: skip
+    ))  # fmt: skip
     settings = EvaluationSettings()
     run(dataset=dataset, model=tmp_path / "model", evaluation=tmp_path / "evaluation", settings=settings)
     assert "explanation.json" in open_artifact(tmp_path / "evaluation", producer="evaluate").files

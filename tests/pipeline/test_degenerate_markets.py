@@ -17,6 +17,7 @@ from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
 from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
+from components.train.job import Job
 from components.train.step import run as train
 from model_core.config.data import DataSettings, TailSplit, WindowSettings
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings, ReportSettings
@@ -101,10 +102,12 @@ def through_all_steps(
     dataset, model, evaluation, findings, page, summary = (folder / name for name in names)
     prepare_data(source=source, dataset=dataset, settings=data)
     train(
-        dataset=dataset,
-        model=model,
-        model_settings=MODEL.model_copy(update={"use_mixture_decoder": mixture}),
-        training_settings=TRAIN,
+        Job(
+            dataset=dataset,
+            model=model,
+            model_settings=MODEL.model_copy(update={"use_mixture_decoder": mixture}),
+            training_settings=TRAIN,
+        )
     )
     evaluate(dataset=dataset, model=model, evaluation=evaluation, settings=EvaluationSettings(device="cpu"))
     diagnose(dataset=dataset, model=model, findings=findings, settings=DIAGNOSTICS)

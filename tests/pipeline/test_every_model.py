@@ -9,6 +9,7 @@ from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
 from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
+from components.train.job import Job
 from components.train.step import run as train
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
@@ -79,7 +80,7 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(case: Case, dataset: P
     settings = case.settings
     model, evaluation, findings = (tmp_path / name for name in ("model", "evaluation", "findings"))
     given = {"dataset": dataset, "model": model}
-    train(**given, model_settings=settings.model, training_settings=settings.training)
+    train(Job(**given, model_settings=settings.model, training_settings=settings.training))
     evaluate(**given, evaluation=evaluation, settings=settings.evaluation)
     diagnose(**given, findings=findings, settings=settings.diagnostics)
     report(

@@ -11,6 +11,7 @@ from components import cli
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
 from components.outbox import outbox
+from components.train.job import Job
 from components.train.step import run as train
 from model_core.config.data import SkySettings
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings
@@ -39,7 +40,7 @@ def test_the_steps_with_a_model_speak_of_all_their_work(
     dataset = write_tiny_dataset(tmp_path / "dataset")
     given = {"dataset": dataset, "model": tmp_path / "model"}
     one_epoch = TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False})
-    train(**given, model_settings=MODEL, training_settings=one_epoch)
+    train(Job(**given, model_settings=MODEL, training_settings=one_epoch))
     evaluate(**given, evaluation=tmp_path / "evaluation", settings=EvaluationSettings(batch_size=2))
     settings = DiagnosticsSettings(batch_size=2, max_windows=8, pgd_steps=1)
     diagnose(**given, findings=tmp_path / "findings", settings=settings)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from components.train.job import Job
 from components.train.trainjob import POD_LABELS
-from components.train.worker import Job, work
+from components.train.worker import work
 from tests.training.cluster import FakeCluster
 from tests.training.prepared import write_tiny_dataset
 from tests.training.test_launchers import REPOSITORY, by_trainer, on

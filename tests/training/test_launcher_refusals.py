@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from components.train.__main__ import main as command
-from components.train.launchers import launch_as_set
+from components.train.job import Job
+from components.train.launchers import launch_from_settings
 from model_core.errors import SettingsError
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 
@@ -93,12 +94,15 @@ def test_checkpoints_that_cannot_be_reached_at_the_start_are_refused(
 
 
 def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="slurm is no launcher; choose one of inline, torchrun, trainer"):
-        launch_as_set(
-            dataset=dataset,
-            model=tmp_path / "model",
-            model_settings=MODEL,
-            training_settings=TRAINING,
-            checkpoint_uri=None,
-            launcher="slurm",
+    with pytest.raises(
+        SettingsError, match="slurm is not a launcher; choose one of inline, torchrun, trainer"
+    ):
+        launch_from_settings(
+            Job(
+                dataset=dataset,
+                model=tmp_path / "model",
+                model_settings=MODEL,
+                training_settings=TRAINING,
+            ),
+            kind="slurm",
         )

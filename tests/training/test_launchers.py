@@ -11,9 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from components.train.launchers import launch, launch_as_set
-from components.train.trainjob import SECRET_FOLDER, Cluster
-from components.train.worker import Job, main, work
+from components.train.job import Job
+from components.train.launchers import InlineLauncher, launch_from_settings
+from components.train.torchrun import TorchrunLauncher
+from components.train.trainjob import SECRET_FOLDER, TrainJobLauncher
+from components.train.worker import main, work
 from model_core.artifacts import open_artifact
 from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
@@ -52,24 +54,23 @@ def on(cluster: FakeCluster, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) 
     return running(cluster, kubeconfig)
 
 
-def by_trainer(dataset: Path, model: Path, uri: str, runtime: str = "torch-distributed") -> dict[str, float]:
-    return launch(
-        "trainer",
-        dataset=dataset,
-        model=model,
-        model_settings=MODEL,
-        training_settings=TRAINING,
-        checkpoint_uri=uri,
-        cluster=Cluster(
-            image="registry.example/train:1",
-            resources_per_node={"gpu": "1"},
-            namespace="team",
-            runtime=runtime,
-            env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
-            timeout_seconds=20,
-            polling_seconds=1,
-        ),
+def job_for(dataset: Path, model: Path, **more: object) -> Job:
+    return Job.model_validate(
+        {"dataset": dataset, "model": model, "model_settings": MODEL, "training_settings": TRAINING, **more}
     )
+
+
+def by_trainer(dataset: Path, model: Path, uri: str, runtime: str = "torch-distributed") -> dict[str, float]:
+    launcher = TrainJobLauncher(
+        image="registry.example/train:1",
+        resources_per_node={"gpu": "1"},
+        namespace="team",
+        runtime=runtime,
+        env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
+        timeout_seconds=20,
+        polling_seconds=1,
+    )
+    return launcher.run(job_for(dataset, model, checkpoint_uri=uri))
 
 
 def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
@@ -147,26 +148,13 @@ def test_a_worker_reads_the_stores_secret_from_the_mounted_folder(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "old")
     (tmp_path / "accesskey").write_text("user\n")
     (tmp_path / "secretkey").write_text("secret\n")
-    job = Job(
-        dataset=str(dataset),
-        model=str(tmp_path / "model"),
-        model_settings=MODEL,
-        training_settings=TRAINING,
-        credentials=str(tmp_path),
-    )
-    main([job.model_dump_json()])
+    main([job_for(dataset, tmp_path / "model", credentials=str(tmp_path)).model_dump_json()])
     assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("user", "secret")
 
 
 def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"needs training\.launcher\.image and a --checkpoint-uri"):
-        launch(
-            "trainer",
-            dataset=dataset,
-            model=tmp_path / "model",
-            model_settings=MODEL,
-            training_settings=TRAINING,
-        )
+        TrainJobLauncher(image="registry.example/train:1").run(job_for(dataset, tmp_path / "model"))
 
 
 @pytest.mark.slow
@@ -174,21 +162,9 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
 def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_one(
     dataset: Path, tmp_path: Path
 ) -> None:
-    launch(
-        "inline",
-        dataset=dataset,
-        model=tmp_path / "inline",
-        model_settings=MODEL,
-        training_settings=TRAINING,
-    )
-    two = LauncherSettings(kind="torchrun", processes=2)
-    metrics = launch_as_set(
-        dataset=dataset,
-        model=tmp_path / "torchrun",
-        model_settings=MODEL,
-        training_settings=TRAINING.model_copy(update={"launcher": two}),
-        checkpoint_uri=None,
-    )
+    InlineLauncher().run(job_for(dataset, tmp_path / "inline"))
+    two = TRAINING.model_copy(update={"launcher": LauncherSettings(kind="torchrun", processes=2)})
+    metrics = launch_from_settings(job_for(dataset, tmp_path / "torchrun", training_settings=two))
     results = read_result(TrainResults, tmp_path / "torchrun")
     assert results.processes == 2
     assert metrics["best_validation_loss"] == results.best_validation_loss
@@ -204,33 +180,17 @@ def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_o
 @pytest.mark.usefixtures("one_thread")
 def test_an_error_of_the_processes_is_the_launchers_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="give the output folder of the prepare_data step"):
-        launch(
-            "torchrun",
-            dataset=tmp_path / "nowhere",
-            model=tmp_path / "model",
-            model_settings=MODEL,
-            training_settings=TRAINING,
-            processes="1",
-            max_restarts=0,
-        )
+        TorchrunLauncher(processes=1, max_restarts=0).run(job_for(tmp_path / "nowhere", tmp_path / "model"))
 
 
 def launch_two(dataset: Path, model: Path, epochs: int) -> None:
     settings = TRAINING.model_copy(update={"train_epochs": epochs, "checkpoint_interval": 10_000})
-    launch(
-        "torchrun",
-        dataset=dataset,
-        model=model,
-        model_settings=MODEL,
-        training_settings=settings,
-        processes="2",
-        max_restarts=3,
-    )
+    TorchrunLauncher(processes=2).run(job_for(dataset, model, training_settings=settings))
 
 
 @contextmanager
 def a_launcher(dataset: Path, model: Path, epochs: int) -> Iterator[Any]:
-    """A launcher in a process of its own; a test that fails leaves neither it nor its team running."""
+    """A launcher in a process of its own; a test that fails leaves neither it nor its processes running."""
     launcher = started_later(launch_two, dataset, model, epochs)
     launcher.start()
     try:
@@ -267,7 +227,7 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
-def test_a_team_that_lost_a_process_starts_again_and_goes_on(dataset: Path, tmp_path: Path) -> None:
+def test_processes_that_lost_one_of_them_start_again_and_go_on(dataset: Path, tmp_path: Path) -> None:
     with a_launcher(dataset, tmp_path / "model", epochs=10) as launcher:
         eventually(lambda: (tmp_path / ".model-training" / "last").exists())
         workers = [

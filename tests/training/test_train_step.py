@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from components.train.job import Job
 from components.train.step import run
 from model_core.artifacts import open_artifact
 from model_core.checkpoints.files import load_model, save_checkpoint
@@ -40,11 +41,13 @@ def train(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
     uri = changes.pop("checkpoint_uri", None)
     model_settings = changes.pop("model_settings", RESTLESS)
     return run(
-        dataset=dataset,
-        model=model,
-        model_settings=model_settings,
-        training_settings=TRAINING.model_copy(update=changes),
-        checkpoint_uri=uri,
+        Job(
+            dataset=dataset,
+            model=model,
+            model_settings=model_settings,
+            training_settings=TRAINING.model_copy(update=changes),
+            checkpoint_uri=uri,
+        )
     )
 
 
@@ -124,10 +127,12 @@ def test_a_run_reports_how_much_memory_its_training_took(
     recomputed: bool, dataset: Path, tmp_path: Path
 ) -> None:
     run(
-        dataset=dataset,
-        model=tmp_path / "model",
-        model_settings=MODEL.model_copy(update={"gradient_checkpointing": recomputed}),
-        training_settings=TRAINING,
+        Job(
+            dataset=dataset,
+            model=tmp_path / "model",
+            model_settings=MODEL.model_copy(update={"gradient_checkpointing": recomputed}),
+            training_settings=TRAINING,
+        )
     )
     results = read_result(TrainResults, tmp_path / "model")
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
@@ -265,11 +270,13 @@ def test_settings_that_do_not_fit_the_dataset_leave_nothing_behind(dataset: Path
     (tmp_path / "mine").mkdir()
     with pytest.raises(SettingsError, match="num_input_waves"):
         run(
-            dataset=dataset,
-            model=tmp_path / "mine" / "new" / "model",
-            model_settings=MODEL.model_copy(update={"num_input_waves": 117}),
-            training_settings=TRAINING,
-            checkpoint_uri=str(tmp_path / "store"),
+            Job(
+                dataset=dataset,
+                model=tmp_path / "mine" / "new" / "model",
+                model_settings=MODEL.model_copy(update={"num_input_waves": 117}),
+                training_settings=TRAINING,
+                checkpoint_uri=str(tmp_path / "store"),
+            )
         )
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
