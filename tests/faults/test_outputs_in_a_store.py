@@ -1,12 +1,15 @@
 """Outputs that go to an object store: tried before the work, never lost after it, and sent by the same command."""
 
 import importlib
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from components.outbox import outbox
+from model_core.artifacts import sha256_of, write_manifest
 from model_core.errors import StoreError
 from tests.security.hostile_s3 import HostileS3, serving
 
@@ -137,7 +140,7 @@ def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it
     assert not state.exists()
 
 
-def test_a_result_of_other_inputs_or_settings_or_a_damaged_one_is_not_sent(
+def test_a_result_of_other_settings_or_a_damaged_one_is_not_sent(
     chain: Path, server: HostileS3, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.refusing = {"evaluation/": 403}
@@ -155,6 +158,24 @@ def test_a_result_of_other_inputs_or_settings_or_a_damaged_one_is_not_sent(
     assert "is made again, since it is damaged" in caplog.text
     assert server.objects["evaluation/scores.json"] == (chain / "evaluation" / "scores.json").read_bytes()
     assert not state.exists()
+
+
+def test_a_result_is_made_again_when_an_input_has_changed_under_the_same_name(
+    chain: Path, server: HostileS3, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("dataset", "model"):
+        shutil.copytree(chain / name, tmp_path / name)
+    server.refusing = {"evaluation/": 403}
+    command = words("evaluate", tmp_path, "s3://bucket")
+    assert run("evaluate", command) == 1
+    server.refusing = {}
+    write_manifest(
+        tmp_path / "model", producer="train", settings={}, inputs={"dataset": tmp_path / "dataset"}
+    )
+    assert run("evaluate", command) == 0
+    assert "only to be sent" not in caplog.text
+    sent = json.loads(server.objects["evaluation/manifest.json"])
+    assert sent["inputs"]["model"] == sha256_of(tmp_path / "model" / "manifest.json")
 
 
 @pytest.mark.parametrize("place", ["folder", "store"])
