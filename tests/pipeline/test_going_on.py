@@ -89,7 +89,7 @@ def resumed_at(runs: Path, told: str) -> int:
 def test_the_same_command_goes_on_from_the_saved_epoch(
     runner: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    """After SIGKILL at once: it waits for the step of the dead run, which is still saving its work."""
+    """After SIGKILL at once, when the step of the dead run may still be saving its work."""
     runs = tmp_path / "runs"
     stopped(runs, number, "--runner", runner)
     assert (runs / "x" / "checkpoints").is_dir()
