@@ -50,8 +50,9 @@ SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "KFP_TOKEN")
 """Environment variables whose values no text may hold."""
 _SHORTEST_SECRET = 6
 """Shorter values are no secrets, and may be part of any word."""
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/@]*:[^\s@]*|[^\s/@]*)@")
-_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?'\"<>]*)\?[^\s'\"<>]+")
+_BLANKS = re.compile(r"([ \t\r\n\f\v]+)")
+_QUOTES = re.compile(r"['\"<>]")
+_QUOTES_OR_QUERY = re.compile(r"[?'\"<>]")
 _MOST_CHARACTERS = 65_536
 """Beyond them the middle of a text is left out before anything is looked for in it."""
 
@@ -64,7 +65,37 @@ def redacted(text: str) -> str:
         for piece in os.environ.get(name, "").split():
             if len(piece) >= _SHORTEST_SECRET:
                 text = text.replace(piece, "…")
-    return _QUERY.sub(r"\1?…", _USERINFO.sub(r"\1…@", text))
+    # Word by word, each looked through once: a pattern that finds URIs in any text takes minutes on a hostile one.
+    return "".join(
+        _without_query(_without_userinfo(word)) if "://" in word else word for word in _BLANKS.split(text)
+    )
+
+
+def _without_userinfo(word: str) -> str:
+    """Cut out what stands between a ``://`` and the last ``@``: a password may hold ``@`` and ``/`` itself."""
+    last, place = word.rfind("@"), word.find("://")
+    while 0 <= place < last:
+        start = place + 3
+        slash = word.find("/", start, last)
+        # Without a colon before it, a slash ends the host, and the ``@`` belongs to the path.
+        if slash < 0 or ":" in word[start:slash]:
+            return f"{word[:start]}…{word[last:]}"
+        place = word.find("://", start)
+    return word
+
+
+def _without_query(word: str) -> str:
+    """Cut out what follows the ``?`` of each URI, up to a quote or the end of the word."""
+    kept, done = [], 0
+    while (place := word.find("://", done)) >= 0 and (mark := _QUOTES_OR_QUERY.search(word, place)):
+        kept.append(word[done : mark.end()])
+        done = mark.end()
+        if mark[0] == "?":
+            quote = _QUOTES.search(word, done)
+            end = quote.start() if quote else len(word)
+            kept.append("…" if end > done else "")
+            done = end
+    return "".join([*kept, word[done:]])
 
 
 def shown(text: str) -> str:
@@ -87,7 +118,8 @@ def _cut(text: str, characters: int) -> str:
 
 def quoted(value: object) -> str:
     """A value as a message shows it: its ``repr``, never longer than a few words, however large it is."""
-    return shortened(_BRIEF.repr(redacted(value) if isinstance(value, str) else value))
+    # One value is one URI, if it is any: a blank in it may stand within a password.
+    return shortened(_BRIEF.repr(redacted(_without_userinfo(value)) if isinstance(value, str) else value))
 
 
 class _Brief(reprlib.Repr):

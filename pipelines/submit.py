@@ -1,41 +1,36 @@
 """A run on a cluster: compile, hand over to Kubeflow Pipelines, and watch it if asked.
 
 The API's token, where it wants one, comes from the environment (``KFP_TOKEN``), so that it stands in no
-process list; ``SSL_CERT_FILE`` names the certificate of a private authority. The object store's keys never
+process list. The object store's keys never
 leave the cluster: the pipeline only names the Kubernetes Secret that holds them.
 """
 
-import ipaddress
 import json
-import os
 import re
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import kfp
-import kfp_server_api
-import urllib3
 
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
-from model_core.errors import PipelineError, StoreError, UserError, printable, quoted, shown
+from model_core.errors import PipelineError, UserError, quoted, shown
 from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
 from pipelines.compile import compile_pipeline
+from pipelines.kubeflow_api import connected, mapped, quiet, refuse_bad_host, token_for
 from pipelines.resources import STEPS, Cluster
 from pipelines.training import PIPELINE_NAME, settings_parameters
 
 _GOOD, _BAD = ("SUCCEEDED", "SKIPPED"), ("FAILED", "CANCELED")
 _POLL_SECONDS = 10.0
+_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -92,9 +87,9 @@ class Submission:
             check_uri(uri)
         if self.source.startswith("s3://"):
             check_uri(self.source)
-        _refuse_bad_host(self.host)
+        refuse_bad_host(self.host)
         if sample_of(self.source) is None and not self.source.startswith("s3://"):
-            raise UserError(f"--source {self.source}: pods cannot read it; upload the table and name s3://…")
+            raise UserError(f"--source {quoted(self.source)}: pods cannot read it; upload the table and name s3://…")
         for flag, uri in (("--checkpoint-uri", self.checkpoint_uri), ("--publish-uri", self.publish_uri)):
             if uri and not uri.startswith("s3://"):
                 raise UserError(f"{flag} {uri} ends with the pod that writes it; name an s3://… there")
@@ -125,28 +120,38 @@ def submit(
         StoreError: the API cannot be reached.
         PipelineError: with ``wait``: the run failed or was stopped.
     """
-    token = _token(submission)
+    token = token_for(submission.host, over_http=submission.token_over_http)
     name = submission.name or f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    with _mapped(submission.host), _quiet(), tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
-        client = _client(submission, token)
+    with tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
         package = Path(scratch) / "pipeline.yaml"
-        compile_pipeline(package, submission.settings, submission.cluster, code_version())
-        experiment = client.create_experiment(submission.experiment, namespace=submission.namespace or None)
-        version = _register(client, package, submission.namespace) if submission.register else {}
-        run = client.run_pipeline(
-            experiment_id=experiment.experiment_id,
-            job_name=name,
-            params=_parameters(submission, name),
-            pipeline_root=submission.pipeline_root or None,
-            enable_caching=submission.caching,
-            service_account=submission.service_account or None,
-            **(version or {"pipeline_package_path": str(package)}),
-        )
-    url = f"{submission.host.rstrip('/')}/#/runs/details/{run.run_id}"
+        with quiet():
+            compile_pipeline(package, submission.settings, submission.cluster, code_version())
+        with mapped(submission.host), quiet():
+            client = connected(submission.host, submission.namespace, token)
+            run_id = _started(client, submission, package, name)
+    url = f"{submission.host.rstrip('/')}/#/runs/details/{run_id}"
     if wait:
         say(f"run {name}: {url}")
-        _watch(client, submission.host, run.run_id, poll_seconds, say)
+        _watch(client, submission.host, run_id, poll_seconds, say)
     return url
+
+
+def _started(client: kfp.Client, submission: Submission, package: Path, name: str) -> str:
+    """The id of the new run."""
+    experiment = client.create_experiment(submission.experiment, namespace=submission.namespace or None)
+    version = _register(client, package, submission.namespace) if submission.register else {}
+    run = client.run_pipeline(
+        experiment_id=experiment.experiment_id,
+        job_name=name,
+        params=_parameters(submission, name),
+        pipeline_root=submission.pipeline_root or None,
+        enable_caching=submission.caching,
+        service_account=submission.service_account or None,
+        **(version or {"pipeline_package_path": str(package)}),
+    )
+    if not _ID.fullmatch(run.run_id):
+        raise ValueError("no run in the answer")
+    return str(run.run_id)
 
 
 def _parameters(submission: Submission, name: str) -> dict[str, Any]:
@@ -159,63 +164,6 @@ def _parameters(submission: Submission, name: str) -> dict[str, Any]:
         "code_version": code_version(),
         **settings_parameters(submission.settings),
     }
-
-
-def _refuse_bad_host(host: str) -> None:
-    try:
-        parts = urlsplit(host)
-        hostname = parts.hostname
-    except ValueError:
-        parts, hostname = None, None
-    if parts is None or parts.scheme not in {"http", "https"} or not hostname or printable(host) != host:
-        raise UserError(f"--host {quoted(host)} is no URL; write e.g. https://kubeflow.example/pipeline")
-    if "@" in parts.netloc or parts.query:
-        raise UserError(
-            "--host holds credentials or a query; put the API's token into KFP_TOKEN, and leave the URL bare"
-        )
-
-
-def _token(submission: Submission) -> str | None:
-    """The API's token, where it may travel.
-
-    Raises:
-        UserError: it cannot be sent, or would go over the network for everybody to read.
-    """
-    token = os.environ.get("KFP_TOKEN", "").strip()
-    if not token:
-        return None
-    if not re.fullmatch(r"[!-~]+", token):
-        raise UserError(
-            "KFP_TOKEN holds a character that cannot be sent, for example a line break; copy it again"
-        )
-    parts = urlsplit(submission.host)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or "") and not submission.token_over_http:
-        raise UserError(
-            f"--host {submission.host} is not encrypted, and KFP_TOKEN would be readable on the way; use https://, or "
-            "say --token-over-http where the network is trusted"
-        )
-    return token
-
-
-def _is_loopback(hostname: str) -> bool:
-    if hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return False
-
-
-def _client(submission: Submission, token: str | None) -> kfp.Client:
-    with warnings.catch_warnings():
-        # The client says at each start that it wants a server newer than 2022's.
-        warnings.filterwarnings("ignore", message="This client only works with", category=FutureWarning)
-        return kfp.Client(
-            host=submission.host,
-            namespace=submission.namespace or "kubeflow",
-            existing_token=token,
-            ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
-        )
 
 
 def _register(client: kfp.Client, package: Path, namespace: str) -> dict[str, str]:
@@ -243,50 +191,22 @@ def _watch(
     """
     told: dict[str, str] = {}
     while True:
-        with _mapped(host):
+        with mapped(host):
             run = client.get_run(run_id)
-        tasks = (run.run_details.task_details if run.run_details else None) or []
-        for task in tasks:
-            if task.state and told.get(task.display_name) != task.state:
-                told[task.display_name] = task.state
-                say(shown(f"  {task.display_name}: {task.state.lower()}"))
-        if run.state in _GOOD:
-            say(shown(f"run {run.display_name}: {run.state.lower()}"))
-            return
-        if run.state in _BAD:
-            failed = [f"{t.display_name} ({_message(t.error)})" for t in tasks if t.state == "FAILED"]
-            reason = "; ".join(failed) or _message(run.error)
-            raise PipelineError(f"the run {run.display_name} was {run.state.lower()}: {reason}")
+            tasks = (run.run_details.task_details if run.run_details else None) or []
+            for task in tasks:
+                if task.state and told.get(task.display_name) != task.state:
+                    told[task.display_name] = task.state
+                    say(shown(f"  {task.display_name}: {task.state.lower()}"))
+            if run.state in _GOOD:
+                say(shown(f"run {run.display_name}: {run.state.lower()}"))
+                return
+            if run.state in _BAD:
+                failed = [f"{t.display_name} ({_message(t.error)})" for t in tasks if t.state == "FAILED"]
+                reason = "; ".join(failed) or _message(run.error)
+                raise PipelineError(f"the run {run.display_name} was {run.state.lower()}: {reason}")
         time.sleep(poll_seconds)
 
 
 def _message(error: Any) -> str:
     return str(error.message) if error is not None and error.message else "see its log on the run's page"
-
-
-def _said(error: kfp_server_api.ApiException) -> str:
-    """The API's own words, which stand in the field ``message`` of a JSON object, or HTTP's."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return str(error.reason)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The client prints links that the caller prints once, at the end."""
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-        yield
-
-
-@contextmanager
-def _mapped(host: str) -> Iterator[None]:
-    try:
-        yield
-    except kfp_server_api.ApiException as error:
-        hint = "set KFP_TOKEN" if error.status in {401, 403} else "check --host and the submission"
-        raise UserError(f"{host} answered {error.status} {_said(error)}; {hint}") from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise StoreError(
-            f"cannot reach {host} ({type(error).__name__}); check --host and the network"
-        ) from error

@@ -43,7 +43,9 @@ def check_uri(uri: str) -> None:
     if not separator or scheme == "file":
         return
     if scheme != "s3":
-        raise StoreError(f"{uri} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+        # A password with a blank in it would not be recognized in a message.
+        shown = f"a URI with @ in it, {scheme}://…," if "@" in rest else uri
+        raise StoreError(f"{shown} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
     bucket = rest.partition("/")[0]
     if not bucket:
         raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
@@ -63,18 +65,26 @@ def local_path(uri: str) -> Path | None:
         StoreError: it names no place at all.
     """
     try:
-        if "\0" in uri:
-            raise ValueError("no name holds a null character")
         if "://" not in uri:
-            return Path(uri).expanduser()
+            return _path(uri).expanduser()
         parts = urlsplit(uri)
+        if parts.scheme != "file":
+            return None
+        if parts.netloc not in {"", "localhost"}:
+            raise ValueError("a file of another machine")
+        return _path(unquote(parts.path))
     except (RuntimeError, ValueError) as error:  # the home of an unknown user; brackets without an address
         # Neither the URI nor the reason is repeated: both may hold a password.
         raise StoreError(
-            "a path or URI names no place: its user or host cannot be understood; write a path, file:///path or "
-            "s3://bucket/prefix"
+            "a path or URI names no place: its user or host cannot be understood, or it is another machine; write a "
+            "path, file:///path or s3://bucket/prefix"
         ) from error
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _path(name: str) -> Path:
+    if "\0" in name:
+        raise ValueError("no name holds a null character")
+    return Path(name)
 
 
 def read_uri(uri: str, max_bytes: int = READ_BYTES) -> bytes:

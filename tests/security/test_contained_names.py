@@ -13,9 +13,11 @@ from components.train.trainjob import _fetch
 from model_core.artifacts import MANIFEST, open_artifact, write_manifest
 from model_core.checkpoints.files import CHECKPOINT_MANIFEST, verify_checkpoint
 from model_core.checkpoints.records import fetch_newest
-from model_core.errors import CheckpointError, PgatError, StoreError
+from model_core.config.data import DataSettings
+from model_core.data.reading.sources import read_source
+from model_core.errors import CheckpointError, PgatError, StoreError, UserError
 from model_core.store.local import LocalStore
-from model_core.store.locate import open_store
+from model_core.store.locate import open_store, read_uri
 from model_core.store.names import contained
 from tests.security.hostile_s3 import HostileS3, serving
 
@@ -58,6 +60,24 @@ def test_a_link_that_leads_out_of_the_folder_is_refused_and_not_listed(tmp_path:
     assert "link" in manifest.files
     with pytest.raises(StoreError, match="leads out of"):
         open_artifact(root, producer="train")
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///tmp/a%00b/x.csv", "file:///tmp/%00", "file://host/etc/passwd", "file://%00/x", "a\0b"]
+)
+def test_a_uri_of_a_file_that_no_machine_or_another_one_has_is_refused(uri: str, tmp_path: Path) -> None:
+    for use in (read_uri, open_store, lambda uri: read_source(uri, DataSettings())):
+        with pytest.raises(UserError):
+            use(uri)
+    with Files() as files:
+        for use in (files.input, files.output):
+            with pytest.raises(StoreError, match="names no place"):
+                use(uri)
+
+
+def test_a_name_with_a_percent_sign_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a%00b").write_text("x")
+    assert open_store(str(tmp_path)).read("a%00b") == b"x"
 
 
 @pytest.mark.parametrize("key", ["/outside", "../outside", "a/../../outside"])

@@ -79,7 +79,7 @@ def test_a_hostile_override_is_refused_in_one_short_sentence(text: str) -> None:
 
 
 def test_an_override_of_ten_thousand_names_is_refused() -> None:
-    with pytest.raises(SettingsError, match="is no setting") as caught:
+    with pytest.raises(SettingsError, match="is not a setting") as caught:
         load_settings(None, [".".join(["a"] * 10_000) + "=1"])
     sentence(caught.value)
 

@@ -4,7 +4,8 @@ import pytest
 
 from model_core.errors import StoreError, UserError
 from model_core.store.locate import open_store
-from pipelines.submit import _is_loopback, submit
+from pipelines.kubeflow_api import is_loopback
+from pipelines.submit import submit
 from tests.pipeline.test_submit import submission
 from tests.security.hostile_s3 import HostileS3, serving
 
@@ -41,4 +42,4 @@ def test_a_token_travels_unencrypted_to_another_machine_only_if_asked_for(
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "::1"])
 def test_the_loopback_interface_is_no_network(host: str) -> None:
-    assert _is_loopback(host)
+    assert is_loopback(host)

@@ -30,6 +30,8 @@ BAD_URIS = [
     "https://user:canary-password@host/x?X-Amz-Signature=canary",
     "https://host/x?X-Amz-Security-Token=canary-token",
     "gs://bucket/x?token=canary",
+    "http://user:canary password@host/x",
+    "s3://user:canary password@bucket/x",
 ]
 BAD_VALUES = [
     ("AWS_SESSION_TOKEN", "canary-first-half\ncanary-second-half"),
@@ -264,6 +266,9 @@ def test_a_whole_run_with_a_store_leaves_no_secret_in_any_file(
         ("s3://user:password@bucket/x is bad", "s3://…@bucket/x is bad"),
         ("s3://user:pass/word@bucket/x", "s3://…@bucket/x"),
         ("see https://host/a?X-Amz-Signature=1 and go", "see https://host/a?… and go"),
+        ("s3://user:p@ss@bucket/x", "s3://…@bucket/x"),
+        ("s3://user:p@ss/w@rd@bucket/x", "s3://…@bucket/x"),
+        ("'http://host/a?token=1', 'http://host/b?token=2'", "'http://host/a?…', 'http://host/b?…'"),
         ("http://host:9000/path, then mail a@b.example", "http://host:9000/path, then mail a@b.example"),
         ("s3://bucket/a@b", "s3://bucket/a@b"),
         ("token canary-of-the-session-token end", "token … end"),
