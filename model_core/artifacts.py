@@ -23,6 +23,7 @@ from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
 from model_core.locks import clear_leftovers, unfinished_folder
 from model_core.store.names import contained
+from model_core.store.ownership import within_umask
 from model_core.versions import git_commit, versions
 
 MANIFEST = "manifest.json"
@@ -86,7 +87,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
             require_room(staging)
             with writing(path):
                 yield staging
-                staging.chmod(0o755)
+                staging.chmod(within_umask(0o755))
                 if path.exists():
                     shutil.rmtree(path)
                 staging.rename(path)

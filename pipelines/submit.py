@@ -89,7 +89,9 @@ class Submission:
             check_uri(self.source)
         refuse_bad_host(self.host)
         if sample_of(self.source) is None and not self.source.startswith("s3://"):
-            raise UserError(f"--source {quoted(self.source)}: pods cannot read it; upload the table and name s3://…")
+            raise UserError(
+                f"--source {quoted(self.source)}: pods cannot read it; upload the table and name s3://…"
+            )
         for flag, uri in (("--checkpoint-uri", self.checkpoint_uri), ("--publish-uri", self.publish_uri)):
             if uri and not uri.startswith("s3://"):
                 raise UserError(f"{flag} {uri} ends with the pod that writes it; name an s3://… there")

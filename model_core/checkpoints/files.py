@@ -10,7 +10,6 @@ A checkpoint is written beside its place, synced to disk and renamed: it is whol
 
 import errno
 import os
-import pickle
 import re
 import shutil
 import tempfile
@@ -29,12 +28,14 @@ from torch import nn
 from model_core.artifacts import code_version, sha256_of, write_json
 from model_core.build import Model, build_model
 from model_core.checkpoints.control import CheckpointManifest, Damage, Saved, SavedInfo, load
+from model_core.checkpoints.measure import read_state, refuse_other_shapes
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.disk import disk_error
 from model_core.errors import CheckpointError, StoreError
 from model_core.results.training import Checkpoint
 from model_core.store.names import contained
+from model_core.store.ownership import within_umask
 from model_core.versions import versions
 
 WEIGHTS, SETTINGS, TRAINING = "model.safetensors", "settings.json", "training.pt"
@@ -187,6 +188,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
         inputs = ModelInputs.model_validate(saved.inputs)
     except ValidationError as error:
         raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
+    refuse_other_shapes(folder / WEIGHTS, settings, inputs)
     model = build_model(settings, inputs)
     load_weights(folder, model)
     return LoadedModel(model.to(device).eval(), settings, inputs, saved.info)
@@ -220,16 +222,11 @@ def load_training(folder: Path) -> dict[str, Any]:
     """What a resume needs beside the weights; tensors and plain values only, no pickled code.
 
     Raises:
-        CheckpointError: the checkpoint holds weights only.
+        CheckpointError: the checkpoint holds weights only, or its state is damaged.
     """
     if not (folder / TRAINING).exists():
         raise CheckpointError(f"{folder} holds weights only, not the state of a training run")
-    try:
-        return torch.load(folder / TRAINING, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise CheckpointError(
-            f"{folder / TRAINING} holds more than tensors and plain values; train again"
-        ) from error
+    return read_state(folder / TRAINING)
 
 
 def _save_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -267,7 +264,7 @@ def _staged(folder: Path) -> Iterator[Path]:
         )
         for path in (*files, staging / CHECKPOINT_MANIFEST, staging):
             _sync(path)
-        staging.chmod(0o755)
+        staging.chmod(within_umask(0o755))
         _replace(staging, folder)
     except OSError as error:
         raise disk_error(folder, error) from error

@@ -27,24 +27,44 @@ _AWS = "https://s3.amazonaws.com"
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
 _RETRIES = PacedRetry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
 _HEADER_VALUE = re.compile(r"[!-~]+")
+_ANSWER_BYTES = 2**24
+"""Of a list or an error; a page of a list has 1,000 keys of at most 1,024 bytes."""
 
 
 class RedirectError(urllib3.exceptions.HTTPError):
     """The server answered with a redirect."""
 
 
-class _NoRedirects(urllib3.PoolManager):
-    """Follows no redirect: whoever it leads to would get the session's token."""
+class _Guarded(urllib3.PoolManager):
+    """Follows no redirect, and keeps no answer without end.
+
+    Whoever a redirect leads to would get the session's token. Lists and errors are read whole by the SDK, whatever
+    their size; only objects are not.
+    """
 
     def urlopen(  # type: ignore[override]
-        self, method: str, url: str, redirect: bool = True, **more: Any
+        self, method: str, url: str, redirect: bool = True, preload_content: bool = True, **more: Any
     ) -> urllib3.BaseHTTPResponse:
         """One request; it is answered by the server that it is for."""
-        response = super().urlopen(method, url, redirect=False, **more)
+        response = super().urlopen(method, url, redirect=False, preload_content=False, **more)
         if response.get_redirect_location():
-            response.drain_conn()
+            response.close()
             raise RedirectError
-        return response
+        if not preload_content and response.status in {200, 206}:
+            return response
+        content = response.read(_ANSWER_BYTES + 1)
+        if len(content) > _ANSWER_BYTES:
+            response.close()
+            raise urllib3.exceptions.HTTPError(f"an answer of more than {_ANSWER_BYTES:,} bytes")
+        response.release_conn()
+        return urllib3.HTTPResponse(
+            content,
+            headers=response.headers,
+            status=response.status,
+            reason=response.reason,
+            decode_content=False,
+            request_method=method,
+        )
 
 
 def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None = None) -> Minio:
@@ -71,7 +91,7 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
             session_token=given["AWS_SESSION_TOKEN"] or None,
             secure=parts.scheme == "https",
             region=given["AWS_REGION"] or "us-east-1",
-            http_client=pool_of(limits or Limits.of_environment(environment), _NoRedirects, retries=_RETRIES),
+            http_client=pool_of(limits or Limits.of_environment(environment), _Guarded, retries=_RETRIES),
         )
     except ValueError as error:
         raise StoreError(

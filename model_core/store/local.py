@@ -11,6 +11,7 @@ from model_core.disk import is_full
 from model_core.errors import StoreError
 from model_core.store.base import READ_BYTES, oversized
 from model_core.store.names import contained
+from model_core.store.ownership import within_umask
 
 
 class LocalStore:
@@ -79,7 +80,7 @@ class LocalStore:
         os.close(handle)
         try:
             yield Path(name)
-            Path(name).chmod(0o644)
+            Path(name).chmod(within_umask(0o644))
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)

@@ -7,7 +7,9 @@ from urllib.parse import unquote
 from model_core.errors import StoreError, UserError, printable, quoted
 
 _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-RUN_NAME_RULE = "up to 63 small letters, digits, dots and dashes, a letter or digit first"
+INDEX = "index.html"
+"""What the list of published runs is called, beside their folders."""
+RUN_NAME_RULE = f"up to 63 small letters, digits, dots and dashes, a letter or digit first, and not {INDEX}"
 
 
 def contained(root: Path, name: object) -> Path:
@@ -36,7 +38,7 @@ def contained(root: Path, name: object) -> Path:
 
 def is_run_name(name: object) -> bool:
     """Whether ``name`` can name a run: a folder, a key, a link and a word in a table all at once."""
-    return isinstance(name, str) and _RUN_NAME.fullmatch(name) is not None
+    return isinstance(name, str) and _RUN_NAME.fullmatch(name) is not None and name != INDEX
 
 
 def refuse_bad_run_name(name: str, flag: str) -> None:

@@ -1,4 +1,4 @@
-"""Who else could have written what lies at a path."""
+"""Who else could have written what lies at a path, and who else may read what is put there."""
 
 import os
 import stat
@@ -28,6 +28,14 @@ def distrust(path: Path, *, sticky_is_enough: bool = False) -> str | None:
     if status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and not _own_group(status.st_gid)):
         return f"can be written by others (mode {stat.S_IMODE(status.st_mode):o})"
     return None
+
+
+def within_umask(mode: int) -> int:
+    """``mode`` without what this process's umask takes away, for what was made privately and is given to others now."""
+    # It can only be read by setting it. For that moment another thread's new files are this user's alone.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return mode & ~umask
 
 
 def _own_group(group: int) -> bool:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -138,6 +138,19 @@ def pool_of(limits: Limits, pool: type[urllib3.PoolManager], **more: Any) -> url
 
 class PacedRetry(urllib3.Retry):
     """Waits between two attempts no longer than the operation may take, whatever the server asks for."""
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: urllib3.BaseHTTPResponse | None = None,
+        *given: Any,
+        **more: Any,
+    ) -> Self:
+        """See ``urllib3.Retry.increment``; an answer after which the server is asked again is not read to its end."""
+        if response is not None:
+            response.close()
+        return super().increment(method, url, response, *given, **more)
 
     def sleep(self, response: urllib3.BaseHTTPResponse | None = None) -> None:
         """See ``urllib3.Retry.sleep``."""

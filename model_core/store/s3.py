@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio import Minio
@@ -27,6 +28,8 @@ _PART_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 2**18
 _PAGE_KEYS = 1000
 """That a server lists at a time."""
+_MOST_KEYS = 1_000_000
+"""In one list: a server can go on for ever."""
 _SHOWN_AFTER_SECONDS = 2.0
 """On a terminal; elsewhere the first line comes later."""
 
@@ -94,10 +97,14 @@ class S3Store:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """LIST, page by page; the empty objects that some tools make to show a folder are left out."""
         listed = iter(self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True))
+        count = 0
         while True:
             # A page is one operation: what its reader does before he asks for the next is not the store's time.
             with self._mapped("cannot list"):
                 page = [found.object_name for found in islice(listed, _PAGE_KEYS)]
+                count += len(page)
+                if count > _MOST_KEYS:
+                    raise ValueError(f"more than {_MOST_KEYS:,} objects in one list")
             if not page:
                 return
             yield from (name.removeprefix(self.prefix) for name in page if not name.endswith("/"))
@@ -163,7 +170,7 @@ class S3Store:
             ) from error
         except RedirectError as error:
             raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
-        except (MinioException, urllib3.exceptions.HTTPError, ValueError) as error:
+        except (MinioException, urllib3.exceptions.HTTPError, ValueError, ParseError) as error:
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             if isinstance(reason, urllib3.exceptions.TimeoutError):
                 raise StoreTimeoutError(

@@ -3,8 +3,8 @@
 import hashlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -17,7 +17,9 @@ BUCKET = "bucket"
 class HostileS3(ThreadingHTTPServer):
     """Holds ``objects`` by key; with ``redirect`` every request is sent there instead.
 
-    What is asked of the keys in ``unavailable`` is answered by 503, with ``retry_after`` if it is set.
+    What is asked of the keys in ``unavailable`` is answered by 503, with ``retry_after`` if it is set. Where ``says``
+    is set, it is the answer to everything: a status and the pieces of a body of any length, sent one after the other
+    until the client leaves.
     """
 
     daemon_threads = True
@@ -31,6 +33,7 @@ class HostileS3(ThreadingHTTPServer):
         """Called with the key of each object that has arrived, before that is answered."""
         self.refusing: dict[str, int] = {}
         """Key, or the beginning of some up to a slash → status with which writes are answered; 0 hangs up."""
+        self.says: tuple[int, Iterable[bytes]] | None = None
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
 
@@ -51,6 +54,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, dict(self.headers)))
         if self.server.redirect is not None:
             self._answer(307, b"", {"Location": self.server.redirect + self.path})
+            return
+        if self.server.says is not None:
+            self._say(*self.server.says)
             return
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
@@ -74,6 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.redirect is not None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self._answer(307, b"", {"Location": self.server.redirect + self.path})
+            return
+        if self.server.says is not None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._say(*self.server.says)
             return
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         content = self.rfile.read(int(self.headers["Content-Length"]))
@@ -107,6 +117,17 @@ class _Handler(BaseHTTPRequestHandler):
             f"<ListBucketResult><Name>{BUCKET}</Name><Prefix>{escape(prefix)}</Prefix><EncodingType>url"
             f"</EncodingType><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode(),
         )
+
+    def _say(self, status: int, pieces: Iterable[bytes]) -> None:
+        self.send_response(status)
+        for name, value in (("Content-Type", "application/xml"), ("Connection", "close"), ("ETag", '"0"')):
+            self.send_header(name, value)
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+        self.end_headers()
+        if self.command != "HEAD":
+            with suppress(ConnectionError):
+                for piece in pieces:
+                    self.wfile.write(piece)
 
     def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -30,7 +30,10 @@ class CelestialWaveAggregator(nn.Module):
 
     def __init__(self, inputs: ModelInputs, celestial_dim: int) -> None:
         super().__init__()
-        readers = wave_bodies(inputs)
+        with torch.device(
+            "cpu"
+        ):  # also where the rest is only measured: on the device meta nothing has values
+            readers = wave_bodies(inputs)
         wave, body = readers.nonzero(as_tuple=True)
         self.register_buffer("readers", readers.float(), persistent=False)
         self.register_buffer("wave", wave, persistent=False)

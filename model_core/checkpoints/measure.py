@@ -1,0 +1,86 @@
+"""How large a checkpoint becomes in memory, told from what its files say before anything of that size is made.
+
+Whoever can write to a store can write settings that ask for a model of a terabyte beside weights of a kilobyte, and an
+archive of a kilobyte that unpacks to gigabytes.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from model_core.build import build_model
+from model_core.config.model import ModelSettings
+from model_core.data.inputs import ModelInputs
+from model_core.errors import CheckpointError
+
+Shape = tuple[int, ...]
+_LAYERS = 64
+"""So many are built whatever the weights are."""
+
+
+def refuse_other_shapes(weights: Path, settings: ModelSettings, inputs: ModelInputs) -> None:
+    """Compare the weights' shapes with those of the model that the settings describe, without building it.
+
+    Raises:
+        CheckpointError: they differ, or the file is damaged.
+    """
+    held = _shapes_in(weights)
+    # Counting layers by building them would take as long as somebody says there are.
+    layers = max(settings.e_layers, settings.d_layers, settings.celestial_fusion_layers)
+    if layers > max(len(held), _LAYERS):
+        raise CheckpointError(f"{weights} does not hold the {layers:,} layers of its settings; train again")
+    try:
+        with torch.device("meta"):
+            wanted = {name: tuple(t.shape) for name, t in build_model(settings, inputs).state_dict().items()}
+    except (RuntimeError, TypeError) as error:  # sizes beyond any number of bytes
+        raise CheckpointError(
+            f"the settings beside {weights} describe a model that cannot exist ({error}); train again"
+        ) from error
+    for name in sorted(held.keys() | wanted.keys()):
+        if held.get(name) != wanted.get(name):
+            found, asked = (str(shapes.get(name, "none")) for shapes in (held, wanted))
+            raise CheckpointError(
+                f"the weights in {weights.parent} do not fit the model ({name}: {found} instead of {asked}); train "
+                "again"
+            )
+
+
+def read_state(archive: Path) -> dict[str, Any]:
+    """A mapping that ``torch.save`` wrote: tensors and plain values only, no pickled code.
+
+    Raises:
+        CheckpointError: it is no such file, holds something else, or would unpack to more than it is.
+    """
+    _refuse_compressed(archive)
+    try:
+        state = torch.load(archive, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch reads what it finds unchecked, and stumbles in ways of its own
+        raise CheckpointError(
+            f"{archive} holds more than tensors and plain values, or less; train again"
+        ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{archive} holds no state of a training run; train again")
+    return state
+
+
+def _refuse_compressed(archive: Path) -> None:
+    """Check that a file of ``torch.save`` holds what it takes on disk and no more: torch writes without compression."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            entries = opened.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(f"{archive} is no file of torch ({error}); train again") from error
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > archive.stat().st_size:
+        raise CheckpointError(f"{archive} unpacks to more than it is, as no file of torch does; train again")
+
+
+def _shapes_in(weights: Path) -> dict[str, Shape]:
+    try:
+        with safe_open(weights, framework="pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights} is no file of weights ({error}); train again") from error

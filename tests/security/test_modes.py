@@ -1,0 +1,59 @@
+"""What a user's umask keeps to that user stays so, also what is made in private and put in its place at the end."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model_core.artifacts import staged_folder, write_json, write_manifest
+from model_core.build import build_model
+from model_core.checkpoints.files import save_checkpoint
+from model_core.data.inputs import ModelInputs
+from model_core.store.local import LocalStore
+from model_core.store.ownership import within_umask
+from tests.training.prepared import MODEL
+from tests.training.tiny import tiny_dataset
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_nothing_that_is_written_is_open_to_whom_the_umask_keeps_out(umask: int, tmp_path: Path) -> None:
+    with staged_folder(tmp_path / "artifact") as folder:
+        write_json(folder / "results.json", {})
+        write_manifest(folder, producer="train", settings={})
+    LocalStore(tmp_path / "store").write("a/key", b"1")
+    LocalStore(tmp_path / "store").upload("a/file", folder.with_name("artifact") / "results.json")
+    inputs = ModelInputs.from_dataset(tiny_dataset())
+    save_checkpoint(
+        tmp_path / "checkpoint",
+        build_model(MODEL, inputs),
+        settings=MODEL,
+        inputs=inputs,
+        info={"epoch": 1, "step": 0},
+    )
+    written = list(tmp_path.rglob("*"))
+    assert len(written) > 8
+    assert {
+        path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in written if path.stat().st_mode & umask
+    } == {}
+    assert within_umask(0o777) == 0o777 & ~umask
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    """Private places of work do not stay private by accident: who shows runs to others finds them readable."""
+    before = os.umask(0o022)
+    try:
+        with staged_folder(tmp_path / "artifact") as folder:
+            write_json(folder / "results.json", {})
+        LocalStore(tmp_path / "store").write("key", b"1")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "artifact").stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "store/key").stat().st_mode) == 0o644
