@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from model_core.errors import ArtifactError, shortened
 
 _NUMBER_BYTES = 8
+_NAME_CHARACTERS = 1_000
+"""Longest name of a column."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,12 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     """A table as pandas has it, with the index that the file says it has.
 
     Raises:
-        ValueError: what the file says of pandas does not fit its columns.
+        ValueError: what the file says of pandas does not fit its columns, or a name is beyond all measure.
     """
+    # With several header levels names are parsed, and one of 20,000 nested brackets fills the parser's memory.
+    longest = max(map(len, table.column_names), default=0)
+    if longest > _NAME_CHARACTERS:
+        raise ValueError(f"a column's name has {longest:,} characters, more than {_NAME_CHARACTERS:,}")
     try:
         frame: pd.DataFrame = table.to_pandas()
     except MemoryError:

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
 import os
 import tracemalloc
@@ -127,10 +128,57 @@ def test_a_csv_file_of_too_many_rows_or_cells_is_refused_before_it_is_taken_apar
     assert "has a line of 30,001 cells, more than data.limits.columns allows" in refused(path)
 
 
+def test_short_lines_below_a_long_header_are_refused_before_they_are_filled_up(tmp_path: Path) -> None:
+    """A megabyte of such lines is gigabytes of empty cells."""
+    path = tmp_path / "market.csv"
+    wide = ",".join(["1"] * 9_000) + "\n"
+    path.write_text(",".join(f"c{n}" for n in range(9_000)) + "\n" + wide * 60 + "1,2\n" * 100_000)
+    text = refused(path)
+    assert "holds 100,061 lines of up to 9,001 cells, more than data.limits.bytes allows" in text
+    assert text.endswith(f"--set data.limits.bytes={100_061 * 9_001 * 8}")
+
+
+def test_the_remedy_for_too_many_cells_works(tmp_path: Path) -> None:
+    path = tmp_path / "market.csv"
+    path.write_text("a,b,c\n" + "1,2,3\n" * 1_000)
+    text = refused(path, limited(bytes=20_000))
+    needed = int(text.rpartition("=")[2])
+    assert len(read_source(str(path), limited(bytes=needed)).frame) == 1_000
+
+
+@pytest.mark.parametrize("name", ["-" * 20_000 + "1", "(" * 20_000, "x" * 1_001])
+def test_a_column_name_beyond_all_measure_is_refused_before_it_is_parsed(name: str, tmp_path: Path) -> None:
+    """With two header levels pandas' notes let names be parsed as Python's, and brackets fill its memory."""
+    level = {
+        "name": None,
+        "field_name": None,
+        "pandas_type": "unicode",
+        "numpy_type": "object",
+        "metadata": None,
+    }
+    column = {
+        "name": name,
+        "field_name": name,
+        "pandas_type": "float64",
+        "numpy_type": "float64",
+        "metadata": None,
+    }
+    notes = {
+        "index_columns": [],
+        "column_indexes": [level, level],
+        "columns": [column],
+        "pandas_version": "3",
+    }
+    path = tmp_path / "market.parquet"
+    columns = pa.table({name: [1.0]}).replace_schema_metadata({"pandas": json.dumps(notes)})
+    pq.write_table(columns, path)
+    assert "a column's name has" in refused(path)
+
+
 @pytest.mark.parametrize("place", ["/dev/zero", "pipe", "a\0b", "~no-such-user/market.csv"])
 def test_a_table_is_a_regular_file(tmp_path: Path, place: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SourceError, match=r"device or a pipe|names no file"):
+    with pytest.raises(SourceError, match=r"device or a pipe|does not name a file"):
         read_source(str(tmp_path / place) if place == "pipe" else place, DataSettings())
 
 

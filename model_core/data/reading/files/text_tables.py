@@ -11,7 +11,7 @@ from itertools import islice
 import pandas as pd
 
 from model_core.config.data import DataSettings
-from model_core.config.table import FormatSettings
+from model_core.config.table import FormatSettings, LimitSettings
 from model_core.data.reading.files.column_names import column_name, distinct, flat_names
 from model_core.data.reading.files.encodings import decoded
 from model_core.data.reading.problems import too_large
@@ -20,7 +20,10 @@ from model_core.errors import SourceError
 _DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "vertical bar", ",": "comma"}
 """Of two that divide the lines equally well, the first: a comma may also stand within a number."""
 _HEAD_LINES = 60
-_NUMBER = re.compile(r"[+-]?[\d.,' ]*\d[\d.,' ]*(?:[eE][+-]?\d+)?%?")
+_CELL_BYTES = 8
+"""What a cell takes at least, an empty one, too."""
+_NUMBER = re.compile(r"[+-]?(?=[.,' ]*\d)[\d.,' ]+(?:[eE][+-]?\d+)?%?")
+"""Looked for in one pass: a cell may be 100,000 digits and a letter."""
 _DATED = re.compile(
     r"\d{1,4}[-/. ]\d{1,2}[-/. ]\d|\d{8}|\d{10}|\d{1,2}[-/. ]?[A-Za-z]{3}|"
     r"([A-Za-z]{3},? )?[A-Za-z]{3,9}\.? \d{1,2},? \d"
@@ -52,9 +55,10 @@ def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[p
             setting that helps.
     """
     text, encoding = decoded(uri, content, settings.format.encoding)
-    _refuse_large(uri, text, settings)
+    lines = _lines(uri, text, settings)
     try:
         layout = _layout(uri, text, settings.format)
+        _refuse_many_cells(uri, lines, layout, settings.limits)
         frame = pd.read_csv(
             io.StringIO(text),
             header=None,
@@ -79,8 +83,8 @@ def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[p
     return frame, {"encoding": encoding, "delimiter": shown, "header": layout.header}
 
 
-def _refuse_large(uri: str, text: str, settings: DataSettings) -> None:
-    """Count lines, and the cells of the first ones, before they are taken apart."""
+def _lines(uri: str, text: str, settings: DataSettings) -> int:
+    """How many lines there are; these, and the cells of the first ones, are counted before they are taken apart."""
     limits, form = settings.limits, settings.format
     lines = max(text.count("\n"), text.count("\r"))
     if lines > limits.rows + form.skip + _HEAD_LINES:
@@ -90,6 +94,14 @@ def _refuse_large(uri: str, text: str, settings: DataSettings) -> None:
     cells = 1 + max((line.count(delimiter) for line in first for delimiter in delimiters), default=0)
     if cells > limits.columns:
         raise too_large(uri, f"has a line of {cells:,} cells", "columns", cells)
+    return lines
+
+
+def _refuse_many_cells(uri: str, lines: int, layout: Layout, limits: LimitSettings) -> None:
+    """Short lines are filled up to the longest: few bytes may become as many cells as there are lines and columns."""
+    width = layout.width + 1
+    if (needed := lines * width * _CELL_BYTES) > limits.bytes:
+        raise too_large(uri, f"holds {lines:,} lines of up to {width:,} cells", "bytes", needed)
 
 
 def _layout(uri: str, text: str, settings: FormatSettings) -> Layout:
