@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from model_core.config.data import SkySettings
 from model_core.config.load import validated
-from model_core.errors import PgatError, shown
+from model_core.errors import PgatError, StoreError, shown
 
 ERROR_PREFIX = "error: "
 """How the one line starts; ``pipelines`` finds it in a step's log."""
@@ -90,13 +90,14 @@ def _kept_details(error: PgatError) -> str:
     from model_core.sky.cache import cache_folder
 
     text = "\n".join(error.details) + "\n"
-    path = cache_folder(SkySettings()) / "refusals" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
+    name = f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.txt"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = cache_folder(SkySettings()) / "refusals" / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        return f" (a list of all could not be written to {path}: {problem.strerror})"
-    return f" (all are listed in {path})"
+    except (OSError, StoreError) as problem:
+        return f" (a list of all could not be written: {shown(str(problem))})"
+    return f" (all are listed in {shown(str(path))})"
 
 
 @contextmanager

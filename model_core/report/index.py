@@ -20,7 +20,7 @@ from model_core.results.scores import MODEL
 from model_core.results.skill import SkillInterval
 from model_core.store.base import Store
 from model_core.store.locate import open_store
-from model_core.store.names import RUN_NAME_RULE, is_run_name, published_name
+from model_core.store.names import INDEX, RUN_NAME_RULE, is_run_name, published_name
 
 log = logging.getLogger("pgat.report")
 Words = Annotated[str, AfterValidator(shortened)]
@@ -54,7 +54,7 @@ def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: E
     # The manifest comes last: a run with a manifest is complete.
     text = json.dumps(run_manifest(run_name, report=report, summary=summary, evidence=evidence), indent=2)
     store.write(f"{run_name}/manifest.json", text.encode())
-    store.write("index.html", index_page(published_runs(store)).encode())
+    store.write(INDEX, index_page(published_runs(store)).encode())
     return f"{uri.rstrip('/')}/{run_name}/report.html"
 
 

@@ -54,21 +54,21 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
 
 def render_summary(evidence: Evidence, run_name: str) -> str:
     """The verdict and the main table in Markdown."""
-    found = words.verdict(evidence)
-    lines = [f"# {run_name}: {found.headline}", "", found.text, "", found.celestial, ""]
-    lines += [f"{found.robustness} {found.invariants}", ""]
+    found, shown = words.verdict(evidence), words.in_markdown
+    lines = [f"# {run_name}: {shown(found.headline)}", "", shown(found.text), "", shown(found.celestial), ""]
+    lines += [shown(f"{found.robustness} {found.invariants}"), ""]
     lines += ["| forecast | MAE, price | RMSE, price | MAE, log | skill of the model against it |"]
     lines += ["|---|---:|---:|---:|---:|"]
     for row in words.score_rows(evidence.scores):
-        title = f"**{row.title}**" if row.model else row.title
+        title = f"**{shown(row.title)}**" if row.model else shown(row.title)
         cells = [words.number(row.price.mae), words.number(row.price.rmse)]
         cells += [f"{row.log.mae:.5f}", skill_words(row.skill)]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     scores = evidence.scores
     lines += [
         "",
-        f"{scores.windows} test windows of {scores.pred_len} days, "
-        f"{scores.first_date} … {scores.last_date}; best checkpoint: epoch {scores.checkpoint.epoch}. "
+        f"{scores.windows} test windows of {scores.pred_len} days, {shown(str(scores.first_date))} … "
+        f"{shown(str(scores.last_date))}; best checkpoint: epoch {scores.checkpoint.epoch}. "
         "Skill is in squared log error.",
     ]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from model_core.errors import printable
 from model_core.evaluation.verdict import HEADLINES
 from model_core.report.evidence import Evidence
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
@@ -139,6 +140,11 @@ def score_rows(scores: Scores) -> list[ScoreRow]:
 def headline_skill(scores: Scores) -> dict[str, Comparison]:
     """The model's skill in squared log error against each baseline, by its name."""
     return {name: scores.skill_against(name) for name in scores.skill}
+
+
+def in_markdown(text: str) -> str:
+    """``text`` as Markdown that shows it and nothing else: no tag, no link, no cell of a table begins in it."""
+    return printable(text).replace("<", "&lt;").replace("](", "]\\(").replace("|", "\\|")
 
 
 def growth(degradation: Growth) -> str:

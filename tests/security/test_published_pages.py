@@ -1,5 +1,6 @@
 """What is published: no name becomes a script, no page runs one, and none tells where a file lay on this machine."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,8 +13,9 @@ from components.report.step import run
 from model_core.artifacts import MANIFEST, read_json, write_json, write_manifest
 from model_core.config.run import ReportSettings, Settings
 from model_core.errors import UserError
+from model_core.report.evidence import read_evidence
 from model_core.report.index import index_page, published_runs
-from model_core.report.page import CONTENT_POLICY
+from model_core.report.page import CONTENT_POLICY, render_summary
 from model_core.store.local import LocalStore
 from model_core.store.names import is_run_name, published_name
 from pipelines.local import LocalRun, run_locally
@@ -24,7 +26,7 @@ from tests.security.test_strays import RUN
 
 NAMES = [
     "javascript:alert(1)", "JavaScript:x", "data:text,x", "//evil.example", "../x", "a/b", "<script>", 'a"onclick=x',
-    "", ".", "..", ".hidden", "-rf", "A", "a b", "a\nb", "a" * 64, "ä",
+    "", ".", "..", ".hidden", "-rf", "A", "a b", "a\nb", "a" * 64, "ä", "index.html",
 ]  # fmt: skip
 
 
@@ -71,6 +73,41 @@ def test_links_come_from_keys_and_words_are_escaped(tmp_path: Path) -> None:
     page = index_page(published_runs(store))
     assert re.findall(r'href="([^"]*)"', page) == ["./good/report.html"]
     assert "<script" not in page
+
+
+HOSTILE_WORDS = (
+    '<img src=x onerror="alert(1)"> [go](javascript:alert(1)) ![see](http://evil.example) | a\n# b\x1b[2J'
+)
+
+
+def test_a_summary_holds_no_tag_no_link_and_no_line_of_somebody_elses(tmp_path: Path) -> None:
+    """Kubeflow shows it as Markdown, and Markdown may hold HTML."""
+    given = small_run()
+    evidence = read_evidence(**{name: given[name] for name in ("dataset", "model", "evaluation", "findings")})
+    plain = render_summary(evidence, "a")
+    scores = evidence.scores
+    forecasts = {
+        name: each.model_copy(update={"title": HOSTILE_WORDS}) for name, each in scores.forecasts.items()
+    }
+    verdict = scores.verdict.model_copy(update={"text": HOSTILE_WORDS})
+    scenarios = [
+        each.model_copy(update={"title": HOSTILE_WORDS, "fragile": True})
+        for each in evidence.findings.scenarios
+    ]
+    hostile = dataclasses.replace(
+        evidence,
+        scores=scores.model_copy(
+            update={"forecasts": forecasts, "verdict": verdict, "first_date": HOSTILE_WORDS}
+        ),
+        findings=evidence.findings.model_copy(update={"scenarios": tuple(scenarios)}),
+    )
+    text = render_summary(hostile, "a")
+    assert not re.search(r"<[a-zA-Z/!]", text)
+    assert not re.search(r"\]\(", text)
+    assert "\x1b" not in text
+    assert len(text.splitlines()) == len(plain.splitlines())
+    cells = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
+    assert set(cells) == {6}
 
 
 def test_every_page_forbids_scripts_and_loads_nothing(tmp_path: Path) -> None:
