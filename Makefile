@@ -29,7 +29,6 @@ WORDS = words=$$(xargs -r printf '%s\n' <<< "$$ARGS" 2>/dev/null && echo .) \
 override VENV := .venv
 override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
-override STEPS := prepare-data train evaluate diagnose report
 override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
 .PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit docs
@@ -48,8 +47,8 @@ setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch=
 
 ##@ One step
 step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"
-	@printf '%s\n' $(STEPS) | grep -qxF -- "$${STEP//_/-}" \
-	  || { echo "error: $$STEP is no step; choose one of $(STEPS)" >&2; exit 2; }
+	@docker/steps | grep -qxF -- "$${STEP//_/-}" \
+	  || { echo "error: $$STEP is no step; choose one of $$(docker/steps | paste -sd ' ')" >&2; exit 2; }
 	@$(WORDS); exec $(PY) -m "components.$${STEP//-/_}" "$$@"
 
 docker-step:  ## the same step in its image    STEP=train ARGS="--dataset runs/… --model runs/…"

@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from pipelines.containers import HARDENED
+
 SETTINGS = """
 data:
   window: {seq_len: 32, label_len: 16, pred_len: 10}
@@ -38,7 +40,7 @@ def main() -> None:
         (runs / "tiny.yaml").write_text(SETTINGS, encoding="utf-8")
 
         def command(step: str, *arguments: str) -> list[str]:
-            options = ["--rm", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp", "--env=OMP_NUM_THREADS=1"]
+            options = ["--rm", *HARDENED, "--env=OMP_NUM_THREADS=1"]
             options += [
                 "--user=0:0",
                 "--network=host",

@@ -30,6 +30,7 @@ from model_core.sealed import refuse_changed, seal_of
 from model_core.store.locate import check_uri, local_path, open_store
 from model_core.store.ownership import distrust
 from model_core.store.probe import parent_of, refuse_unwritable_object
+from model_core.variables import ENDPOINT
 
 log = logging.getLogger("pgat.files")
 _RESULT = "result.json"
@@ -150,7 +151,7 @@ def outbox(uris: Sequence[str], request: Callable[[], str]) -> Iterator[Outbox]:
         yield Outbox(None, "", uris)
         return
     asked = request()
-    with _locked(_folder() / _digest([os.environ.get("AWS_ENDPOINT_URL", ""), *remote]), remote[0]) as folder:
+    with _locked(_folder() / _digest([os.environ.get(ENDPOINT, ""), *remote]), remote[0]) as folder:
         for other in folder.glob(f"*/{_RESULT}"):
             if other.parent.name != asked:
                 log.warning(

@@ -18,9 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from model_core.errors import SettingsError
-
-LIMITS = "PGAT_STORE_LIMITS"
-"""Environment variable that holds limits which are not the usual ones, as JSON."""
+from model_core.variables import LIMITS
 
 
 @dataclass(frozen=True, kw_only=True)

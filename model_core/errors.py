@@ -28,6 +28,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from model_core.variables import SECRETS
+
 TEXT_CHARACTERS = 3_000
 """Longest text of an error; of a longer one the beginning and the end are kept."""
 QUOTED_CHARACTERS = 120
@@ -46,8 +48,6 @@ def printable(text: str) -> str:
     )
 
 
-SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "KFP_TOKEN")
-"""Environment variables whose values no text may hold."""
 _SHORTEST_SECRET = 6
 """Shorter values are no secrets, and may be part of any word."""
 _BLANKS = re.compile(r"([ \t\r\n\f\v]+)")

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from components.arguments import parse
 from model_core.errors import PgatError, UserError
+from model_core.variables import CLUSTER_STORE
 from pipelines.stopping import StoppedBySignal
 
 if TYPE_CHECKING:
     from model_core.config.run import Settings
 
 DEFAULT_SOURCE = "sample://nasdaq"
-DEFAULT_ENDPOINT = "http://seaweedfs.kubeflow:9000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -131,7 +131,7 @@ def _cluster(parser: ArgumentParser) -> None:
     parser.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
     parser.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
     parser.add_argument(
-        "--s3-endpoint", default=DEFAULT_ENDPOINT, help=f"URL of that store; default {DEFAULT_ENDPOINT}"
+        "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
     )
 
 

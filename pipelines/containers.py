@@ -21,22 +21,14 @@ from typing import Any
 from kfp.dsl import PipelineTask
 from kfp.local.status import Status
 
-from model_core.deadlines import LIMITS
+from components.steps import STEPS
 from model_core.errors import UserError
+from model_core.variables import STORE
 from pipelines.process import Progress, run_step, step_of, without_shell
-from pipelines.resources import STEPS, Cluster
+from pipelines.resources import Cluster
 
-STORE_VARIABLES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "S3_ENDPOINT",
-    LIMITS,
-)
-"""What a step may learn of the environment: how to reach the object store, and how long that may take."""
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
+"""What every container of a step is denied; only /tmp, and what is mounted, can be written."""
 _KILLED = 128 + 9
 _LABEL = "pgat.run"
 """Label of each container: the folder of its run."""
@@ -110,7 +102,7 @@ def run_options(engine: str) -> list[str]:
         options.append("--userns=keep-id")
     if shutil.which("nvidia-smi"):
         options += ["--device=nvidia.com/gpu=all"] if Path(engine).name == "podman" else ["--gpus=all"]
-    return options + [f"--env={name}" for name in STORE_VARIABLES if name in os.environ]
+    return options + [f"--env={name}" for name in STORE if name in os.environ]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import kfp_server_api
 import urllib3
 
 from model_core.errors import StoreError, UserError, printable, quoted
+from model_core.variables import KFP_TOKEN
 
 
 def refuse_bad_host(host: str) -> None:
@@ -46,7 +47,7 @@ def token_for(host: str, *, over_http: bool) -> str | None:
     Raises:
         UserError: it cannot be sent, or would go over the network for everybody to read.
     """
-    token = os.environ.get("KFP_TOKEN", "").strip()
+    token = os.environ.get(KFP_TOKEN, "").strip()
     if not token:
         return None
     if not re.fullmatch(r"[!-~]+", token):

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from kfp import local
 
+from components.steps import STEPS
 from components.work import Work, discard_finished
 from model_core.artifacts import code_version, no_folders_left
 from model_core.config.run import Settings
@@ -36,7 +37,6 @@ from model_core.store.probe import refuse_unwritable_folder
 from pipelines.containers import Containers, step_containers
 from pipelines.held import held_run
 from pipelines.process import Progress, step_processes
-from pipelines.resources import STEPS
 from pipelines.reuse import verified_reuse
 from pipelines.runs import read_scores, score_table
 from pipelines.state import RunState

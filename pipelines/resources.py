@@ -1,4 +1,4 @@
-"""What each step asks of a cluster: image, CPU, memory, GPU, time, retries, secrets.
+"""What each step asks of a cluster: its image, the resources of ``components/steps.py``, secrets.
 
 Nothing here reaches a local run: ``kfp.local`` ignores it, and steps take secrets from the environment.
 """
@@ -9,35 +9,10 @@ from dataclasses import dataclass, field
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from model_core.deadlines import LIMITS
+from components.steps import STEPS
 from model_core.errors import UserError
+from model_core.variables import CLUSTER_STORE, ENDPOINT, LIMITS, SECRET_FIELDS
 from model_core.versions import git_commit
-
-STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
-
-
-@dataclass(frozen=True)
-class StepResources:
-    """Kubernetes quantities of one step; requests are what it gets, limits what it may reach."""
-
-    cpu_request: str
-    cpu_limit: str
-    memory_request: str
-    memory_limit: str
-    timeout_hours: int
-    retries: int
-    gpu: bool = False
-    """Whether the step uses the cluster's accelerators when there are any."""
-
-
-RESOURCES: Mapping[str, StepResources] = {
-    "prepare_data": StepResources("500m", "2", "1Gi", "4Gi", timeout_hours=1, retries=2),
-    # A retried training goes on from its checkpoint URI; without one it starts anew.
-    "train": StepResources("2", "8", "4Gi", "16Gi", timeout_hours=24, retries=2, gpu=True),
-    "evaluate": StepResources("1", "4", "2Gi", "8Gi", timeout_hours=2, retries=1, gpu=True),
-    "diagnose": StepResources("1", "4", "2Gi", "8Gi", timeout_hours=4, retries=1, gpu=True),
-    "report": StepResources("250m", "1", "512Mi", "2Gi", timeout_hours=1, retries=2),
-}
 
 
 def checkout_tag() -> str:
@@ -74,10 +49,8 @@ class Cluster:
     gpus: int = 0
     accelerator: str = "nvidia.com/gpu"
     secret: str = ""
-    secret_keys: Mapping[str, str] = field(
-        default_factory=lambda: {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
-    )
-    endpoint: str = "http://seaweedfs.kubeflow:9000"
+    secret_keys: Mapping[str, str] = field(default_factory=lambda: dict(SECRET_FIELDS))
+    endpoint: str = CLUSTER_STORE
     store_limits: str = ""
 
     def __post_init__(self) -> None:
@@ -111,11 +84,11 @@ class Cluster:
 
     def equip(self, task: PipelineTask, step: str) -> PipelineTask:
         """Give a pipeline task its image, resources, retries, deadline and secrets."""
-        need = RESOURCES[step]
+        need = STEPS[step]
         task.set_display_name(step.replace("_", " "))
         task.set_container_image(self.image_of(step))
-        task.set_cpu_request(need.cpu_request).set_cpu_limit(need.cpu_limit)
-        task.set_memory_request(need.memory_request).set_memory_limit(need.memory_limit)
+        task.set_cpu_request(need.cpu[0]).set_cpu_limit(need.cpu[1])
+        task.set_memory_request(need.memory[0]).set_memory_limit(need.memory[1])
         task.set_retry(need.retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="600s")
         # The user is the image's own, or one that the namespace gives; a cluster drops the capabilities by itself.
         kubernetes.set_security_context(task, run_as_non_root=True)
@@ -127,7 +100,7 @@ class Cluster:
                 task.set_accelerator_type(self.accelerator).set_accelerator_limit(self.gpus)
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
-            task.set_env_variable("AWS_ENDPOINT_URL", self.endpoint)
+            task.set_env_variable(ENDPOINT, self.endpoint)
         if self.store_limits:
             task.set_env_variable(LIMITS, self.store_limits)
         return task

@@ -12,6 +12,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from model_core.errors import PgatError, StoreError, UserError
+from model_core.variables import KEYS
 from pipelines.store_doors import EVERYWHERE
 from pipelines.store_process import Server, end_on_sigterm, keys_given, started
 
@@ -42,7 +43,7 @@ def main() -> int:
 def _server(bucket: str) -> Server:
     keys = keys_given()
     if keys is None:
-        raise UserError("the store needs keys; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        raise UserError(f"the store needs keys; set {' and '.join(KEYS)}")
     return Server(f"http://127.0.0.1:{_PORTS[0]}", bucket, *keys)
 
 

@@ -19,12 +19,12 @@ from model_core.disk import temporary_folder
 from model_core.errors import StoreError, UserError
 from model_core.store.client import connect
 from model_core.store.s3 import S3Store
+from model_core.variables import ENDPOINT, KEYS
 from pipelines.store_doors import open_doors, remove_socket_files, socket_files
 from pipelines.store_tls import write_settings
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Server:
     def environment(self) -> dict[str, str]:
         """The variables that ``model_core.store.client`` and AWS tools read."""
         return {
-            **dict(zip(_KEYS, (self.access_key, self.secret_key), strict=True)),
-            "AWS_ENDPOINT_URL": self.endpoint,
+            **dict(zip(KEYS, (self.access_key, self.secret_key), strict=True)),
+            ENDPOINT: self.endpoint,
         }
 
     def answers(self) -> None:
@@ -55,7 +55,7 @@ class Server:
 
 def keys_given() -> tuple[str, str] | None:
     """The keys in the environment, if both are there."""
-    access_key, secret_key = (os.environ.get(name) for name in _KEYS)
+    access_key, secret_key = (os.environ.get(name) for name in KEYS)
     return (access_key, secret_key) if access_key and secret_key else None
 
 

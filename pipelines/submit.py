@@ -17,6 +17,7 @@ from typing import Any
 
 import kfp
 
+from components.steps import STEPS
 from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
@@ -25,7 +26,7 @@ from model_core.store.locate import check_uri
 from model_core.store.names import refuse_bad_run_name
 from pipelines.compile import compile_pipeline
 from pipelines.kubeflow_api import connected, mapped, quiet, refuse_bad_host, token_for
-from pipelines.resources import STEPS, Cluster
+from pipelines.resources import Cluster
 from pipelines.training import PIPELINE_NAME, settings_parameters
 
 _GOOD, _BAD = ("SUCCEEDED", "SKIPPED"), ("FAILED", "CANCELED")

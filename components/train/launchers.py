@@ -12,11 +12,8 @@ from components.train.job import Job
 from components.train.torchrun import TorchrunLauncher
 from components.train.trainjob import NEEDS, TrainJobLauncher
 from model_core.config.run import LauncherKind, LauncherSettings
-from model_core.deadlines import LIMITS
 from model_core.errors import SettingsError
-
-STORE_VARIABLES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT", "AWS_REGION", LIMITS)
-"""What the pods of a TrainJob must know of this step's store; its keys come from the secret."""
+from model_core.variables import WHEREABOUTS
 
 
 class Launcher(Protocol):
@@ -74,7 +71,8 @@ def launcher_of(settings: LauncherSettings, kind: str | None = None) -> Launcher
                 nodes=settings.nodes,
                 resources_per_node=settings.resources_per_node,
                 secret=settings.secret,
-                env={name: os.environ[name] for name in STORE_VARIABLES if name in os.environ},
+                # The store's keys come from the secret.
+                env={name: os.environ[name] for name in WHEREABOUTS if name in os.environ},
             )
         case unknown:
             choices = ", ".join(get_args(LauncherKind))

@@ -18,9 +18,7 @@ from components.train.job import Job
 from components.train.step import run
 from model_core.config.load import validated
 from model_core.errors import PgatError
-
-CREDENTIALS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
-"""File of a mounted KFP secret → the variable that the store reads."""
+from model_core.variables import SECRET_FIELDS
 
 
 def main(arguments: list[str]) -> None:
@@ -36,7 +34,7 @@ def main(arguments: list[str]) -> None:
     with one_sentence():
         job = validated(Job, json.loads(text))
         if job.credentials is not None:
-            for name, variable in CREDENTIALS.items():
+            for name, variable in SECRET_FIELDS.items():
                 os.environ[variable] = (Path(job.credentials) / name).read_text(encoding="utf-8").strip()
         try:
             work(job)

@@ -6,6 +6,7 @@ A record is shown once, below the file that it stands in first; elsewhere its na
 import json
 from collections.abc import Iterator
 
+from components.steps import STEPS
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
@@ -17,7 +18,7 @@ from model_core.results.training import TrainResults
 Schema = dict[str, object]
 RESULTS: tuple[type[Result], ...] = (Quality, TrainResults, Scores, Explanation, Findings)
 TABLES: tuple[Table, ...] = (HISTORY, PREDICTIONS, FINDINGS)
-FOLDERS = {"prepare_data": "dataset", "train": "model", "evaluate": "evaluation", "diagnose": "findings"}
+FOLDERS = {name: step.output for name, step in STEPS.items()}
 """Step → what its folder is called in `run.json`, and here."""
 PANDAS = {
     "quality.json": 'pd.DataFrame(pd.read_json("dataset/quality.json", typ="series")["out_of_train_range"])',

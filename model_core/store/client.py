@@ -22,6 +22,16 @@ from minio import Minio
 from model_core.deadlines import Limits
 from model_core.errors import StoreError
 from model_core.store.pace import PacedRetry, pool_of
+from model_core.variables import (
+    ACCESS_KEY,
+    CLUSTER_STORE,
+    ENDPOINT,
+    KEYS,
+    OTHER_ENDPOINT,
+    REGION,
+    SECRET_KEY,
+    SESSION_TOKEN,
+)
 
 _AWS = "https://s3.amazonaws.com"
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
@@ -77,25 +87,24 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
         StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
             repeats a value.
     """
-    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    given = {name: _given(environment, name) for name in (*keys, "AWS_SESSION_TOKEN", "AWS_REGION")}
-    missing = [name for name in keys if not given[name]]
+    given = {name: _given(environment, name) for name in (*KEYS, SESSION_TOKEN, REGION)}
+    missing = [name for name in KEYS if not given[name]]
     if missing:
         raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
     parts = _endpoint(environment)
     try:
         return Minio(
             parts.netloc,
-            access_key=given["AWS_ACCESS_KEY_ID"],
-            secret_key=given["AWS_SECRET_ACCESS_KEY"],
-            session_token=given["AWS_SESSION_TOKEN"] or None,
+            access_key=given[ACCESS_KEY],
+            secret_key=given[SECRET_KEY],
+            session_token=given[SESSION_TOKEN] or None,
             secure=parts.scheme == "https",
-            region=given["AWS_REGION"] or "us-east-1",
+            region=given[REGION] or "us-east-1",
             http_client=pool_of(limits or Limits.of_environment(environment), _Guarded, retries=_RETRIES),
         )
     except ValueError as error:
         raise StoreError(
-            f"the S3 client refuses these settings ({error}); check AWS_ENDPOINT_URL and AWS_REGION"
+            f"the S3 client refuses these settings ({error}); check {ENDPOINT} and {REGION}"
         ) from error
 
 
@@ -111,8 +120,8 @@ def _given(environment: Mapping[str, str], name: str) -> str:
 
 def _endpoint(environment: Mapping[str, str]) -> SplitResult:
     """The store's URL: scheme, host and port, nothing else."""
-    name = "AWS_ENDPOINT_URL" if environment.get("AWS_ENDPOINT_URL") else "S3_ENDPOINT"
-    wanted = f"{name} is no URL like http://seaweedfs.kubeflow:9000"
+    name = ENDPOINT if environment.get(ENDPOINT) else OTHER_ENDPOINT
+    wanted = f"{name} is no URL like {CLUSTER_STORE}"
     try:
         parts = urlsplit(_given(environment, name) or _AWS)
         port_fits = parts.port is None or parts.port > 0
@@ -120,8 +129,7 @@ def _endpoint(environment: Mapping[str, str]) -> SplitResult:
         raise StoreError(f"{wanted}; write scheme, host and port") from error
     if "@" in parts.netloc:
         raise StoreError(
-            f"{name} holds credentials; put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and take them "
-            "out of the URL"
+            f"{name} holds credentials; put them into {' and '.join(KEYS)}, and take them out of the URL"
         )
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_fits:
         raise StoreError(f"{wanted}; write scheme, host and port")

@@ -14,17 +14,15 @@ import certifi
 import pytest
 
 from benchmarks.step_start import SETTINGS
+from components import steps
 from model_core.errors import UserError
-from pipelines.containers import find_engine
+from pipelines.containers import HARDENED, find_engine
 
 ROOT = Path(__file__).parent.parent.parent
-STEPS = ("prepare-data", "train", "evaluate", "diagnose", "report")
+STEPS = tuple(name.replace("_", "-") for name in steps.STEPS)
 BASE = "localhost/pgat-base:bookworm"
 CANARY = "canary-7c1f0e5d"
-HARDENED = (
-    *("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=12345:0"),
-    "--env=OMP_NUM_THREADS=1",
-)
+AS_A_STRANGER = (*("--rm", *HARDENED, "--user=12345:0", "--env=OMP_NUM_THREADS=1"),)
 """As a user whom the image does not know, with nothing but /tmp to write; one thread, since tests share the machine."""
 NO_NETWORK = re.compile(
     r"Temporary failure in name resolution|Temporary failure resolving|Connection (refused|reset|timed out)"
@@ -64,9 +62,7 @@ class Engine:
 
     def python(self, step: str, code: str) -> str:
         """What a snippet prints in a step's image."""
-        done = self(
-            "run", *HARDENED, "--tmpfs=/tmp", "--entrypoint=python3", f"pgat-{step}:local", "-c", code
-        )
+        done = self("run", *AS_A_STRANGER, "--entrypoint=python3", f"pgat-{step}:local", "-c", code)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -144,7 +140,7 @@ def step(engine: Engine, runs: Path) -> Callable[..., subprocess.CompletedProces
 
     def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return engine(
-            "run", *HARDENED, "--tmpfs=/tmp", "--network=host", f"--volume={runs}:/pgat/runs",
+            "run", *AS_A_STRANGER, "--network=host", f"--volume={runs}:/pgat/runs",
             f"pgat-{name}:local", "--config", "runs/tiny.yaml", *arguments,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from components.steps import STEPS
 from pipelines.containers import missing_outputs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -157,10 +158,10 @@ for module in (f"{step}.__main__", f"{step}.step", "face"):
 """
 
 
-@pytest.mark.parametrize("step", ["prepare_data", "train", "evaluate", "diagnose", "report"])
+@pytest.mark.parametrize("step", STEPS)
 def test_the_lock_of_a_steps_image_holds_every_package_that_its_modules_import(step: str) -> None:
     """Whatever no distribution of the lock holds cannot be imported here, as in the image."""
-    lock = {"diagnose": "evaluate"}.get(step, step.replace("_", "-"))
+    lock = STEPS[step].lock
     done = subprocess.run(
         [sys.executable, "-c", _LOCKED_ONLY, step, str(ROOT / f"requirements/{lock}.lock")],
         cwd=ROOT,

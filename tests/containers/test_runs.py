@@ -14,7 +14,7 @@ import pytest
 
 from model_core.store.locate import open_store
 from pipelines.store import running_server
-from tests.containers.conftest import HARDENED, ROOT, Engine
+from tests.containers.conftest import AS_A_STRANGER, ROOT, Engine
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow]
 Step = Callable[..., CompletedProcess[str]]
@@ -67,8 +67,7 @@ def test_a_stopped_training_leaves_a_checkpoint_and_goes_on_from_it(
     command = [
         engine.program,
         "run",
-        *HARDENED,
-        "--tmpfs=/tmp",
+        *AS_A_STRANGER,
         f"--name={name}",
         f"--volume={runs}:/pgat/runs",
     ]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from components.outbox import outbox
+from components.steps import STEPS
 from model_core.artifacts import sha256_of, write_manifest
 from model_core.errors import StoreError
 from tests.security.hostile_s3 import HostileS3, serving
 
 TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
-STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
 MADE = {
     "prepare_data": "dataset/",
     "train": "model/",

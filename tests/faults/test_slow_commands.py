@@ -180,10 +180,11 @@ def test_an_input_folder_that_crawls_is_given_up_in_one_sentence(
 
 
 def test_limits_of_the_settings_reach_the_steps_of_a_pipeline_and_not_their_parameters() -> None:
+    from components.steps import STEPS
     from model_core.config.load import load_settings
-    from model_core.deadlines import LIMITS, Limits
-    from pipelines.containers import STORE_VARIABLES
-    from pipelines.resources import STEPS, Cluster
+    from model_core.deadlines import Limits
+    from model_core.variables import LIMITS, STORE
+    from pipelines.resources import Cluster
     from pipelines.training import settings_parameters, training_pipeline
 
     settings = load_settings(None, ["store.total_seconds=600"])
@@ -200,7 +201,7 @@ def test_limits_of_the_settings_reach_the_steps_of_a_pipeline_and_not_their_para
     ]
     assert told == [limits.as_text()] * len(STEPS)
     assert Limits.of_environment({LIMITS: told[0]}).total_seconds == 600
-    assert LIMITS in STORE_VARIABLES
+    assert LIMITS in STORE
 
 
 def _as_json(message: Any) -> Any:

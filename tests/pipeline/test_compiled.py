@@ -16,12 +16,13 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import cli
+from components.steps import STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import UserError
 from pipelines.__main__ import main
 from pipelines.compile import compile_pipeline
-from pipelines.resources import RESOURCES, STEPS, Cluster
+from pipelines.resources import Cluster
 from pipelines.training import settings_parameters
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -104,12 +105,12 @@ def test_every_step_has_its_image_its_resources_and_a_deadline(documents: list[d
     for step in STEPS:
         container = executors[f"exec-{step.replace('_', '-')}"]["container"]
         assert container["image"] == f"ghcr.io/example/pgat-{step.replace('_', '-')}:0123456789ab"
-        assert container["resources"]["resourceMemoryLimit"] == RESOURCES[step].memory_limit
-        assert task(documents, step)["retryPolicy"]["maxRetryCount"] == RESOURCES[step].retries
+        assert container["resources"]["resourceMemoryLimit"] == STEPS[step].memory[1]
+        assert task(documents, step)["retryPolicy"]["maxRetryCount"] == STEPS[step].retries
         gpus = container["resources"].get("accelerator", {}).get("resourceCount")
-        assert gpus == ("2" if RESOURCES[step].gpu else None)
+        assert gpus == ("2" if STEPS[step].gpu else None)
         config = platform(documents)[f"exec-{step.replace('_', '-')}"]
-        assert config["activeDeadlineSeconds"] == str(RESOURCES[step].timeout_hours * 3600)
+        assert config["activeDeadlineSeconds"] == str(STEPS[step].timeout_hours * 3600)
 
 
 def test_the_stores_keys_come_from_the_secret_and_stand_nowhere(documents: list[dict[str, Any]]) -> None:
@@ -125,7 +126,7 @@ def test_the_stores_keys_come_from_the_secret_and_stand_nowhere(documents: list[
 
 def test_steps_that_train_or_predict_have_shared_memory(documents: list[dict[str, Any]]) -> None:
     mounted = {name for name, config in platform(documents).items() if "emptyDirMounts" in config}
-    assert mounted == {f"exec-{step}" for step in STEPS if RESOURCES[step].gpu}
+    assert mounted == {f"exec-{step}" for step in STEPS if STEPS[step].gpu}
 
 
 @pytest.mark.parametrize("file", sorted(p.name for p in (REPOSITORY / "configs").glob("*.yaml")))

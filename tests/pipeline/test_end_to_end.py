@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from components.steps import STEPS
 from model_core.artifacts import open_artifact, read_json
 from model_core.errors import UserError
 from pipelines.__main__ import main
-from pipelines.resources import STEPS
 from tests.data.market import saved, table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

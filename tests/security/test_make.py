@@ -30,7 +30,9 @@ def checkout(tmp_path: Path) -> Path:
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(PROGRAM)
         program.chmod(0o755)
-    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("Makefile", "docker/steps", "components/steps.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     for name in (*LOCKS, "pyproject.toml", ".venv/.ready"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

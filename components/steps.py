@@ -1,0 +1,56 @@
+"""The steps, in the order in which they run: the one list that everything else reads or is held to.
+
+``pipelines`` gives each step's task its resources from here, ``docker/steps`` prints the names for the Makefile and
+the scripts of ``docker``, and ``tests/test_one_place.py`` holds the Dockerfile, the compose file, the locks and the
+pipeline's graph to it. A step is a folder of the same name beside this file; ``docs/extending.md`` adds one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step makes, and what it needs. CPU and memory are Kubernetes quantities: what it gets, what it may reach.
+
+    Args:
+        output: name of its first output.
+        lock: file of ``requirements``, without its ending, that its image installs.
+        timeout_hours: after which a cluster ends it.
+        retries: by the cluster, after a failure.
+        gpu: whether the step uses the cluster's accelerators when there are any.
+    """
+
+    output: str
+    lock: str
+    cpu: tuple[str, str]
+    memory: tuple[str, str]
+    timeout_hours: int
+    retries: int
+    gpu: bool = False
+
+
+# docker/steps reads the names: each stands in quotes at the beginning of its line, with `Step(` behind it.
+# fmt: off
+STEPS: Mapping[str, Step] = {
+    "prepare_data": Step(
+        output="dataset", lock="prepare-data", cpu=("500m", "2"), memory=("1Gi", "4Gi"), timeout_hours=1, retries=2,
+    ),
+    # A retried training goes on from its checkpoint URI; without one it starts anew.
+    "train": Step(
+        output="model", lock="train", cpu=("2", "8"), memory=("4Gi", "16Gi"), timeout_hours=24, retries=2, gpu=True,
+    ),
+    "evaluate": Step(
+        output="evaluation", lock="evaluate", cpu=("1", "4"), memory=("2Gi", "8Gi"), timeout_hours=2, retries=1,
+        gpu=True,
+    ),
+    "diagnose": Step(
+        output="findings", lock="evaluate", cpu=("1", "4"), memory=("2Gi", "8Gi"), timeout_hours=4, retries=1,
+        gpu=True,
+    ),
+    "report": Step(
+        output="report", lock="report", cpu=("250m", "1"), memory=("512Mi", "2Gi"), timeout_hours=1, retries=2,
+    ),
+}
+# fmt: on
+"""By name, as in Python; images, commands and folders of a cluster write ``-`` for ``_``."""
