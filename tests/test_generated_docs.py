@@ -1,13 +1,17 @@
 """Generated pages are those that the code makes now, and every setting says what it is."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from pydantic import BaseModel
 
+from components.steps import STEPS
 from docs.generate.pages import PAGES, ROOT
 from model_core.config.load import load_settings, names
 from model_core.config.run import Settings
+
+COMMANDS = {path.stem for path in (ROOT / "pipelines/commands").glob("*.py")} - {"__init__", "options"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -40,3 +44,10 @@ def test_the_other_kinds_of_splits_that_the_file_shows_are_read(tmp_path: object
     shown = [line.removeprefix("#   ") for line in lines if line.startswith("#   {kind: ")]
     kinds = [load_settings(None, [f"data.splits={split}"]).data.splits.kind for split in shown]
     assert kinds == ["tail", "dates", "rolling"]
+
+
+def test_the_page_of_commands_says_what_each_command_and_each_argument_is_for() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert not re.search(r"^None$|\|\s*\|$", page, re.MULTILINE)
+    for module in [*(f"components.{step}" for step in STEPS), *(f"pipelines {name}" for name in COMMANDS)]:
+        assert f"`python -m {module}`\n" in page

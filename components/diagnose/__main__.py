@@ -1,6 +1,6 @@
 """Disturb the inputs of the best checkpoint and check what must always hold."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from components.cli import Files, command, execute
@@ -9,11 +9,16 @@ from model_core.config.run import Settings
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
+    execute(step_parser(), _run, arguments, inputs=("dataset", "model"), outputs=("findings",))
+
+
+def step_parser() -> ArgumentParser:
+    """The step's inputs, outputs and settings as flags."""
     parser = command("diagnose", __doc__)
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
     parser.add_argument("--findings", required=True, metavar="OUT", help="output folder")
-    execute(parser, _run, arguments, inputs=("dataset", "model"), outputs=("findings",))
+    return parser
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """Score the best checkpoint on every test window beside trivial forecasts."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from components.cli import Files, command, execute
@@ -9,11 +9,16 @@ from model_core.config.run import Settings
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
+    execute(step_parser(), _run, arguments, inputs=("dataset", "model"), outputs=("evaluation",))
+
+
+def step_parser() -> ArgumentParser:
+    """The step's inputs, outputs and settings as flags."""
     parser = command("evaluate", __doc__)
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
     parser.add_argument("--evaluation", required=True, metavar="OUT", help="output folder")
-    execute(parser, _run, arguments, inputs=("dataset", "model"), outputs=("evaluation",))
+    return parser
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

@@ -1,6 +1,6 @@
 """Prepare a market table into a dataset of 118 waves."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from components.cli import Files, command, execute
@@ -9,6 +9,11 @@ from model_core.config.run import Settings
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
+    execute(step_parser(), _run, arguments, inputs=("source", "like"), outputs=("dataset",))
+
+
+def step_parser() -> ArgumentParser:
+    """The step's inputs, outputs and settings as flags."""
     parser = command("prepare_data", __doc__)
     table = parser.add_mutually_exclusive_group(required=True)
     table.add_argument(
@@ -25,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--inspect", action="store_true", help="print the data card; without --dataset nothing is written"
     )
-    execute(parser, _run, arguments, inputs=("source", "like"), outputs=("dataset",))
+    return parser
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

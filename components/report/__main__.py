@@ -1,6 +1,6 @@
 """Write one self-contained page for whoever reviews the run, and publish it."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
 from components.cli import Files, command, execute
@@ -9,6 +9,17 @@ from model_core.config.run import Settings
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
+    execute(
+        step_parser(),
+        _run,
+        arguments,
+        inputs=("dataset", "model", "evaluation", "findings"),
+        outputs=("report", "summary"),
+    )
+
+
+def step_parser() -> ArgumentParser:
+    """The step's inputs, outputs and settings as flags."""
     parser = command("report", __doc__)
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
@@ -20,13 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--publish-uri", metavar="URI", help="folder or s3://… that also gets the page, under the run's name"
     )
-    execute(
-        parser,
-        _run,
-        arguments,
-        inputs=("dataset", "model", "evaluation", "findings"),
-        outputs=("report", "summary"),
-    )
+    return parser
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

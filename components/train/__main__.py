@@ -1,6 +1,6 @@
 """Train the model on a prepared dataset; leaves the best and the last checkpoint."""
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import get_args
 
@@ -10,6 +10,11 @@ from model_core.config.run import LauncherKind, Settings
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse ``arguments`` (of the process, if None) and run the step."""
+    execute(step_parser(), _run, arguments, inputs=("dataset",), outputs=("model",))
+
+
+def step_parser() -> ArgumentParser:
+    """The step's inputs, outputs and settings as flags."""
     parser = command("train", __doc__)
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="OUT", help="output folder")
@@ -23,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
         choices=get_args(LauncherKind),
         help="where to train; default: what training.launcher.kind says, and that section holds its options",
     )
-    execute(parser, _run, arguments, inputs=("dataset",), outputs=("model",))
+    return parser
 
 
 def _run(given: Namespace, settings: Settings, files: Files) -> Mapping[str, float]:

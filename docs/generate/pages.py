@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate.artifacts import RESULTS, artifacts_page, schema_path, schema_text
+from docs.generate.commands import commands_page
+from docs.generate.resources import resources_page
 from docs.generate.settings import settings_file, settings_page
 from docs.generate.waves import waves_page
 
@@ -13,6 +15,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "configs/celestial_enhanced_pgat.yaml": settings_file,
     "docs/artifacts.md": artifacts_page,
     **{schema_path(kind): partial(schema_text, kind) for kind in RESULTS},
+    "docs/cli.md": commands_page,
+    "docs/resources.md": resources_page,
     "docs/settings.md": settings_page,
     "docs/waves.md": waves_page,
 }

@@ -1,0 +1,67 @@
+"""Options that several commands have, and what they mean."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Protocol
+
+from model_core.errors import UserError
+from model_core.variables import CLUSTER_STORE
+
+if TYPE_CHECKING:
+    from model_core.config.run import Settings
+    from pipelines.resources import Cluster
+
+DEFAULT_SOURCE = "sample://nasdaq"
+
+
+class Commands(Protocol):
+    """Where a command adds its own parser: what ``ArgumentParser.add_subparsers`` returns."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> ArgumentParser:
+        """A parser for ``python -m pipelines NAME``."""
+        ...
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """Where settings come from."""
+    parser.add_argument("--config", help="settings file; without it the standard run's values")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="A.B=C", help="override one setting; may be repeated"
+    )
+
+
+def add_cluster(parser: ArgumentParser) -> None:
+    """Images, and what the cluster offers."""
+    parser.add_argument("--registry", default="", help="prefix of the images, e.g. ghcr.io/example/")
+    parser.add_argument("--tag", help="of the images; default: the git commit of this checkout")
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="STEP=IMAGE", help="one step's image, e.g. by digest"
+    )
+    parser.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
+    parser.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
+    parser.add_argument(
+        "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
+    )
+
+
+def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
+    """What ``add_cluster`` was told; KFP is imported only then.
+
+    Raises:
+        UserError: an image names no step, or may change under its name.
+    """
+    from pipelines.resources import Cluster, checkout_tag
+
+    for image in given.image:
+        if "=" not in image:
+            raise UserError(
+                f"--image {image} names no step; write --image train=registry/pgat-train@sha256:…"
+            )
+    return Cluster(
+        registry=given.registry,
+        tag=given.tag or checkout_tag(),
+        images=dict(image.split("=", 1) for image in given.image),
+        gpus=given.gpus,
+        secret=given.secret,
+        endpoint=given.s3_endpoint,
+        store_limits=settings.store.limits().as_text(),
+    )
