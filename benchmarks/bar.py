@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from model_core.axes import CLOSE
+from model_core.axes import TARGETS
 from model_core.config.data import DataSettings
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.prepare import prepare
 from model_core.data.walk import displacements
 from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.distributions import baseline_distributions
 from model_core.evaluation.significance import compare
-from model_core.metrics.probabilistic import calibration, ewma_random_walk
+from model_core.metrics.calibration import calibration
 
 
 def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings) -> Iterator[dict[str, Any]]:
@@ -55,20 +56,46 @@ def point_bar(dataset: MarketDataset, source: str, settings: EvaluationSettings)
         }
 
 
-def probabilistic_bar(dataset: MarketDataset, source: str) -> dict[str, Any]:
-    """The Gaussian random walk with EWMA variance, for Close: CRPS and coverage of its intervals."""
+def probabilistic_bar(
+    dataset: MarketDataset, source: str, settings: EvaluationSettings
+) -> Iterator[dict[str, Any]]:
+    """Every distribution on the test windows, by target; skill in CRPS against the first of them that has the target.
+
+    That is the EWMA random walk.
+    """
     test, horizon = dataset.splits.test, dataset.window.pred_len
-    true = displacements(dataset.log_prices, test, horizon)[..., CLOSE]
-    walk = ewma_random_walk(dataset.log_prices[:, CLOSE], np.arange(test.first, test.stop), horizon)
-    found = calibration(walk, true)
-    return {
-        "case": "probabilistic",
-        "source": source,
-        "windows": len(true),
-        "forecast": "ewma_random_walk",
-        "crps_log": round(found.crps, 5),
-        "coverage": {level: round(share, 3) for level, share in found.coverage.items()},
-    }
+    true = displacements(dataset.log_prices, test, horizon)
+    volatility = dataset.known_ranges.scale[test.first : test.stop]
+    forecasts, _ = baseline_distributions(dataset, test)
+    for forecast in forecasts:
+        for target, marginal in forecast.targets.items():
+            column = true[..., TARGETS.index(target)]
+            found = calibration(marginal, column, volatility)
+            result = compare(
+                marginal.crps(column).mean(axis=1),
+                forecasts[0].targets[target].crps(column).mean(axis=1),
+                horizon=horizon,
+                confidence=settings.confidence,
+            )
+            yield {
+                "case": "probabilistic",
+                "source": source,
+                "windows": len(true),
+                "forecast": forecast.name,
+                "target": target,
+                "crps_log": round(found.crps, 5),
+                "log_score": None if found.log_score is None else round(found.log_score, 3),
+                "coverage": {level: round(share, 3) for level, share in found.coverage.items()},
+                "coverage_90_by_volatility": {
+                    third: round(coverage["90%"], 3)
+                    for third, coverage in (found.coverage_by_volatility or {}).items()
+                },
+                "skill_percent": [
+                    None if value is None else round(100 * value, 1)
+                    for value in (result.skill, result.low, result.high)
+                ],
+                "verdict": result.outcome,
+            }
 
 
 def main() -> None:
@@ -80,7 +107,8 @@ def main() -> None:
         dataset = prepare(source, DataSettings())
         for line in point_bar(dataset, source, EvaluationSettings()):
             print(json.dumps(line), flush=True)
-        print(json.dumps(probabilistic_bar(dataset, source)), flush=True)
+        for line in probabilistic_bar(dataset, source, EvaluationSettings()):
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

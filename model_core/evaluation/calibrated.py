@@ -1,14 +1,18 @@
-"""How honest the distribution of a mixture head is, beside a random walk with EWMA variance."""
+"""How honest the distribution of a mixture head is, beside distributions that cost nothing."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
+from model_core.evaluation.distributions import DistributionForecast, baseline_distributions
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import compare
-from model_core.metrics.probabilistic import NO_WIDTH, GaussianMixture, calibration, ewma_random_walk
-from model_core.results.calibration import Calibration
+from model_core.metrics.calibration import calibration
+from model_core.metrics.probabilistic import NO_WIDTH, GaussianMixture
+from model_core.results.calibration import Calibration, DistributionScore
+from model_core.results.skill import Comparison
 
 
 def forecast_distribution(predictions: Predictions) -> GaussianMixture | None:
@@ -25,39 +29,60 @@ def forecast_distribution(predictions: Predictions) -> GaussianMixture | None:
 def calibration_scores(
     dataset: MarketDataset, predictions: Predictions, settings: EvaluationSettings
 ) -> Calibration:
-    """The EWMA random walk always, the model if it has a distribution.
+    """The baselines always, the model if it has a distribution.
 
-    ``skill`` compares the CRPS of Close with the walk's, window by window, as point skills are compared.
+    ``skill`` compares CRPS window by window, as point skills are compared.
     """
-    horizon = predictions.true.shape[1]
-    close = predictions.true[..., CLOSE]
-    first = dataset.splits.test.first
-    walk = ewma_random_walk(dataset.log_prices[:, CLOSE], np.arange(first, first + len(predictions)), horizon)
-    of_walk = {"Close": calibration(walk, close)}
-    distribution = forecast_distribution(predictions)
-    if distribution is None:
-        return Calibration(model=None, ewma_random_walk=of_walk, skill=None)
-    by_target = {
-        name: GaussianMixture(*(part[..., k, :] for part in _parts(distribution)))
-        for k, name in enumerate(TARGETS)
+    distributions, left_out = baseline_distributions(dataset, dataset.splits.test)
+    baselines = {
+        d.name: DistributionScore(
+            title=d.title,
+            targets={
+                name: calibration(marginal, _true(predictions, name), predictions.scale)
+                for name, marginal in d.targets.items()
+            },
+        )
+        for d in distributions
     }
-    crps_of_walk = walk.crps(close).mean(axis=1)
-    # Where the market never moved the walk's own width is rounding, and so is its score.
-    crps_of_walk[crps_of_walk < NO_WIDTH] = 0.0
+    best = min(baselines, key=lambda name: baselines[name].targets[TARGETS[CLOSE]].crps)
+    model = forecast_distribution(predictions)
+    if model is None:
+        return Calibration(model=None, baselines=baselines, best_baseline=best, left_out=left_out, skill=None)
+    marginals = {name: model.element(k) for k, name in enumerate(TARGETS)}
+    losses = {name: marginal.crps(_true(predictions, name)) for name, marginal in marginals.items()}
     return Calibration(
         model={
-            name: calibration(marginal, predictions.true[..., k])
-            for k, (name, marginal) in enumerate(by_target.items())
+            name: calibration(marginal, _true(predictions, name), predictions.scale)
+            for name, marginal in marginals.items()
         },
-        ewma_random_walk=of_walk,
-        skill=compare(
-            by_target["Close"].crps(close).mean(axis=1),
-            crps_of_walk,
-            horizon=horizon,
-            confidence=settings.confidence,
-        ),
+        baselines=baselines,
+        best_baseline=best,
+        left_out=left_out,
+        skill={d.name: _skill(losses, d, predictions, settings) for d in distributions},
     )
 
 
-def _parts(mixture: GaussianMixture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return mixture.weight, mixture.mean, mixture.std
+def _skill(
+    losses: dict[str, NDArray[np.float64]],
+    baseline: DistributionForecast,
+    predictions: Predictions,
+    settings: EvaluationSettings,
+) -> dict[str, Comparison]:
+    """Of the model's CRPS [n, P] by target, for the targets that the baseline has."""
+    found = {}
+    for name, marginal in baseline.targets.items():
+        theirs = marginal.crps(_true(predictions, name)).mean(axis=1)
+        # Where the market never moved the baseline's own width is rounding, and so is its score.
+        theirs[theirs < NO_WIDTH] = 0.0
+        found[name] = compare(
+            losses[name].mean(axis=1),
+            theirs,
+            horizon=predictions.true.shape[1],
+            confidence=settings.confidence,
+        )
+    return found
+
+
+def _true(predictions: Predictions, target: str) -> NDArray[np.float64]:
+    """[n, P]"""
+    return predictions.true[..., TARGETS.index(target)]

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from model_core.evaluation.calibrated import forecast_distribution
 from model_core.evaluation.predict import Predictions
+from model_core.metrics.calibration import central_interval
 from model_core.results.scores import IntervalKind
 
 NOMINAL = 0.9
@@ -21,7 +22,7 @@ def forecast_intervals(
     """
     distribution = forecast_distribution(predictions)
     if distribution is not None:
-        return *distribution.interval(NOMINAL), "mixture"
+        return *central_interval(distribution, NOMINAL), "mixture"
     errors = (validation.true - validation.forecast) / validation.scale[:, None, None]
     tail = (1 - NOMINAL) / 2
     low, high = np.quantile(errors, [tail, 1 - tail], axis=0)

@@ -1,4 +1,4 @@
-"""Mixtures of normals as forecasts: distribution, quantiles, CRPS and calibration in closed form. NumPy only.
+"""Mixtures of normals as forecasts: distribution, density, quantiles and CRPS in closed form. NumPy only.
 
 F(y)    = Σ_m w_m Φ((y − μ_m) / σ_m)                    its value at the truth is the PIT
 F⁻¹(p)  by bisection between the smallest and the largest component quantile
@@ -11,9 +11,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, ndtr, ndtri
-
-from model_core.results.calibration import PIT_BINS, Calibrated
+from scipy.special import log_softmax, logsumexp, ndtr, ndtri
 
 Values = NDArray[np.float64]
 
@@ -25,9 +23,8 @@ FIRST_DAY_SHARE = (0.3, 0.36, 0.36, 1.0)
 Close by definition; High and Low as the extremes of a Brownian motion over a day, 1 − 2/π; Open, the
 overnight move, is about a third of a stock index's day.
 """
-LEVELS = (0.5, 0.8, 0.9, 0.95)
-"""Nominal coverage of the central intervals that calibration looks at."""
 _BISECTIONS = 64
+_LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 NO_WIDTH = 1e-12
 """Standard deviation, in log price, of a market that never moved: a distribution without width has no density."""
 
@@ -82,9 +79,15 @@ class GaussianMixture:
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return 0.5 * (low + high)
 
-    def interval(self, level: float) -> tuple[Values, Values]:
-        """Ends of the central interval that holds ``level`` of the probability."""
-        return self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+    def element(self, index: int) -> Self:
+        """The part at ``index`` of the last axis [..., index]."""
+        return type(self)(self.weight[..., index, :], self.mean[..., index, :], self.std[..., index, :])
+
+    def log_density(self, value: Values) -> Values:
+        """[...] natural logarithm of the density at ``value`` [...]."""
+        z = (value[..., None] - self.mean) / self.std
+        log_weight = np.log(np.maximum(self.weight, np.finfo(np.float64).tiny))
+        return np.asarray(logsumexp(log_weight - 0.5 * z**2 - np.log(self.std), axis=-1) - _LOG_SQRT_2PI)
 
     def crps(self, true: Values) -> Values:
         """[...] continuous ranked probability score at ``true`` [...]; smaller is better, unit of the values."""
@@ -122,22 +125,3 @@ def ewma_random_walk(log_close: Values, anchor_rows: NDArray[np.int64], pred_len
     days = np.arange(1, pred_len + 1)
     std = np.maximum(np.sqrt(variance[anchor_rows - 1, None] * days), NO_WIDTH)[..., None]
     return GaussianMixture(np.ones_like(std), np.zeros_like(std), std)
-
-
-def interval_coverage(true: Values, low: Values, high: Values) -> float:
-    """Share of the true values inside their interval, ends included."""
-    return float(np.mean((true >= low) & (true <= high)))
-
-
-def calibration(forecast: GaussianMixture, true: Values) -> Calibrated:
-    """How honest a forecast's widths are: ``crps``, ``coverage`` by level, ``pit`` histogram.
-
-    ``pit`` holds the share of true values in each tenth of their forecast distribution; all are 0.1 when
-    the forecast is calibrated, the outer ones are larger when it is too narrow.
-    """
-    pit, _ = np.histogram(np.clip(forecast.cdf(true), 0, 1), bins=PIT_BINS, range=(0, 1))
-    return Calibrated(
-        crps=float(forecast.crps(true).mean()),
-        coverage={f"{level:.0%}": interval_coverage(true, *forecast.interval(level)) for level in LEVELS},
-        pit=tuple((pit / true.size).tolist()),
-    )

@@ -246,11 +246,12 @@ def splits_figure(
 
 
 def pit_figure(calibration: Calibration) -> str:
-    """Share of test prices of Close in each tenth of their forecast distribution, model beside walk."""
+    """Share of test prices of Close in each tenth of their forecast distribution, model beside the best baseline."""
     with canvas(230) as figure:
         axes = figure.subplots()
         bare(axes)
-        parts = [(BASE, "EWMA random walk", calibration.ewma_random_walk)]
+        best = calibration.best
+        parts = [(BASE, best.title, best.targets)]
         if calibration.model is not None:
             parts.insert(0, (MODEL, "model", calibration.model))
         for place, (colour, title, part) in enumerate(parts):

@@ -4,37 +4,78 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from model_core.results.record import Number, Record, Share
+from model_core.results.record import Number, Record, Rows, Share, Words
 from model_core.results.skill import Comparison, need
 
 PIT_BINS = 10
 
 
 class Calibrated(Record):
-    """How honest a forecast distribution of one target is."""
+    """How honest and how sharp a forecast distribution of one target is; null in files that did not measure it yet."""
 
     crps: Number
     """Mean continuous ranked probability score, in log price; smaller is better."""
+    crps_per_step: Rows[Number] | None = None
+    """Of the forecasts of one day ahead, two, …"""
+    log_score: Number | None = None
+    """Mean −log density at the true value, in nats of the log price; smaller is better. Null also where the market
+    never moved, so that the distribution has no width."""
+    pinball: dict[str, Number] | None = None
+    """Probability of a quantile, such as ``5%`` → mean pinball loss, in log price; smaller is better."""
     coverage: dict[str, Share]
     """Nominal level of a central interval, such as ``90%`` → share of true values inside."""
+    coverage_by_volatility: dict[str, dict[str, Share]] | None = None
+    """The same in the ``calm``, ``medium`` and ``wild`` third of the windows, by their recent range."""
     pit: Annotated[tuple[Share, ...], Field(strict=False, min_length=PIT_BINS, max_length=PIT_BINS)]
     """Share of true values in each tenth of their forecast distribution; all are 0.1 if it is honest."""
 
 
-class Calibration(Record):
-    """Distributions by target: of the model, if it says one, and of the EWMA random walk."""
+class DistributionScore(Record):
+    """A distribution that costs nothing."""
 
-    model: dict[str, Calibrated] | None
-    """Null for a head that says a point only."""
-    ewma_random_walk: dict[str, Calibrated]
-    skill: Comparison | None
-    """CRPS of Close against the EWMA random walk."""
+    title: Words
+    targets: dict[str, Calibrated]
+    """By target; Close is one of them."""
 
     @model_validator(mode="after")
     def _has_close(self) -> Self:
-        need(("Close",), self.ewma_random_walk, "the calibration of")
-        if self.model is not None:
-            need(("Close",), self.model, "the calibration of")
+        need(("Close",), self.targets, "the calibration of")
+        return self
+
+
+class Calibration(Record):
+    """Distributions by target: of the model, if it says one, and of the baselines."""
+
+    model: dict[str, Calibrated] | None
+    """Null for a head that says a point only."""
+    baselines: dict[str, DistributionScore]
+    """By name."""
+    best_baseline: Words
+    """Name of the one with the lowest CRPS of Close on the test windows."""
+    left_out: dict[str, Words]
+    """Title of a baseline that there is none of here → why."""
+    skill: dict[str, dict[str, Comparison]] | None
+    """CRPS of the model against every baseline, by its name and by target; null for a head that says a point only."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        need((self.best_baseline,), self.baselines, "the distribution")
         if (self.model is None) != (self.skill is None):
             raise ValueError("a model has a skill exactly if it says a distribution")
+        if self.model is not None and self.skill is not None:
+            need(("Close",), self.model, "the calibration of")
+            need((self.best_baseline,), self.skill, "the skill against")
+            for name, by_target in self.skill.items():
+                need((name,), self.baselines, "the distribution")
+                need(("Close",), by_target, "the skill for")
         return self
+
+    @property
+    def best(self) -> DistributionScore:
+        """The baseline that the model's distribution is compared with first."""
+        return self.baselines[self.best_baseline]
+
+    @property
+    def headline(self) -> Comparison | None:
+        """CRPS of Close against the best baseline; None for a head that says a point only."""
+        return None if self.skill is None else self.skill[self.best_baseline]["Close"]

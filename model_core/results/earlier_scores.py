@@ -1,4 +1,8 @@
-"""``scores.json`` as versions 1 and 2 had it: skills in a list of rows, relative errors of log prices."""
+"""``scores.json`` as earlier versions had it.
+
+Versions 1 and 2 had skills in a list of rows, and relative errors of log prices; up to version 3 the EWMA random walk
+was the only distribution beside the model's.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,11 +15,30 @@ _ROW_KEYS = ("baseline", "metric", "scale", "target")
 
 
 def upgraded_scores(content: JsonObject, version: int) -> JsonObject:
-    """The fields of version 3; they are still unchecked.
+    """The fields of version 4; they are still unchecked.
 
     Raises:
         LookupError, TypeError, AttributeError: ``content`` is of no earlier version either.
     """
+    if version < 3:
+        content = _named_skills(content, version)
+    return content | {"calibration": _with_baselines(_object(content["calibration"]))}
+
+
+def _with_baselines(calibration: JsonObject) -> JsonObject:
+    """The EWMA random walk as one baseline of several."""
+    compared, name = calibration["skill"], "ewma_random_walk"
+    return {
+        "model": calibration["model"],
+        "baselines": {name: {"title": "EWMA random walk", "targets": calibration[name]}},
+        "best_baseline": name,
+        "left_out": {},
+        "skill": None if compared is None else {name: {"Close": compared}},
+    }
+
+
+def _named_skills(content: JsonObject, version: int) -> JsonObject:
+    """The fields of version 3 from those of versions 1 and 2."""
     if version < 2:
         content |= {"confidence_set_reason": None}
     skill: dict[str, dict[str, JsonObject]] = defaultdict(lambda: {loss: {} for loss in _LOSSES.values()})

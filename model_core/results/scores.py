@@ -181,7 +181,7 @@ class Scores(Result):
 
     file: ClassVar[str] = "scores.json"
     step: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     windows: Annotated[int, Field(ge=1, le=10**12)]
     """Test windows; each of them was scored once."""
@@ -229,7 +229,7 @@ class Scores(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """Versions 1 and 2 listed skills row by row; in version 1 every comparison had a verdict."""
+        """Up to version 3 one distribution stood beside the model's; versions 1 and 2 listed skills row by row."""
         from model_core.results.earlier_scores import upgraded_scores
 
         return upgraded_scores(content, version)

@@ -76,25 +76,39 @@ def test_log_prices_have_no_relative_errors(scores: Scores) -> None:
     assert None not in (price.mape, price.mspe, price.smape)
 
 
-def test_a_mixture_head_is_calibrated_beside_the_random_walk(
+def test_a_mixture_head_is_calibrated_beside_distributions_that_cost_nothing(
     scores: Scores, predictions: pd.DataFrame
 ) -> None:
     found = scores.calibration
     assert found.model is not None
     assert found.skill is not None
     assert set(found.model) == set(TARGETS)
-    walk = found.ewma_random_walk["Close"]
-    for part in (*found.model.values(), walk):
+    for part in (*found.model.values(), *found.best.targets.values()):
         assert list(part.coverage) == ["50%", "80%", "90%", "95%"]
         assert sum(part.pit) == pytest.approx(1)
         assert part.crps > 0
-    assert found.skill.skill == pytest.approx(1 - found.model["Close"].crps / walk.crps)
+        assert part.crps_per_step is not None
+        assert part.crps == pytest.approx(np.mean(part.crps_per_step))
+    for name, baseline in found.baselines.items():
+        assert set(found.skill[name]) == set(baseline.targets)
+        for target, theirs in baseline.targets.items():
+            skill = found.skill[name][target].skill
+            assert skill == pytest.approx(1 - found.model[target].crps / theirs.crps)
     inside = (values(predictions, "true") >= values(predictions, "q05")) & (
         values(predictions, "true") <= values(predictions, "q95")
     )
     assert scores.interval_coverage.kind == "mixture"
     assert scores.interval_coverage.overall == pytest.approx(inside.mean())
     assert found.model["Close"].coverage["90%"] == pytest.approx(inside[:, 3].mean())
+
+
+def test_the_best_distribution_has_the_lowest_crps_of_close(scores: Scores) -> None:
+    found = scores.calibration
+    crps = {name: baseline.targets["Close"].crps for name, baseline in found.baselines.items()}
+    assert found.best_baseline == min(crps, key=lambda name: crps[name])
+    assert found.headline == (found.skill or {})[found.best_baseline]["Close"]
+    assert set(crps) >= {"ewma_random_walk", "har_gaussian", "har_gaussian_without_drift"}
+    assert len(found.left_out) == ("garch" not in crps)
 
 
 def test_forecast_candles_are_valid(scores: Scores, predictions: pd.DataFrame) -> None:

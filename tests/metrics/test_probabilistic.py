@@ -9,9 +9,7 @@ from scipy.stats import norm
 from model_core.metrics.probabilistic import (
     EWMA_DECAY,
     GaussianMixture,
-    calibration,
     ewma_random_walk,
-    interval_coverage,
 )
 
 
@@ -83,20 +81,18 @@ def test_changing_the_unit_scales_quantiles_and_score() -> None:
     np.testing.assert_allclose(mixture.scaled(unit).quantile(0.2), mixture.quantile(0.2) * unit, rtol=1e-9)
 
 
-def test_truths_drawn_from_the_forecast_are_covered_as_promised() -> None:
-    random = np.random.default_rng(0)
-    mixture = some_mixture((20_000,))
-    component = np.array([random.choice(3, p=p) for p in mixture.weight])[:, None]
-    mean, std = (np.take_along_axis(x, component, -1)[:, 0] for x in (mixture.mean, mixture.std))
-    found = calibration(mixture, random.normal(mean, std))
-    assert found.coverage == pytest.approx({"50%": 0.5, "80%": 0.8, "90%": 0.9, "95%": 0.95}, abs=0.01)
-    assert found.pit == pytest.approx([0.1] * 10, abs=0.01)
-    assert sum(found.pit) == pytest.approx(1.0)
+def test_the_log_density_is_that_of_the_mixture() -> None:
+    mixture, values = some_mixture(), np.linspace(-3, 3, 6)
+    for i, value in enumerate(values):
+        density = mixture.weight[i] @ norm.pdf(value, mixture.mean[i], mixture.std[i])
+        assert mixture.log_density(values)[i] == pytest.approx(np.log(density), rel=1e-12)
 
 
-def test_coverage_counts_both_ends() -> None:
-    low, high = np.zeros(4), np.ones(4)
-    assert interval_coverage(np.array([0.0, 1.0, 0.5, 1.1]), low, high) == 0.75
+def test_an_element_is_the_mixture_at_a_place_of_the_last_axis() -> None:
+    mixture = some_mixture((4, 3))
+    values = np.linspace(-1, 1, 4)
+    expected = mixture.crps(np.repeat(values[:, None], 3, axis=1))[:, 1]
+    np.testing.assert_array_equal(mixture.element(1).crps(values), expected)
 
 
 def test_a_head_gives_the_marginals_of_its_targets() -> None:

@@ -298,9 +298,9 @@ def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path], version
 @pytest.mark.parametrize(("artifact", "name"), [("evaluation", "scores"), ("findings", "findings")])
 def test_what_later_code_wrote_is_refused(copies: dict[str, Path], artifact: str, name: str) -> None:
     path = copies[artifact] / f"{name}.json"
-    path.write_text(json.dumps(read_json(path) | {"schema_version": 4}), encoding="utf-8")
+    path.write_text(json.dumps(read_json(path) | {"schema_version": 99}), encoding="utf-8")
     write_manifest(copies[artifact], producer=PRODUCERS[name], settings={}, inputs=inputs_of(copies))
-    with pytest.raises(ArtifactError, match=r"schema version 4.*run the (evaluate|diagnose) step again"):
+    with pytest.raises(ArtifactError, match=r"schema version 99.*run the (evaluate|diagnose) step again"):
         read_evidence(**copies)
 
 
