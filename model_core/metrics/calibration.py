@@ -45,7 +45,13 @@ class Distribution(Protocol):
 
 def central_interval(forecast: Distribution, level: float) -> tuple[Values, Values]:
     """Ends of the interval that holds ``level`` of the probability, with as much below as above."""
-    return forecast.quantile((1 - level) / 2), forecast.quantile((1 + level) / 2)
+    low, high = _tails(level)
+    return forecast.quantile(low), forecast.quantile(high)
+
+
+def _tails(level: float) -> tuple[float, float]:
+    """Probabilities of the ends, rounded so that equal ones are equal: 0.05 and 0.95 of 0.9."""
+    return round((1 - level) / 2, 9), round((1 + level) / 2, 9)
 
 
 def inside(true: Values, low: Values, high: Values) -> NDArray[np.bool_]:
@@ -75,13 +81,16 @@ def calibration(forecast: Distribution, true: Values, volatility: Values) -> Cal
     pit, _ = np.histogram(np.clip(forecast.cdf(true), 0, 1), bins=PIT_BINS, range=(0, 1))
     crps = forecast.crps(true)
     log_score = -float(forecast.log_density(true).mean())
-    held = {f"{level:.0%}": inside(true, *central_interval(forecast, level)) for level in LEVELS}
+    # Some are both a quantile that is scored and the end of an interval.
+    ends = {p for level in LEVELS for p in _tails(level)}
+    quantiles = {p: forecast.quantile(p) for p in ends.union(QUANTILES)}
+    held = {f"{level:.0%}": inside(true, *(quantiles[p] for p in _tails(level))) for level in LEVELS}
     thirds = {name: rows for name, rows in volatility_thirds(volatility).items() if len(rows)}
     return Calibrated(
         crps=float(crps.mean()),
         crps_per_step=tuple(map(float, crps.mean(axis=0))),
         log_score=log_score if abs(log_score) < LARGEST else None,
-        pinball={f"{p:.0%}": pinball_loss(true, forecast.quantile(p), p) for p in QUANTILES},
+        pinball={f"{p:.0%}": pinball_loss(true, quantiles[p], p) for p in QUANTILES},
         coverage={level: float(hits.mean()) for level, hits in held.items()},
         coverage_by_volatility={
             name: {level: float(hits[rows].mean()) for level, hits in held.items()}

@@ -75,6 +75,8 @@ class GaussianMixture:
         low, high = component.min(-1), component.max(-1)
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
+            if ((middle == low) | (middle == high)).all():
+                break
             below = self.cdf(middle) < probability
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return 0.5 * (low + high)
