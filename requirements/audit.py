@@ -2,7 +2,8 @@
 
     locks        each requirement is one version with hashes, from an index; the images' locks agree with dev.lock
     licenses     of what is installed here from dev.lock: one of ALLOWED, or an exception with its reason
-    advisories   pip-audit asks the package index for known vulnerabilities of every locked version
+    advisories   pip-audit asks the package index for known vulnerabilities of every locked version; with
+                 ``ARGS="--advisories FOLDER"`` they are looked up in a copy of PyPA's advisory database instead
 
 A check that could not be made is a failure, never a pass. ``ARGS=--offline`` leaves the advisories out.
 """
@@ -15,8 +16,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.version import Version
 
 HERE = Path(__file__).parent
+DATABASE = "https://github.com/pypa/advisory-database"
 ALLOWED = (
     "MIT",
     "MIT-0",
@@ -47,15 +53,20 @@ def main() -> None:
     """Print each problem; exit with 1 if there is one."""
     parser = argparse.ArgumentParser(description="check the locks, the licenses and known vulnerabilities")
     parser.add_argument("--offline", action="store_true", help="do not ask the package index for advisories")
-    offline = parser.parse_args().offline
+    parser.add_argument("--advisories", type=Path, metavar="FOLDER", help=f"a copy of {DATABASE}")
+    given = parser.parse_args()
     locks = {path.name: path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.lock"))}
     problems = [problem for name, text in locks.items() for problem in lock_problems(name, text)]
     problems += disagreements(locks)
     problems += license_problems({*pinned(locks["dev.lock"]), "torch"})
-    if not offline:
-        for name in ("dev.lock", "torch-cuda.lock"):
+    asked = "not asked for" if given.offline else "of dev.lock and torch-cuda.lock"
+    for name in () if given.offline else ("dev.lock", "torch-cuda.lock"):
+        if given.advisories is None:
             problems += advisory_problems(name, pip_audit(HERE / name))
-    asked = "not asked for" if offline else "of dev.lock and torch-cuda.lock"
+        else:
+            found, newest = stored_advisories(given.advisories, pinned(locks[name]))
+            problems += [f"{name}: {each}" for each in found]
+            asked += f", {name}: up to {newest or 'no day'}"
     print(f"{len(locks)} locks, {len(pinned(locks['dev.lock']))} licenses, advisories {asked}", flush=True)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -142,6 +153,41 @@ def pip_audit(lock: Path) -> str:
     return done.stdout if done.stdout.startswith("{") else json.dumps({"failed": done.stderr[-200:]})
 
 
+def stored_advisories(database: Path, versions: Mapping[str, str]) -> tuple[list[str], str]:
+    """Known vulnerabilities of these versions in a copy of PyPA's advisory database, and its newest day.
+
+    A database that knows none of the packages is another folder, and that is a problem, too.
+    """
+    problems, newest = [], ""
+    for name, version in sorted(versions.items()):
+        for path in sorted((database / "vulns" / re.sub(r"[-_.]+", "-", name).lower()).glob("*.yaml")):
+            advisory = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+            newest = max(newest, str(advisory["modified"])[:10])
+            affected = any(affects(each, version) for each in advisory["affected"])
+            if affected and not advisory.get("withdrawn"):
+                problems.append(f"{name} {version} has {advisory['id']}; see {path}")
+    return problems or ([] if newest else [f"{database} holds no advisories; clone {DATABASE} there"]), newest
+
+
+def affects(affected: Mapping[str, Any], version: str) -> bool:
+    """Whether one entry of an advisory is about this version: named, or within a range of versions."""
+    if version in affected.get("versions", ()):
+        return True
+    own = Version(version)
+    for span in affected.get("ranges", ()):
+        within = False
+        # Events stand in ascending order: from each version on, one thing or the other holds.
+        for event in span["events"] if span["type"] == "ECOSYSTEM" else ():
+            ((what, since),) = event.items()
+            reached = since == "0" or (
+                own > Version(since) if what == "last_affected" else own >= Version(since)
+            )
+            within = what == "introduced" if reached else within
+        if within:
+            return True
+    return False
+
+
 def advisory_problems(name: str, answer: str) -> list[str]:
     """Known vulnerabilities in pip-audit's answer, and what it could not look up: it counts that as a pass."""
     told = json.loads(answer)
@@ -158,7 +204,8 @@ def advisory_problems(name: str, answer: str) -> list[str]:
         few = ", ".join(skipped[:3]) + (", …" if len(skipped) > 3 else "")
         problems.append(
             f"{name}: the package index has no advisories for {len(skipped)} of {len(told['dependencies'])} packages "
-            f"({few}), so they were not checked; ask where its JSON interface can be reached, or say ARGS=--offline"
+            f"({few}), so they were not checked; clone {DATABASE} where that can be had, and say "
+            'ARGS="--advisories advisory-database", or leave them out with ARGS=--offline'
         )
     return problems
 

@@ -107,6 +107,46 @@ def test_packages_without_advisories_are_counted_as_unchecked(audit: ModuleType)
     answer = {"dependencies": [{"name": "a", "skip_reason": "not found"}, {"name": "b", "vulns": []}]}
     (problem,) = audit.advisory_problems("dev.lock", json.dumps(answer))
     assert "no advisories for 1 of 2 packages (a), so they were not checked" in problem
+    assert 'say ARGS="--advisories advisory-database"' in problem
+
+
+ADVISORY = """
+id: PYSEC-2020-1
+modified: '2021-03-22T16:34:00Z'
+affected:
+- package: {name: some-package, ecosystem: PyPI}
+  ranges:
+  - {type: GIT, events: [{introduced: '0'}]}
+  - {type: ECOSYSTEM, events: [{introduced: '0'}, {fixed: 2.11.3}, {introduced: '3.0'}, {last_affected: '3.2'}]}
+  versions: [1.0rc1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        *(("1.0rc1", True), ("2.9.10", True), ("2.11.2", True), ("2.11.3", False), ("2.12", False)),
+        *(("3.0", True), ("3.2", True), ("3.2.1", False), ("10", False)),
+    ],
+)
+def test_a_copy_of_the_advisories_answers_for_each_version(
+    audit: ModuleType, tmp_path: Path, version: str, affected: bool
+) -> None:
+    folder = tmp_path / "vulns/some-package"
+    folder.mkdir(parents=True)
+    (folder / "PYSEC-2020-1.yaml").write_text(ADVISORY)
+    found, newest = audit.stored_advisories(tmp_path, {"Some_Package": version, "other": "1"})
+    assert newest == "2021-03-22"
+    assert [each.partition(";")[0] for each in found] == [
+        f"Some_Package {version} has PYSEC-2020-1"
+    ] * affected
+    (folder / "PYSEC-2020-1.yaml").write_text(f"{ADVISORY}withdrawn: '2022-01-01T00:00:00Z'\n")
+    assert audit.stored_advisories(tmp_path, {"some-package": version})[0] == []
+
+
+def test_a_folder_without_advisories_is_no_pass(audit: ModuleType, tmp_path: Path) -> None:
+    (problem,), _ = audit.stored_advisories(tmp_path, {"a": "1"})
+    assert "holds no advisories; clone https://github.com/pypa/advisory-database there" in problem
 
 
 def test_a_pip_audit_that_fails_is_no_pass(audit: ModuleType) -> None:

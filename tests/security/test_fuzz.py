@@ -1,6 +1,7 @@
 """Whatever bytes a reader is given, it reads them or refuses them in one short sentence.
 
-Bounded and repeatable: hypothesis draws the same examples in every run.
+Bounded and repeatable: hypothesis draws the same examples in every run. With ``FUZZ_TIMES=50`` in the environment it
+draws fifty times as many, and others in every run.
 """
 
 import io
@@ -43,14 +44,15 @@ from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
 
 LONGEST = 4_000
+TIMES = int(os.environ.get("FUZZ_TIMES", "1"))
 STANDARD = Path(__file__).parents[2] / "configs/celestial_enhanced_pgat.yaml"
 
 
 def fuzzed(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """So many examples, the same ones in every run, however long each takes."""
     return settings(
-        max_examples=examples,
-        derandomize=True,
+        max_examples=examples * TIMES,
+        derandomize=TIMES == 1,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
