@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,21 @@ def run_options(engine: str) -> list[str]:
     if shutil.which("nvidia-smi"):
         options += ["--device=nvidia.com/gpu=all"] if Path(engine).name == "podman" else ["--gpus=all"]
     return options + [f"--env={name}" for name in STORE if name in os.environ]
+
+
+def refuse_unmountable(places: Iterable[Path]) -> None:
+    """Check that containers can be given these files and folders, each under its own name.
+
+    Raises:
+        UserError: a name holds a colon: what follows it would be another place in the container, such as that of
+            the program itself.
+    """
+    for place in places:
+        if ":" in str(place):
+            raise UserError(
+                f"{place} holds a colon, which no file or folder that a container gets may; rename it, or leave out "
+                "--runner docker"
+            )
 
 
 @contextmanager

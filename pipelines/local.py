@@ -34,7 +34,7 @@ from model_core.locks import clear_leftovers
 from model_core.store.locate import local_path
 from model_core.store.names import refuse_bad_run_name
 from model_core.store.probe import refuse_unwritable_folder
-from pipelines.containers import Containers, step_containers
+from pipelines.containers import Containers, refuse_unmountable, step_containers
 from pipelines.held import held_run
 from pipelines.process import Progress, step_processes
 from pipelines.reuse import verified_reuse
@@ -107,6 +107,9 @@ def run_locally(run: LocalRun) -> Path:
     for uri in filter(None, (run.checkpoint_uri, run.publish_uri)):
         refuse_unwritable_folder(uri)  # now, not after hours of training
     runs = followed(run.runs, "--runs")
+    if run.containers is not None:
+        named = map(local_path, filter(None, (_absolute(run.source), run.checkpoint_uri, run.publish_uri)))
+        refuse_unmountable([runs.resolve(), *(path for path in named if path is not None)])
     with no_folders_left(runs / run.name):
         require_folder(runs, "--runs")
         fresh = not run.folder.exists()

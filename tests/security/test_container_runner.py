@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from model_core.config.run import Settings
+from model_core.errors import UserError
+from pipelines.containers import Containers
+from pipelines.local import LocalRun, run_locally
+from tests.data.market import table
+
 ROOT = Path(__file__).parent.parent.parent
 ENGINE = """#!/bin/sh
 case $1 in
@@ -52,3 +58,70 @@ def test_containers_of_a_killed_attempt_are_found_by_their_label_and_removed(tmp
     listed, removed = ((tmp_path / f"record.{name}").read_text().split() for name in ("listed", "removed"))
     assert listed == ["ps", "--all", "--quiet", f"--filter=label={label}"]
     assert removed == ["rm", "--force", "left-1", "left-2"]
+
+
+@pytest.mark.parametrize("place", ["table", "runs", "checkpoints"])
+def test_no_name_becomes_another_place_in_the_container(place: str, tmp_path: Path) -> None:
+    """``data:/opt/pgat/app`` would put its owner's files in the place of the program."""
+    folder = tmp_path / "data:" / "opt"
+    folder.mkdir(parents=True)
+    (folder / "table.csv").write_text(table(300).to_csv(index=False))
+    engine = tmp_path / "podman"
+    engine.write_text(ENGINE, encoding="utf-8")
+    engine.chmod(0o755)
+    given = {"source": "sample://synthetic", "runs": tmp_path / "runs", "name": "a"}
+    match place:
+        case "table":
+            given["source"] = str(folder / "table.csv")
+        case "runs":
+            given["runs"] = folder
+        case _:
+            given["checkpoint_uri"] = str(folder / "new")
+    containers = Containers(str(engine), {}, "1")
+    with pytest.raises(UserError, match="holds a colon, which no file or folder that a container gets may"):
+        run_locally(LocalRun(Settings(), containers=containers, **given))
+    assert {path.name for path in tmp_path.iterdir()} == {"data:", "podman"}
+
+
+@pytest.mark.parametrize(
+    ("script", "step"), [("step", "train evaluate"), ("step", "../x"), ("build", "../../x")]
+)
+def test_a_script_takes_no_other_word_for_a_step(script: str, step: str, tmp_path: Path) -> None:
+    (tmp_path / "podman").write_text(ENGINE, encoding="utf-8")
+    (tmp_path / "podman").chmod(0o755)
+    given = {
+        "ENGINE": str(tmp_path / "podman"),
+        "RUNS": str(tmp_path / "runs"),
+        "BASE_IMAGE": "debian@sha256:0",
+    }
+    done = subprocess.run(
+        [ROOT / "docker" / script, step],
+        env=os.environ | given,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {step} ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_runs_becomes_one_place_in_the_container(tmp_path: Path) -> None:
+    (tmp_path / "podman").write_text(ENGINE, encoding="utf-8")
+    (tmp_path / "podman").chmod(0o755)
+    given = os.environ | {"ENGINE": str(tmp_path / "podman"), "RECORD": str(tmp_path / "record")}
+    command: list[str | Path] = [ROOT / "docker/step", "train"]
+    done = subprocess.run(
+        command,
+        env=given | {"RUNS": f"{tmp_path}/a:/opt/pgat/app"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "holds a colon" in done.stderr
+    subprocess.run(command, env=given | {"RUNS": "b"}, cwd=tmp_path, capture_output=True, check=False)
+    assert f"{tmp_path}/b:/pgat/runs" in (tmp_path / "record").read_text().splitlines()
