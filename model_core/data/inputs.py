@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import PositiveInt, model_validator
 
+from model_core.axes import TARGETS
 from model_core.config.base import Section
 from model_core.config.data import WindowSettings, WrittenLayout
 from model_core.data.dataset import MarketDataset
@@ -36,7 +37,14 @@ class ModelInputs(Section):
         count = len(self.range_days)
         if len(self.walk_c) != count or len(self.scale_c) != 1 + count:
             raise ValueError(f"walk_c must hold {count} and scale_c {1 + count} tables, as range_days says")
-        if max(self.range_days) > self.window.seq_len:
+        tables = (self.walk_a, self.walk_b, *self.walk_c, *self.scale_c)
+        if any(len(table) != len(self.walk_a) for table in tables) or any(
+            len(row) != len(TARGETS) for table in tables for row in table
+        ):
+            raise ValueError(
+                f"walk_a, walk_b, walk_c and scale_c must hold {len(TARGETS)} values a step each"
+            )
+        if max(self.range_days, default=0) > self.window.seq_len:
             raise ValueError(f"range_days reach beyond the {self.window.seq_len} rows of a window")
         return self
 

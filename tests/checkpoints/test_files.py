@@ -1,6 +1,9 @@
 """A checkpoint is whole or not there at all, and nothing in it is code."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from model_core.checkpoints.files import (
     TRAINING,
     WEIGHTS,
     export_checkpoint,
+    load_model,
     load_training,
     load_weights,
     recover,
@@ -68,6 +72,31 @@ def test_foreign_code_in_a_checkpoint_with_right_hashes_is_refused_and_never_run
     verify_checkpoint(checkpoint)
     with pytest.raises(CheckpointError, match="more than tensors and plain values"):
         load_training(checkpoint)
+
+
+def without_scale(inputs: dict[str, Any]) -> None:
+    """As versions before the walk had a scale saved them."""
+    del inputs["scale_c"], inputs["walk_c"], inputs["range_days"]
+
+
+def ragged(inputs: dict[str, Any]) -> None:
+    inputs["scale_c"][1][0].pop()
+
+
+def beyond_the_window(inputs: dict[str, Any]) -> None:
+    inputs["range_days"][-1] = inputs["window"]["seq_len"] + 1
+
+
+@pytest.mark.parametrize("change", [without_scale, ragged, beyond_the_window])
+def test_a_baseline_that_no_model_can_start_from_is_refused_in_one_sentence(
+    checkpoint: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    saved = json.loads((checkpoint / "settings.json").read_text(encoding="utf-8"))
+    change(saved["inputs"])
+    (checkpoint / "settings.json").write_text(json.dumps(saved), encoding="utf-8")
+    renew_manifest(checkpoint)
+    with pytest.raises(CheckpointError, match="was written by another version; train again"):
+        load_model(checkpoint)
 
 
 def test_weights_of_another_model_are_a_sentence(checkpoint: Path) -> None:
