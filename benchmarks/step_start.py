@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines.containers import HARDENED
+from pipelines.runners.containers import HARDENED
 
 SETTINGS = """
 data:

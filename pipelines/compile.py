@@ -24,7 +24,9 @@ def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_vers
     path = require_file(path, "--output")
     staging = path.with_name(f".{path.stem}.partial.yaml")
     try:
-        compiler.Compiler().compile(training_pipeline(settings, cluster.equip, code_version), str(staging))
+        compiler.Compiler().compile(
+            training_pipeline(settings, cluster.configure_task, code_version), str(staging)
+        )
         text = staging.read_text(encoding="utf-8")
         staging.write_text(_without_comments(text), encoding="utf-8")
         staging.replace(path)

@@ -82,7 +82,7 @@ class Cluster:
             return self.images[step]
         return f"{self.registry}pgat-{step.replace('_', '-')}:{self.tag}"
 
-    def equip(self, task: PipelineTask, step: str) -> PipelineTask:
+    def configure_task(self, task: PipelineTask, step: str) -> PipelineTask:
         """Give a pipeline task its image, resources, retries, deadline and secrets."""
         need = STEPS[step]
         task.set_display_name(step.replace("_", " "))

@@ -10,7 +10,7 @@ import yaml
 from model_core.artifacts import code_version, replace_json
 from model_core.config.run import Settings
 from model_core.errors import PipelineError
-from pipelines.process import Progress
+from pipelines.runners.process import RunProgress
 from pipelines.runs import RECORD, RUNNING
 from pipelines.stopping import StoppedBySignal
 
@@ -28,7 +28,7 @@ class RunState:
         PipelineError: by each method, if the record cannot be written.
     """
 
-    def __init__(self, folder: Path, settings: Settings, source: str, progress: Progress) -> None:
+    def __init__(self, folder: Path, settings: Settings, source: str, progress: RunProgress) -> None:
         self._path, self._progress = folder / RECORD, progress
         told = settings.model_dump(mode="json")
         (folder / "settings.yaml").write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")

@@ -18,7 +18,7 @@ from model_core.store.ownership import distrust
 from pipelines.store_process import Server, end_on_sigterm, keys_given, started
 
 __all__ = ["Server", "running_server", "serve"]
-_SHADOW = 10000
+_GRPC_PORT_OFFSET = 10000
 """``weed`` also listens on each port plus this (gRPC)."""
 _LOWEST, _PORTS = 12000, 10000
 """Linux gives programs that ask for any port one from 32768 on."""
@@ -87,7 +87,7 @@ def _started_at_free_ports(
                 process = stack.enter_context(started(server, data, ports, log))
             except StoreError:
                 # Whoever holds one of the ports now took it after it was seen free.
-                if not tries_left or all(map(_free, _with_shadows(ports))):
+                if not tries_left or all(map(_free, _with_grpc_ports(ports))):
                     raise
             else:
                 yield server, process
@@ -123,31 +123,31 @@ def _own_keys(path: Path) -> tuple[str, str]:
 
 
 def _ports(first: int) -> list[int]:
-    """The wanted port and four free ones, each with a free neighbour ``_SHADOW`` above.
+    """The wanted port and four free ones, each with a free neighbour ``_GRPC_PORT_OFFSET`` above.
 
     Raises:
         UserError: the wanted port is taken.
     """
-    if first and not (_free(first) and _free(first + _SHADOW)):
-        raise UserError(f"port {first} or {first + _SHADOW} is taken; choose another --port")
+    if first and not (_free(first) and _free(first + _GRPC_PORT_OFFSET)):
+        raise UserError(f"port {first} or {first + _GRPC_PORT_OFFSET} is taken; choose another --port")
     ports = [first] if first else []
     while len(ports) < 5:
         port = random_port()
-        if not {port, port + _SHADOW} & set(_with_shadows(ports)):
+        if not {port, port + _GRPC_PORT_OFFSET} & set(_with_grpc_ports(ports)):
             ports.append(port)
     return ports
 
 
 def random_port() -> int:
-    """A port that is free now, as is the one ``_SHADOW`` above; both lie below those that Linux hands out by itself."""
+    """A port that is free now, as is its gRPC port; both lie below those that Linux hands out by itself."""
     while True:
         port = _LOWEST + secrets.randbelow(_PORTS)
-        if _free(port) and _free(port + _SHADOW):
+        if _free(port) and _free(port + _GRPC_PORT_OFFSET):
             return port
 
 
-def _with_shadows(ports: list[int]) -> list[int]:
-    return [*ports, *(port + _SHADOW for port in ports)]
+def _with_grpc_ports(ports: list[int]) -> list[int]:
+    return [*ports, *(port + _GRPC_PORT_OFFSET for port in ports)]
 
 
 def _free(port: int) -> bool:

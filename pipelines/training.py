@@ -16,8 +16,8 @@ from components.train.component import train
 from model_core.config.run import Settings
 
 PIPELINE_NAME = "celestial-training-pipeline"
-Equip = Callable[[PipelineTask, str], object]
-"""Gives a step's task its image and resources: ``Cluster.equip``, or less for a run on one machine."""
+TaskConfigurator = Callable[[PipelineTask, str], object]
+"""Gives a step's task its image and resources: ``Cluster.configure_task``, or less for a run on one machine."""
 
 
 class Outputs(NamedTuple):
@@ -36,12 +36,14 @@ def settings_parameters(settings: Settings) -> dict[str, dict[str, Any]]:
     return {f"{name}_settings": parameters_of(section) for name, section in settings.of_steps().items()}
 
 
-def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> GraphComponent:
+def training_pipeline(
+    settings: Settings, configure_task: TaskConfigurator, code_version: str
+) -> GraphComponent:
     """The pipeline with the given settings as its parameters' defaults.
 
     Args:
         settings: each step gets its own section only, so that an edit of another one leaves it cached.
-        equip: called with each task and the name of its step.
+        configure_task: called with each task and the name of its step.
         code_version: part of every step's cache key.
     """
     default = settings_parameters(settings)
@@ -114,7 +116,7 @@ def training_pipeline(settings: Settings, equip: Equip, code_version: str) -> Gr
             "report": reported,
         }
         for step, task in tasks.items():
-            equip(task, step)
+            configure_task(task, step)
         return Outputs(
             dataset=prepared.outputs["dataset"],
             model=trained.outputs["model"],

@@ -23,7 +23,7 @@ UV = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.e
 HASHED = ("--require-hashes", "--requirement", str(HERE / "dev.lock"))
 USED = (
     "components.train.step components.evaluate.step components.diagnose.step torch._dynamo torch.utils.tensorboard",
-    "components.prepare_data.step components.report.step pipelines.__main__ pipelines.local",
+    "components.prepare_data.step components.report.step pipelines.__main__ pipelines.runners.local",
 )
 """What the commands import, in two halves for two processors."""
 PROJECT = ("--no-deps", "--no-build-isolation", "--editable", str(HERE.parent))

@@ -140,7 +140,7 @@ def test_the_compose_file_names_variables_that_are_read() -> None:
 
 
 def hardened() -> set[str]:
-    from pipelines.containers import HARDENED
+    from pipelines.runners.containers import HARDENED
 
     return set(HARDENED)
 
@@ -175,4 +175,4 @@ def test_no_other_file_repeats_those_flags() -> None:
         ":!tests/test_one_place.py",
     ]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert set(listed) == {"docker/step", "docs/images.md", "pipelines/containers.py"}
+    assert set(listed) == {"docker/step", "docs/images.md", "pipelines/runners/containers.py"}

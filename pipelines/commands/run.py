@@ -40,8 +40,8 @@ def _act(given: Namespace) -> None:
 
     settings = load_settings(given.config, given.set)
     # KFP takes more than a second to import; a misspelt setting is refused before that.
-    from pipelines.containers import find_containers
-    from pipelines.local import LocalRun, default_name, run_locally
+    from pipelines.runners.containers import find_containers
+    from pipelines.runners.local import LocalRun, default_name, run_locally
 
     with settings.store.limits().in_force():
         run_locally(

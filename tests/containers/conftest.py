@@ -16,7 +16,7 @@ import pytest
 from benchmarks.step_start import SETTINGS
 from components import steps
 from model_core.errors import UserError
-from pipelines.containers import HARDENED, find_engine
+from pipelines.runners.containers import HARDENED, find_engine
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = tuple(name.replace("_", "-") for name in steps.STEPS)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from components.steps import STEPS
-from pipelines.containers import missing_outputs
+from pipelines.runners.containers import missing_outputs
 
 ROOT = Path(__file__).parent.parent.parent
 

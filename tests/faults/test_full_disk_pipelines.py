@@ -7,7 +7,7 @@ import pytest
 
 from model_core.artifacts import read_json
 from pipelines.__main__ import main
-from pipelines.process import Progress, run_step
+from pipelines.runners.process import RunProgress, run_step
 from tests.faults.disk import fill, small_disk
 from tests.faults.test_full_disks import TINY, dangling, looping
 
@@ -83,7 +83,7 @@ def test_a_step_goes_on_when_its_log_cannot_be_written(
     import sys
 
     (tmp_path / "step.log").symlink_to("/dev/full")
-    progress = Progress(sys.stdout, tmp_path, 1)
+    progress = RunProgress(sys.stdout, tmp_path, 1)
     command = [
         sys.executable,
         "-c",

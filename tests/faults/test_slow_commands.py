@@ -191,7 +191,7 @@ def test_limits_of_the_settings_reach_the_steps_of_a_pipeline_and_not_their_para
     assert settings_parameters(settings) == settings_parameters(load_settings(None))
     limits = settings.store.limits()
     cluster = Cluster(tag="0123456789ab", store_limits=limits.as_text())
-    compiled = training_pipeline(settings, cluster.equip, "code").pipeline_spec
+    compiled = training_pipeline(settings, cluster.configure_task, "code").pipeline_spec
     executors = json.loads(json.dumps(_as_json(compiled)))["deploymentSpec"]["executors"]
     told = [
         variable["value"]

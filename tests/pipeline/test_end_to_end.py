@@ -88,7 +88,7 @@ def test_a_failing_step_fails_the_run_with_its_own_error_and_new_code_is_not_ser
 ) -> None:
     """Training finds a folder where a file of its checkpoints should go; the code version is another one."""
     (tmp_path / "owner.json").mkdir()
-    monkeypatch.setattr("pipelines.local.code_version", lambda: "another")
+    monkeypatch.setattr("pipelines.runners.local.code_version", lambda: "another")
     code = run(runs, "--name", "failing", "--checkpoint-uri", str(tmp_path))
     told = capsys.readouterr()
     assert code == UserError.exit_code

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-GUARD = str(Path(__file__).parent.parent.parent / "pipelines" / "guard.py")
+GUARD = str(Path(__file__).parent.parent.parent / "pipelines" / "runners" / "guard.py")
 
 
 class Guarded:

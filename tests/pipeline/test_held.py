@@ -12,7 +12,7 @@ from model_core.artifacts import replace_json
 from model_core.config.run import Settings
 from model_core.errors import PipelineError, UserError
 from pipelines.held import held_run, is_held
-from pipelines.process import Progress
+from pipelines.runners.process import RunProgress
 from pipelines.runs import list_runs, show_run
 from pipelines.state import RunState
 
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -
 def test_a_record_that_cannot_be_written_is_one_sentence_and_leaves_nothing_half_written(
     tmp_path: Path,
 ) -> None:
-    progress = Progress(sys.stdout, tmp_path, 5)
+    progress = RunProgress(sys.stdout, tmp_path, 5)
     state = RunState(tmp_path, Settings(), "sample://nasdaq", progress)
     (tmp_path / "run.json" / "in the way").mkdir(parents=True)
     with pytest.raises(PipelineError, match=r"cannot write .*run\.json .* give the same command again"):

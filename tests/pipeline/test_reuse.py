@@ -8,7 +8,7 @@ from kfp import dsl
 from kfp.local import cache
 
 from model_core.artifacts import staged_folder, write_json, write_manifest
-from pipelines.reuse import verified_reuse
+from pipelines.runners.reuse import verified_reuse
 
 KEY = "0" * 64
 

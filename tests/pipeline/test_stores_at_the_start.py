@@ -8,7 +8,7 @@ from model_core.config.run import Settings
 from model_core.errors import StoreError
 from model_core.store.probe import refuse_unwritable_folder
 from pipelines.__main__ import main
-from pipelines.local import LocalRun, run_locally
+from pipelines.runners.local import LocalRun, run_locally
 from tests.security.hostile_s3 import HostileS3, serving
 
 

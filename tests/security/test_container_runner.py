@@ -9,8 +9,8 @@ import pytest
 
 from model_core.config.run import Settings
 from model_core.errors import UserError
-from pipelines.containers import Containers
-from pipelines.local import LocalRun, run_locally
+from pipelines.runners.containers import Containers
+from pipelines.runners.local import LocalRun, run_locally
 from tests.data.market import table
 
 ROOT = Path(__file__).parent.parent.parent

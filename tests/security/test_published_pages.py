@@ -18,8 +18,8 @@ from model_core.report.index import index_page, published_runs
 from model_core.report.page import CONTENT_POLICY, render_summary
 from model_core.store.local import LocalStore
 from model_core.store.names import is_run_name, published_name
-from pipelines.local import LocalRun, run_locally
 from pipelines.resources import Cluster
+from pipelines.runners.local import LocalRun, run_locally
 from pipelines.submit import Submission
 from tests.evaluation.small_run import small_run
 from tests.security.test_strays import RUN

@@ -34,10 +34,10 @@ from model_core.locks import clear_leftovers
 from model_core.store.locate import local_path
 from model_core.store.names import refuse_bad_run_name
 from model_core.store.probe import refuse_unwritable_folder
-from pipelines.containers import Containers, refuse_unmountable, step_containers
 from pipelines.held import held_run
-from pipelines.process import Progress, step_processes
-from pipelines.reuse import verified_reuse
+from pipelines.runners.containers import Containers, refuse_unmountable, step_containers
+from pipelines.runners.process import RunProgress, step_processes
+from pipelines.runners.reuse import verified_reuse
 from pipelines.runs import read_scores, score_table
 from pipelines.state import RunState
 from pipelines.stopping import stopping_on_signals
@@ -119,7 +119,7 @@ def run_locally(run: LocalRun) -> Path:
 
 
 def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
-    progress = Progress(sys.stdout, require_folder(run.folder / "logs"), len(STEPS))
+    progress = RunProgress(sys.stdout, require_folder(run.folder / "logs"), len(STEPS))
     begun = time.monotonic()
     record = RunState(run.folder, run.settings, run.source, progress)
     progress.changed = record.going_on
@@ -144,7 +144,7 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
     seconds = time.monotonic() - begun
     record.succeeded(outputs, seconds)
     left = discard_finished(Work(folder=str(progress.work)))
-    _tell_the_end(run, progress, scores, seconds)
+    _print_summary(run, progress, scores, seconds)
     for folder in left:
         progress.say(shown(f"unfinished training with other settings or data stays in {folder}"))
     return run.folder / "report.html"
@@ -167,13 +167,13 @@ def _copy(source: Path, target: Path) -> None:
         ) from error
 
 
-def _execute(run: LocalRun, version: str, progress: Progress) -> dict[str, Path]:
-    boxed = run.containers
-    pipeline = training_pipeline(
-        run.settings, boxed.equip if boxed else _leave_bare, boxed.version if boxed else code_version()
-    )
+def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Path]:
+    containers = run.containers
+    configure_task = containers.configure_task if containers else _no_resources
+    version_of_code = containers.version if containers else code_version()
+    pipeline = training_pipeline(run.settings, configure_task, version_of_code)
     local.init(
-        runner=local.DockerRunner() if boxed else local.SubprocessRunner(use_venv=False),
+        runner=local.DockerRunner() if containers else local.SubprocessRunner(use_venv=False),
         pipeline_root=str(run.folder),
         enable_caching=run.caching,
         cache_root=str(run.runs.resolve() / ".cache"),
@@ -221,7 +221,7 @@ def _absolute(uri: str) -> str:
 
 
 def _steps(
-    run: LocalRun, source: str, uris: Sequence[str], progress: Progress
+    run: LocalRun, source: str, uris: Sequence[str], progress: RunProgress
 ) -> AbstractContextManager[None]:
     """Start the steps as processes, or in containers, which see the run's folders, ``uris`` and the table only."""
     if run.containers is None:
@@ -234,14 +234,14 @@ def _steps(
     return step_containers(progress, run.containers, [run.runs.resolve(), *paths], [table] if table else [])
 
 
-def _leave_bare(task: object, step: str) -> None:
+def _no_resources(task: object, step: str) -> None:
     """This machine has no images, quotas or retries to set."""
 
 
 class _CacheListener(logging.Handler):
     """``kfp.local`` tells of a reused step in its log only."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: RunProgress) -> None:
         super().__init__(logging.INFO)
         self._progress = progress
 
@@ -250,7 +250,7 @@ class _CacheListener(logging.Handler):
             self._progress.from_cache(hit[1].replace("-", "_"))
 
 
-def _tell_the_end(run: LocalRun, progress: Progress, scores: str, seconds: float) -> None:
+def _print_summary(run: LocalRun, progress: RunProgress, scores: str, seconds: float) -> None:
     reused = len(progress.reused)
     if reused:
         progress.say(

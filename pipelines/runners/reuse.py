@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model_core.artifacts import read_json, replace_json
 from model_core.errors import ArtifactError, PgatError, shown
 from model_core.sealed import refuse_changed, seal_of
+from pipelines.runners.kfp_patches import local_cache
 
 _SEAL = ".seal"
 _REMEDY = re.compile(r"; run the (\w+ )?step( that makes it)?( again)?$")
@@ -57,14 +58,8 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
             sealed = {name: seal_of(Path(artifact.uri)) for name, artifact in outputs.items()}
             replace_json(entry.with_suffix(_SEAL), {"entry": seal_of(entry), "outputs": sealed})
 
-    original = cache.LocalCache
-    cache.LocalCache = SealedCache
-    cache.reset_local_cache_singleton()
-    try:
+    with local_cache(SealedCache):
         yield
-    finally:
-        cache.LocalCache = original
-        cache.reset_local_cache_singleton()
 
 
 def _unchanged_entry(entry: Path) -> _Seal:

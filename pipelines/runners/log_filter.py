@@ -14,7 +14,7 @@ _BLOCK_START = "Got executor_input:"
 _BLOCK_END = "}"
 
 
-class ScreenFilter:
+class LogFilter:
     """Passes a stream on, piece by piece, without KFP's notes and without the line of a deliberate error.
 
     Progress bars redraw an unfinished line, so such a line is passed on at once unless it may turn out to

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kfp.dsl import PipelineTask
 from kfp.local.status import Status
@@ -24,8 +23,9 @@ from kfp.local.status import Status
 from components.steps import STEPS
 from model_core.errors import UserError
 from model_core.variables import STORE
-from pipelines.process import Progress, run_step, step_of, without_shell
 from pipelines.resources import Cluster
+from pipelines.runners.kfp_patches import docker_handler
+from pipelines.runners.process import RunProgress, run_step, step_of, without_shell
 
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 """What every container of a step is denied; only /tmp, and what is mounted, can be written."""
@@ -48,7 +48,7 @@ class Containers:
     images: Mapping[str, str]
     version: str
 
-    def equip(self, task: PipelineTask, step: str) -> None:
+    def configure_task(self, task: PipelineTask, step: str) -> None:
         """Give a task its image."""
         task.set_container_image(self.images[step])
 
@@ -122,7 +122,7 @@ def refuse_unmountable(places: Iterable[Path]) -> None:
 
 @contextmanager
 def step_containers(
-    progress: Progress, containers: Containers, folders: Sequence[Path], sources: Sequence[Path] = ()
+    progress: RunProgress, containers: Containers, folders: Sequence[Path], sources: Sequence[Path] = ()
 ) -> Iterator[None]:
     """Let ``kfp.local``'s DockerRunner start its steps here.
 
@@ -161,13 +161,8 @@ def step_containers(
                 raise
             return _checked(status, self.full_command, progress)
 
-    original = docker_task_handler.DockerTaskHandler
-    module: Any = docker_task_handler
-    module.DockerTaskHandler = StepHandler
-    try:
+    with docker_handler(StepHandler):
         yield
-    finally:
-        module.DockerTaskHandler = original
 
 
 def _remove_leftovers(engine: str, label: str) -> None:
@@ -193,7 +188,7 @@ def missing_outputs(command: Sequence[str]) -> list[str]:
     ]
 
 
-def _checked(status: Status, command: Sequence[str], progress: Progress) -> Status:
+def _checked(status: Status, command: Sequence[str], progress: RunProgress) -> Status:
     if status is not Status.SUCCESS:
         if progress.exit_code == _KILLED:
             progress.reason = "killed by signal 9 (out of memory?)"

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
@@ -30,7 +30,8 @@ from components.face import ERROR_PREFIX
 from components.work import WORK_VARIABLE
 from model_core.disk import temporary_folder
 from model_core.errors import shown
-from pipelines.screen import ScreenFilter, last_drawn
+from pipelines.runners.kfp_patches import subprocess_handler
+from pipelines.runners.log_filter import LogFilter, last_drawn
 
 _CHUNK_BYTES = 65536
 _GUARD = str(Path(__file__).with_name("guard.py"))
@@ -42,7 +43,7 @@ _GRACE_SECONDS = 25.0
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """What a run tells while it goes, and remembers for its record."""
 
     screen: TextIO
@@ -89,7 +90,7 @@ class Progress:
         self.screen.flush()
 
 
-def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Progress) -> Status:
+def run_step(step: str, command: list[str], env: Mapping[str, str], progress: RunProgress) -> Status:
     """Run one step, copying what it prints to the screen and to ``<logs>/<step>.log``."""
     progress.started(step)
     begun = time.monotonic()
@@ -156,7 +157,7 @@ class _Copy:
         self.last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         """What the child said last, whatever became of its log."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._filter = ScreenFilter()
+        self._filter = LogFilter()
         self._line = ""
 
     def next(self) -> bool:
@@ -226,9 +227,9 @@ def _reason(last_lines: Sequence[str], code: int) -> str:
 
 
 @contextmanager
-def step_processes(progress: Progress) -> Iterator[None]:
+def step_processes(progress: RunProgress) -> Iterator[None]:
     """Let ``kfp.local``'s SubprocessRunner start its steps here."""
-    root = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parent.parent.parent)
 
     class StepHandler(subprocess_task_handler.SubprocessTaskHandler):  # type: ignore[misc]
         def validate_image(self, image: str) -> None:
@@ -242,13 +243,8 @@ def step_processes(progress: Progress) -> Iterator[None]:
             env |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
             return run_step(step_of(self.full_command), command, env, progress)
 
-    original = subprocess_task_handler.SubprocessTaskHandler
-    module: Any = subprocess_task_handler
-    module.SubprocessTaskHandler = StepHandler
-    try:
+    with subprocess_handler(StepHandler):
         yield
-    finally:
-        module.SubprocessTaskHandler = original
 
 
 def step_of(command: list[str]) -> str:
