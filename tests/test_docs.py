@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs.generate.pages import PAGES as GENERATED_PAGES
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     path
@@ -129,3 +131,38 @@ def test_the_tree_in_the_readme_names_every_top_level_entry() -> None:
 def test_no_page_holds_a_placeholder() -> None:
     left = [page for page in PAGE_NAMES if re.search(r"\{\{|\bTODO\b|\bTBD\b|\bFIXME\b|lorem", text_of(page))]
     assert left == []
+
+
+GENERATED = {name for name in GENERATED_PAGES if name.endswith(".md")}
+"""Read by searching, not from top to bottom: neither their length nor their tables' lines are held to anything."""
+WORDS_AT_MOST = 1500
+LONGER = {
+    "CHANGELOG.md": "a list that grows",
+    "docs/log.md": "a list that grows",
+    "docs/data.md": "to be split: how a file may be written is a page of its own",
+    "docs/evaluation.md": "to be split: intervals and significance are a page of their own",
+    "docs/model.md": "to be split: the parts and their budget",
+    "docs/reliability.md": "to be split: by what broke",
+    "docs/security.md": "to be split: the local store is a page of its own",
+    "docs/training.md": "to be split: going on after a stop, and precision, are pages of their own",
+}
+"""Page → why it may be longer."""
+
+
+def test_every_page_is_read_in_one_sitting() -> None:
+    """Longer pages stand in LONGER with their reason; new ones do not join them."""
+    lengths = {page: len(text_of(page).split()) for page in PAGE_NAMES}
+    long = {page for page, length in lengths.items() if length > WORDS_AT_MOST}
+    assert long - GENERATED - set(LONGER) == set()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGE_NAMES if page not in GENERATED])
+def test_no_line_of_prose_is_longer_than_the_screen(page: str) -> None:
+    """The rows of a table cannot be broken, nor can a line of code or a link."""
+    text = re.sub(r"^( *)```.*?^\1```", "", text_of(page), flags=re.M | re.S)
+    long = [
+        line
+        for line in text.splitlines()
+        if len(line) > 120 and not line.startswith("    ") and not line.lstrip().startswith(("|", "[", "!"))
+    ]
+    assert long == []

@@ -107,7 +107,8 @@ def test_a_step_that_does_not_exist_is_named_with_those_that_do(
 ) -> None:
     done = recorder("podman", "fly")
     assert done.returncode == 2
-    assert done.stderr == "error: fly is no step; choose one of prepare-data train evaluate diagnose report\n"
+    names = " ".join(STEPS).replace("_", "-")
+    assert done.stderr == f"error: fly is no step; choose one of {names}\n"
 
 
 def test_the_stores_image_gets_every_module_that_its_program_imports(tmp_path: Path) -> None:
