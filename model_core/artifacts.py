@@ -29,8 +29,8 @@ from model_core.versions import git_commit, versions
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 2
 """Version 1 had no digest of its own; it is still read."""
-_JSON_BYTES = 2**26
-"""Largest JSON file that is read: what grows with the table or the run stands in Parquet."""
+_JSON_BYTES = 2**24
+"""Largest JSON file that is read, thirty times as much in memory at worst. What grows with the table is in Parquet."""
 
 
 class FileRecord(BaseModel):

@@ -55,7 +55,8 @@ def _lock(folder: Path) -> int:
     path = folder / _LOCK
     for _ in range(_TRIES):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        # What it leads to would be emptied if it were a link.
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         free = try_lock(handle)
         # A run that was refused removes its folder, and the lock in it, before it lets go.
         if free is not False and path.exists() and os.path.samestat(os.fstat(handle), path.stat()):

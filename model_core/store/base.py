@@ -6,7 +6,7 @@ from typing import Protocol
 
 from model_core.errors import OversizedError
 
-READ_BYTES = 2**26
+READ_BYTES = 2**24
 """What is read into memory unless more is asked for: manifests, records and leases are far smaller."""
 
 

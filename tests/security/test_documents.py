@@ -49,7 +49,7 @@ HOSTILE_YAML = {
     "6,000 unknown settings": "".join(f"k{n}: 1\n" for n in range(6_000)),
     "a key of 60,000 letters": "a" * 60_000 + ": 1",
     "a value of 60,000 letters": "training: {seed: " + "a" * 60_000 + "}",
-    "a file that is too large": "# " + "x" * 2**16,
+    "a file that is too large": '{"a": "' + "x" * 2**24 + '"}',
 }
 
 
@@ -113,7 +113,7 @@ HOSTILE_JSON = {
     "half of it": '{"a": ',
     "another value": "[1]",
     "nothing": "",
-    "a file that is too large": '{"a": "' + "x" * 2**26 + '"}',
+    "a file that is too large": '{"a": "' + "x" * 2**24 + '"}',
 }
 
 

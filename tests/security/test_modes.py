@@ -11,8 +11,10 @@ from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model
 from model_core.checkpoints.files import save_checkpoint
 from model_core.data.inputs import ModelInputs
+from model_core.errors import UserError
 from model_core.store.local import LocalStore
 from model_core.store.ownership import within_umask
+from pipelines.held import held_run
 from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
 
@@ -57,3 +59,13 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "artifact").stat().st_mode) == 0o755
     assert stat.S_IMODE((tmp_path / "store/key").stat().st_mode) == 0o644
+
+
+def test_a_link_in_the_place_of_a_runs_lock_empties_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("somebody's")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.lock").symlink_to(kept)
+    with pytest.raises(UserError, match="cannot write to"), held_run(tmp_path / "run"):
+        pass
+    assert kept.read_text() == "somebody's"
