@@ -21,6 +21,7 @@ from model_core.errors import StoreError
 from model_core.store.local import LocalStore
 from tests.checkpoints.fakes import write_checkpoint
 from tests.checkpoints.test_mirror import wait_until
+from tests.faults.disk import fill, small_disk
 from tests.faults.flips import flip_a_bit, flipped
 from tests.training.tiny import SETTINGS, train_tiny
 
@@ -365,3 +366,31 @@ def test_the_same_outage_at_the_end_costs_no_model(
     assert result.best_epoch == 3
     assert saved_info(tmp_path / "run" / BEST).epoch == 3
     assert "the mirror was not asked for the best checkpoint: cannot reach" in caplog.text
+
+
+def test_a_checkpoint_that_a_full_disk_keeps_from_being_set_aside_is_said_and_the_next_one_is_whole(
+    store: Faulty, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        write_checkpoint(disk / LAST, "epoch 1")
+        (disk / "steps.jsonl").write_text("{}\n" * 100)
+        with mirror_to(store) as mirror:
+            ballast = fill(disk)
+            before = sorted(disk.iterdir())
+            mirror.submit(disk, [LAST, "steps.jsonl"], 1, 0)
+            assert f"a checkpoint cannot be set aside for {store.uri}" in caplog.text
+            assert sorted(disk.iterdir()) == before
+            ballast.unlink()
+            mirror.submit(disk, [LAST, "steps.jsonl"], 1, 1)
+            assert mirror.close().newest_is_complete is True
+    assert records.newest_position(store) == (1, 1)
+
+
+def test_a_last_checkpoint_that_could_not_be_set_aside_is_not_called_complete(
+    store: Faulty, run: Path
+) -> None:
+    write_checkpoint(run / LAST, "epoch 1")
+    with mirror_to(store) as mirror:
+        deliver(mirror, run, 1)
+        mirror.submit(run / "gone", [LAST], 2, 0)
+        assert mirror.close().newest_is_complete is False
