@@ -2,8 +2,10 @@
 
 import io
 import json
+import pickle
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -69,6 +71,27 @@ def test_the_command_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "dataset").exists()
+
+
+def test_no_code_in_a_parquet_file_runs(tmp_path: Path) -> None:
+    """Arrow once unpickled a column's type."""
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    frame = table().assign(Date=lambda frame: pd.to_datetime(frame["Date"]))
+    columns = pa.Table.from_pandas(frame, preserve_index=False)
+    marks = {
+        "ARROW:extension:name": "arrow.py_extension_type",
+        "ARROW:extension:metadata": pickle.dumps(Trap()),
+    }
+    fields = [field.with_metadata(marks) if field.name == "Close" else field for field in columns.schema]
+    path = tmp_path / "market.parquet"
+    pq.write_table(columns.cast(pa.schema(fields)), path)
+    with suppress(SourceError):
+        prepare(str(path), SETTINGS)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_table_itself_is_sound(tmp_path: Path) -> None:
