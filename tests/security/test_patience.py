@@ -33,4 +33,6 @@ def test_secrets_are_looked_for_in_one_pass() -> None:
 def test_a_header_of_endless_digits_is_looked_through_in_one_pass() -> None:
     """Whether a line is the header is told by how many of its cells are numbers."""
     cells = "['9' * 120_000 + 'x', '1,' * 60_000, ' ' * 120_000 + 'x', '-' + '.' * 120_000]"
-    ends(f"from model_core.data.text_tables import _is_data\nfor cell in {cells}: _is_data(['', cell])")
+    ends(
+        f"from model_core.data.reading.files.text_tables import _is_data\nfor cell in {cells}: _is_data(['', cell])"
+    )
