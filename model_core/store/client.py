@@ -10,6 +10,7 @@ Settings come from the environment, under the names the AWS tools use:
 How long it may take stands in the section ``store`` of the settings; see ``model_core.deadlines``.
 """
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class _Guarded(urllib3.PoolManager):
             raise urllib3.exceptions.HTTPError(f"an answer of more than {_ANSWER_BYTES:,} bytes")
         response.release_conn()
         return urllib3.HTTPResponse(
-            content,
+            io.BytesIO(content),  # as bytes an empty answer would have no content at all
             headers=response.headers,
             status=response.status,
             reason=response.reason,

@@ -26,6 +26,7 @@ PAGE = (
     b"</StorageClass></Contents></ListBucketResult>"
 )
 ANSWERS = {
+    "nothing": b"",
     "no XML": b"\x00\xff<<<",
     "half of it": PAGE[:100],
     "a page to sign in": b"<!doctype html><title>Sign in</title>",
