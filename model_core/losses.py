@@ -1,7 +1,7 @@
 """What training minimizes: the error of the forecast in scaled displacement, and what the parts ask for.
 
     point forecast     mean (point − target)²
-    mixture forecast   −log Σ_m π_m N(target; μ_m, σ_m), in nats per step and target
+    mixture forecast   −log Σ_m π_m N(target; μ_m, σ_m), in nats per step and target, or its CRPS
     penalties          added as they are; whoever asks for one has weighted it already
 
 Every part is differentiable and logged under its own name; their sum is the loss.
@@ -21,6 +21,7 @@ from model_core.nn.bundles import Forecast, Mixture
 from model_core.nn.casting import at_least_fp32
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+_SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,24 @@ class LossParts:
 
 
 def forecast_loss(forecast: Forecast, target: Float[Tensor, "B P T"], settings: MixtureSettings) -> LossParts:
-    """Loss of a forecast: ``nll`` where there is a mixture, ``mse`` where not, and its penalties.
+    """Loss of a forecast: ``nll`` or ``crps`` where there is a mixture, ``mse`` where not, and its penalties.
 
     Args:
         forecast: the model's output.
         target: true displacements (log price − anchor) / scale.
-        settings: says which likelihood of the mixture is meant.
+        settings: says which score of the mixture is meant, and which likelihood.
     """
     if forecast.mixture is None:
         point = at_least_fp32(forecast.point)
         parts = {"mse": F.mse_loss(point, target.to(point.dtype))}
     else:
-        parts = {"nll": mixture_nll(forecast.mixture, target, settings)}
+        match settings.loss:
+            case "nll":
+                parts = {"nll": mixture_nll(forecast.mixture, target, settings)}
+            case "crps":
+                parts = {"crps": mixture_crps(forecast.mixture, target).mean()}
+            case _:
+                assert_never(settings.loss)
     parts |= {name: at_least_fp32(penalty) for name, penalty in forecast.penalties.items()}
     return LossParts(total=torch.stack(list(parts.values())).sum(), parts=parts)
 
@@ -69,3 +76,31 @@ def mixture_nll(
             return -whole.mean() / target.shape[-1]
         case _:
             assert_never(settings.nll_mode)
+
+
+def mixture_crps(mixture: Mixture, target: Float[Tensor, "B P T"]) -> Float[Tensor, "B P T"]:
+    """Continuous ranked probability score of each target's own marginal, in the unit of the targets.
+
+    In closed form (Grimit et al., 2006), with Y ~ N(d, s²) and E|Y| = 2 s φ(d / s) + d (2 Φ(d / s) − 1):
+
+        Σ_m π_m E|N(y − μ_m, σ_m²)| − ½ Σ_mk π_m π_k E|N(μ_m − μ_k, σ_m² + σ_k²)|
+
+    A day far off costs as much as it is far off, not the square of it as in the likelihood.
+    ``GaussianMixture.crps`` (``metrics/probabilistic.py``) is the same in NumPy, for scores.
+    """
+    weights = F.softmax(at_least_fp32(mixture.logits), dim=-1)  # [B, P, M]
+    mean, log_scale = at_least_fp32(mixture.mean), at_least_fp32(mixture.log_scale)
+    distance = at_least_fp32(target).unsqueeze(-2) - mean  # [B, P, M, T]
+    from_target = (weights.unsqueeze(-1) * _expected_size(distance, log_scale.exp())).sum(-2)
+    # [B, P, M, 1, T] and [B, P, 1, M, T] -> [B, P, M, M, T]
+    apart = mean.unsqueeze(-2) - mean.unsqueeze(-3)
+    variance = (2 * log_scale).exp()
+    spread = (variance.unsqueeze(-2) + variance.unsqueeze(-3)).sqrt()
+    pairs = weights.unsqueeze(-1) * weights.unsqueeze(-2)  # [B, P, M, M]
+    return from_target - 0.5 * (pairs.unsqueeze(-1) * _expected_size(apart, spread)).sum((-2, -3))
+
+
+def _expected_size(mean: Tensor, std: Tensor) -> Tensor:
+    """E|Y| of Y ~ N(mean, std²)."""
+    z = mean / std
+    return std * _SQRT_2_OVER_PI * torch.exp(-0.5 * z.square()) + mean * torch.erf(z * math.sqrt(0.5))

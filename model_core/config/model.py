@@ -119,8 +119,10 @@ class MixtureSettings(Section):
     base_scale: Literal["har", "ewma"] = "har"
     """Its width before training: what the ranges of a day, a week and a month say, fitted on train, or EWMA volatility
     times the square root of the step."""
+    loss: Literal["nll", "crps"] = "nll"
+    """What training minimizes: −log likelihood, or the CRPS of each target, which days far off weigh less in."""
     nll_mode: Literal["independent", "joint"] = "independent"
-    """Likelihood of each target by itself, or of the whole candle."""
+    """``nll``: likelihood of each target by itself, or of the whole candle."""
 
 
 class BaseModelSettings(Section):
