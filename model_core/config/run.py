@@ -6,14 +6,20 @@ The defaults here are the standard run; ``make docs`` writes them and the text b
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from model_core.config.base import Section, Unit
 from model_core.config.data import DataSettings
 from model_core.config.model import ModelSettings
 from model_core.config.store import StoreSettings
 
+CompileMode = Literal["off", "default", "reduce-overhead"]
 LauncherKind = Literal["inline", "torchrun", "trainer"]
+
+
+def _compile_mode(value: object) -> object:
+    """YAML reads a bare ``off`` as false; true and false are what the setting took before it had modes."""
+    return {False: "off", True: "default"}.get(value, value) if isinstance(value, bool) else value
 
 
 class LauncherSettings(Section):
@@ -64,8 +70,11 @@ class TrainingSettings(Section):
     """Of the forward and backward passes; weights stay in fp32. On the CPU fp16 is refused."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto``: a CUDA device if there is one."""
-    compile: bool = False
-    """Through ``torch.compile``: minutes to start, less time a step."""
+    compile: Annotated[CompileMode, BeforeValidator(_compile_mode)] = "off"
+    """``torch.compile`` of the model, and in which mode: minutes to start, less time a step."""
+    cuda_graph: bool = True
+    """On CUDA, record a whole step once and replay it. Steps of several processes, of ``gradient_checkpointing`` and of
+    ``compile: reduce-overhead`` are not recorded."""
     patience: Annotated[int, Unit("epochs")] = Field(999, ge=1)
     """Without a better validation loss before training stops; 999 never stops it."""
     train_window_stride: Annotated[int, Unit("windows")] = Field(1, ge=1)

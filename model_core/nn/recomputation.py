@@ -47,7 +47,13 @@ def chunked_checkpoint(
         tensors: inputs with the same first axis (batch and time, flattened).
     """
     if tensors[0].is_cuda:
-        return activation_checkpoint(function, *tensors)
+        if not torch.is_grad_enabled():
+            return function(*tensors)
+        # Without random numbers there is no state of them to keep, which would wait for the device.
+        result: tuple[Tensor, ...] = checkpoint(
+            function, *tensors, use_reentrant=False, preserve_rng_state=False
+        )
+        return result
     outputs: tuple[Tensor, ...] = _ChunkedCheckpoint.apply(  # type: ignore[no-untyped-call]
         function, len(tensors), *tensors, *module.parameters()
     )

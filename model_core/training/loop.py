@@ -21,6 +21,7 @@ from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
 from model_core.results.training import HistoryRow
+from model_core.training.graphs import StepGraphs, can_record
 from model_core.training.memory import MemoryLog
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
@@ -69,6 +70,8 @@ class TrainContext:
     runlog: RunLog
     checkpoints: CheckpointManager
     group: ProcessGroup
+    graphs: StepGraphs | None
+    """Where steps are recorded as CUDA graphs."""
 
 
 def train(
@@ -117,11 +120,14 @@ def train(
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
     memory.stage("optimiser", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
-    if settings.compile:
+    if settings.compile != "off":
         # In place, so that the names of the weights stay those of the checkpoints.
-        model.compile()
+        model.compile(mode=settings.compile)
     with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
-        context = TrainContext(settings, precision, loss, memory, runlog, checkpoints, group)
+        graphs = None
+        if can_record(settings, model_settings, precision, group):
+            graphs = StepGraphs(state, train_windows, loss, precision, settings.clip_grad_norm)
+        context = TrainContext(settings, precision, loss, memory, runlog, checkpoints, group, graphs)
         while not (stopped_because := _reason_to_stop(state.progress, settings)):
             train_epoch(state, train_windows, context)
             validation = validate_epoch(state, validation_windows, context)
@@ -135,7 +141,7 @@ def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) ->
     """One pass over the shuffled training windows, from ``state.progress.step`` on."""
     settings, progress = context.settings, state.progress
     epoch = progress.epoch
-    order = epoch_order(len(windows), settings.seed, epoch)
+    order = epoch_order(len(windows), settings.seed, epoch).to(windows.device)
     # A batch is what one forward pass sees; a step gathers the gradients of several batches.
     steps = order.split(settings.batch_size * settings.gradient_accumulation_steps)
     if progress.step == 0:
@@ -208,9 +214,12 @@ def _take_step(state: TrainState, windows: WindowSet, indices: Tensor, context: 
     def attempt() -> StepResult:
         # Anew at each attempt: after a lack of memory there are twice as many micro-batches.
         chunks = indices.split(math.ceil(batch_size / state.progress.micro_batches))
+        if context.graphs is not None:
+            return context.graphs.step(chunks)
         return optimizer_step(state, windows, chunks, context.loss, context.precision, clip_norm)
 
-    return step_within_memory(attempt, state, context.memory, batch_size)
+    forget = context.graphs.forget if context.graphs is not None else None
+    return step_within_memory(attempt, state, context.memory, batch_size, forget)
 
 
 def _update_epoch_totals(progress: Progress, result: StepResult, windows: int) -> None:

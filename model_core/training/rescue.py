@@ -21,11 +21,18 @@ log = logging.getLogger("pgat.train")
 
 
 def step_within_memory(
-    attempt: Callable[[], StepResult], state: TrainState, memory: MemoryLog, batch_size: int
+    attempt: Callable[[], StepResult],
+    state: TrainState,
+    memory: MemoryLog,
+    batch_size: int,
+    forget: Callable[[], None] | None = None,
 ) -> StepResult:
     """Take a step; if the memory is not enough, cut batches in half once and take it again.
 
     The halves are accumulated, so that the step stays the mean over the same windows.
+
+    Args:
+        forget: frees what attempts keep on the device from one step to the next.
 
     Raises:
         TrainingError: the memory is not enough for half a batch either, or others wait for this process.
@@ -46,6 +53,8 @@ def step_within_memory(
         # Only here, after the except block, are the failed step's tensors free.
         # Gradients of the micro-batches before the one that failed would count twice.
         state.optimizer.zero_grad(set_to_none=True)
+        if forget is not None:
+            forget()
         torch.cuda.empty_cache()
         state.progress.micro_batches = 2
         log.warning("not enough memory for batches of %d: from now on two halves, accumulated", batch_size)

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import torch
-from torch import nn
+from jaxtyping import Bool
+from torch import Tensor, nn
 
 from model_core.config.run import TrainingSettings
 from model_core.distributed import ProcessGroup
@@ -64,14 +65,17 @@ class TrainState:
     def fresh(
         cls, model: nn.Module, settings: TrainingSettings, precision: Precision, group: ProcessGroup
     ) -> Self:
-        """Adam with weight decay added to the gradient, as published; fused on CUDA."""
+        """Adam with weight decay added to the gradient, as published."""
         optimizer = torch.optim.Adam(
-            model.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=precision.device.type == "cuda",
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         return cls(model, group.replica(model), optimizer, precision.gradient_scaler(), Progress(), group)
+
+    def apply_gradients(self, finite: Bool[Tensor, ""]) -> None:
+        """Move the weights, or leave them and the optimizer's moments alone; the device decides which."""
+        # How torch's gradient scaler tells a fused optimizer the same.
+        self.optimizer.found_inf = (~finite).float()  # type: ignore[attr-defined]
+        self.optimizer.step()
 
     def capture(self) -> dict[str, Any]:
         """What ``restore`` needs beside the model's weights; called by all processes at the same step."""
@@ -90,6 +94,8 @@ class TrainState:
         """
         try:
             self.optimizer.load_state_dict(captured["optimizer"])
+            for group in self.optimizer.param_groups:
+                group["fused"] = True  # an earlier version's checkpoint says otherwise on a CPU
             self.scaler.load_state_dict(captured["scaler"])
             self.progress = Progress(**captured["progress"])
             # A group that grew has members without a state of their own; they keep their fresh seed.

@@ -1,4 +1,9 @@
-"""One optimizer step: micro-batches forward and backward, the norm, clip, update."""
+"""One optimizer step: micro-batches forward and backward, the norm, clip, update.
+
+The device does all of it without being asked for a number in between: whether loss and gradient are finite is
+decided there, too, and the optimizer leaves the weights alone where they are not. Only then, and only once, the
+numbers are read. That lets a whole step be recorded as a CUDA graph (``model_core.training.graphs``).
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from model_core.data.windows import WindowSet
@@ -34,6 +40,23 @@ class StepResult:
         return not self.norms_by_part
 
 
+@dataclass(frozen=True)
+class LaunchedStep:
+    """A step that the device may still be busy with."""
+
+    names: tuple[str, ...]
+    """Of the loss's parts."""
+    numbers: Float[Tensor, " parts+1"]
+    """Mean of each part, then the gradient's norm."""
+
+    def read(self, model: nn.Module) -> StepResult:
+        """Wait for the device; a step that was not taken is looked at part by part."""
+        *losses, gradient_norm = self.numbers.tolist()
+        finite = all(map(math.isfinite, [*losses, gradient_norm]))
+        norms = {} if finite else gradient_norms_by_part(model)
+        return StepResult(dict(zip(self.names, losses, strict=True)), gradient_norm, norms)
+
+
 def optimizer_step(
     state: TrainState,
     windows: WindowSet,
@@ -42,7 +65,19 @@ def optimizer_step(
     precision: Precision,
     clip_norm: float | None,
 ) -> StepResult:
-    """Update the weights once with the mean loss over all windows of the micro-batches.
+    """Update the weights once with the mean loss over all windows of the micro-batches, and wait for it."""
+    return launch_step(state, windows, micro_batches, loss, precision, clip_norm).read(state.model)
+
+
+def launch_step(
+    state: TrainState,
+    windows: WindowSet,
+    micro_batches: Sequence[Tensor],
+    loss: Loss,
+    precision: Precision,
+    clip_norm: float | None,
+) -> LaunchedStep:
+    """``optimizer_step`` without the wait.
 
     Each micro-batch weighs as much as it has windows, so that a short last one does not count double and
     the gradient is that of one large batch. A loss or gradient that is not finite leaves the weights alone.
@@ -52,6 +87,7 @@ def optimizer_step(
         clip_norm: largest L2 norm of the gradient; ``None`` does not clip.
     """
     group, count = state.group, sum(map(len, micro_batches))
+    state.optimizer.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
     for number, chunk in enumerate(micro_batches, start=1):
         share = group.shard(chunk)
@@ -71,17 +107,14 @@ def optimizer_step(
     weights = [weight for weight in state.model.parameters() if weight.grad is not None]
     norm = nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
     means = group.all_reduce_sum(torch.stack(list(sums.values())).float()) / count
-    # The step's only wait for the device.
-    *losses, gradient_norm = torch.cat([means, norm.reshape(1)]).tolist()
-    finite = all(map(math.isfinite, [*losses, gradient_norm]))
-    if finite:
-        if clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(weights, clip_norm, norm)
-        state.scaler.step(state.optimizer)
-    norms = {} if finite else gradient_norms_by_part(state.model)
+    numbers = torch.cat([means, norm.reshape(1)])
+    finite = numbers.isfinite().all()
+    if clip_norm is not None:
+        # A norm of 0 clips nothing: a gradient that is not finite stays as it is, to be looked at.
+        nn.utils.clip_grads_with_norm_(weights, clip_norm, torch.where(finite, norm, torch.zeros_like(norm)))
+    state.apply_gradients(finite)
     state.scaler.update()
-    state.optimizer.zero_grad(set_to_none=True)
-    return StepResult(dict(zip(sums, losses, strict=True)), gradient_norm, norms)
+    return LaunchedStep(tuple(sums), numbers)
 
 
 def gradient_norms_by_part(model: nn.Module) -> dict[str, float]:

@@ -34,7 +34,7 @@ def one_step(
 ) -> StepResult:
     state = TrainState.fresh(model, SETTINGS, precision, SINGLE_PROCESS)
     # Adam's first step is the sign of the gradient: it would turn a rounding error into a whole step.
-    state.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    state.optimizer = torch.optim.SGD(model.parameters(), lr=0.1, fused=True)
     return optimizer_step(state, WindowSet(tiny_dataset(), "train"), chunks, LOSS, precision, clip)
 
 
@@ -77,7 +77,7 @@ def test_a_scaled_loss_makes_the_same_step_after_unscaling() -> None:
     scaled.load_state_dict(plain.state_dict())
     expected = one_step(plain, (torch.arange(16),), clip=0.1)
     state = TrainState.fresh(scaled, SETTINGS, FP32, SINGLE_PROCESS)
-    state.optimizer = torch.optim.SGD(scaled.parameters(), lr=0.1)
+    state.optimizer = torch.optim.SGD(scaled.parameters(), lr=0.1, fused=True)
     # The scaler that CUDA's fp16 uses, on the CPU: a power of two, so unscaling is exact.
     state.scaler = torch.amp.GradScaler("cpu", enabled=True)
     got = optimizer_step(state, WindowSet(tiny_dataset(), "train"), (torch.arange(16),), LOSS, FP32, 0.1)

@@ -35,6 +35,7 @@ class SequentialMixtureDensityDecoder(nn.Module):
     """Causal mixture head: weights, candle and widths of each step from a state that walks the horizon."""
 
     log_spread: Float[Tensor, " M"]
+    share: Float[Tensor, " T"]
 
     def __init__(self, width: int, settings: MixtureSettings) -> None:
         super().__init__()
@@ -44,6 +45,7 @@ class SequentialMixtureDensityDecoder(nn.Module):
         self.weights = zero_linear(width, settings.components)
         self.components = zero_linear(width, 2 * len(TARGETS) * settings.components)
         self.register_buffer("log_spread", starting_log_spread(settings.components), persistent=False)
+        self.register_buffer("share", torch.tensor(FIRST_DAY_SHARE), persistent=False)
 
     def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
         normed = self.norm(decoded)
@@ -59,11 +61,10 @@ class SequentialMixtureDensityDecoder(nn.Module):
         stretched = torch.exp(2 * bounded(stretch))
         close = stretched[..., CLOSE:]
         before = close.cumsum(1) - close  # Σ over k < h, without day h itself
-        share = torch.tensor(FIRST_DAY_SHARE, device=decoded.device)
         # [P, 1, 1] + [T] -> [P, 1, T]: h − 1 + share_t, since arange counts from 0
-        days = torch.arange(decoded.shape[1], device=decoded.device)[:, None, None] + share
+        days = torch.arange(decoded.shape[1], device=decoded.device)[:, None, None] + self.share
         # [B, P, 1, T] + [M, 1] + [B, P, M, T]
         base = at_least_fp32(baseline.deviation).log().unsqueeze(2) + self.log_spread[:, None]
-        log_scale = base + 0.5 * ((before + share * stretched) / days).log()
+        log_scale = base + 0.5 * ((before + self.share * stretched) / days).log()
         candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
         return mixture_forecast(at_least_fp32(self.weights(states)), candles, log_scale)
