@@ -257,7 +257,8 @@ def confidence_set_case(count: int, markets: int, forecasts: int = 8) -> dict[st
 def direction_case(count: int, markets: int) -> dict[str, Any]:
     """One-sided, on independent cases; the market rises in 55 % and so does the forecast."""
     random = np.random.default_rng(count)
-    found = [pesaran_timmermann(*(random.random((2, count)) < 0.55), at_least=0) for _ in range(markets)]
+    draws = [random.random((2, count)) < 0.55 for _ in range(markets)]
+    found = [pesaran_timmermann(forecast, actual, at_least=0) for forecast, actual in draws]
     claims = [row.p_value is not None and row.p_value < 1 - CONFIDENCE for row in found]
     share = round(100 * float(np.mean(claims)), 1)
     return {"case": "direction", "windows": count, "markets": markets, "false_claims": share}

@@ -264,7 +264,7 @@ def _builder(name: str | None) -> Callable[[ModelSettings, ModelInputs], nn.Modu
         ) from error
     if not callable(build):
         raise SettingsError(f"--model {name} is not callable; name a function that returns the model")
-    return build  # type: ignore[no-any-return]
+    return build
 
 
 def _without_seq_len(words: list[str]) -> list[str]:
@@ -282,7 +282,7 @@ def _count(text: str) -> int:
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="settings file (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="change one setting")
     parser.add_argument("--batch", type=_count, help="windows in a batch; the settings' own if left out")

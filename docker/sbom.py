@@ -27,7 +27,7 @@ def main() -> None:
     parts = [*debian_parts(status.read_text(encoding="utf-8"))]
     for each in environments:
         parts += python_parts(next(each.glob("lib/python3*/site-packages")))
-    parts.sort(key=lambda part: part["bom-ref"])
+    parts.sort(key=lambda part: str(part["bom-ref"]))
     root = {
         "type": "application",
         "bom-ref": f"pgat-{name}",
@@ -96,9 +96,9 @@ def content_digest(lock: str) -> str:
 
 def _licence(fields: metadata.PackageMetadata) -> dict[str, object] | None:
     """The licence as the package states it: an SPDX expression, or the first line of what it says."""
-    if expression := fields.get("License-Expression"):
-        return {"expression": expression}
-    if said := (fields.get("License") or "").strip():
+    if "License-Expression" in fields:
+        return {"expression": fields["License-Expression"]}
+    if said := (fields.get_all("License") or [""])[0].strip():
         return {"license": {"name": said.splitlines()[0][:120]}}
     classifiers = [each for each in fields.get_all("Classifier") or [] if each.startswith("License ::")]
     return {"license": {"name": classifiers[0].rpartition(" :: ")[2]}} if classifiers else None

@@ -127,14 +127,14 @@ def license_problems(names: Iterable[str]) -> list[str]:
 
 def licenses_of(described: metadata.PackageMetadata) -> list[str]:
     """The licenses that hold together for a distribution: its expression, else classifiers, else the old field."""
-    if expression := described.get("License-Expression"):
-        return [part.strip("() ") for part in expression.split(" AND ")]
+    if "License-Expression" in described:
+        return [part.strip("() ") for part in described["License-Expression"].split(" AND ")]
     classified = [
         line.rpartition(" :: ")[2]
         for line in described.get_all("Classifier", [])
         if line.startswith("License ::") and not line.endswith("OSI Approved")
     ]
-    field = (described.get("License") or "").strip().splitlines()[:1]
+    field = (described.get_all("License") or [""])[0].strip().splitlines()[:1]
     return classified or [part for line in field for part in line.split(" AND ")]
 
 

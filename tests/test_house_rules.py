@@ -56,8 +56,9 @@ def test_every_public_function_and_class_says_what_it_does() -> None:
     silent = []
     for name, tree in parsed():
         for node in tree.body:
-            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-            if public and node.name != "main" and ast.get_docstring(node) is None:
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                continue
+            if node.name != "main" and ast.get_docstring(node) is None:
                 silent.append(f"{name}: {node.name}")
     assert silent == []
 

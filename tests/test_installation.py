@@ -92,7 +92,7 @@ def test_uv_is_told_the_places_that_pip_knows_and_never_on_its_command_line(tmp_
 def test_uv_chooses_the_build_of_torch_only_where_nobody_named_a_place(
     tmp_path: Path, settings: str, variables: dict[str, str], program: str
 ) -> None:
-    _, calls = install(tmp_path, settings, **variables)
+    _, calls = install(tmp_path, settings, None, **variables)
     ((by, words, told),) = [call for call in calls if "torch==2.13.0" in call[1]]
     assert by == program
     assert ("--torch-backend=auto" in words) == (program == "uv")

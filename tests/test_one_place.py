@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
@@ -105,7 +105,7 @@ def test_the_pipeline_runs_every_step_under_its_name() -> None:
 
 
 def test_the_launchers_stand_in_the_settings_alone_and_each_has_its_arm_where_one_is_chosen() -> None:
-    assert LauncherSettings.model_fields["kind"].annotation == LauncherKind
+    assert get_type_hints(LauncherSettings)["kind"] == LauncherKind
     places = {file for file, value in literals() if value == "trainer"}
     assert places == {"model_core/config/run.py", "components/train/launchers.py"}
     tree = ast.parse(text_of("components/train/launchers.py"))

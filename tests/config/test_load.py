@@ -42,7 +42,7 @@ def test_every_line_of_the_standard_file_is_a_setting_stated_once() -> None:
     assert len(keys) == len(set(keys))
 
 
-def _pairs(node: yaml.Node, prefix: str = "") -> list[tuple[str, yaml.Node]]:
+def _pairs(node: yaml.Node | None, prefix: str = "") -> list[tuple[str, yaml.Node]]:
     found = []
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from tests.data.market import SETTINGS, saved, table
 Spoil = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def put(row: int, column: str, value: object) -> Spoil:
+def put(row: int, column: str, value: Any) -> Spoil:
     """Put a value into data row ``row`` (from 1)."""
 
     def spoil(frame: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,7 @@ def orc_file() -> bytes:
     return buffer.getvalue()
 
 
-def tar_archive(mode: str) -> bytes:
+def tar_archive(mode: Literal["w", "w:gz", "w:bz2", "w:xz"]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:
         content = csv(market()).encode()

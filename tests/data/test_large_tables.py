@@ -30,7 +30,7 @@ def refusal(path: Path) -> PgatError:
 
 
 def test_daily_rows_of_four_centuries_are_refused_until_the_rows_named_are_left_out(tmp_path: Path) -> None:
-    frame = table(np.busday_offset("1900-01-02", np.arange(ROWS)).astype(str))
+    frame = table(np.busday_offset(np.datetime64("1900-01-02"), np.arange(ROWS)).astype(str))
     path = tmp_path / "market.csv"
     frame.to_csv(path, index=False)
     assert (

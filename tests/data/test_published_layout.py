@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def test_pairs_that_are_no_angles_and_wrong_time_steps_are_counted(tmp_path: Pat
     assert dataset.quality.warnings[1].examples == ("dyn_Mars",)
 
 
-BAD: dict[str, tuple[dict[str, object], str]] = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a sky column is missing": (
         {"drop": "dyn_Moon_lat"},
         "lacks dyn_Moon_lat; columns found: date, log_Open",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def test_milliseconds_that_go_on_in_microseconds_are_refused(tmp_path: Path) -> 
 
 
 def test_numbers_that_cross_1970_are_of_one_size(tmp_path: Path) -> None:
-    frame = market().assign(Date=np.busday_offset("1969-06-02", np.arange(300)).astype(str))
+    frame = market().assign(Date=np.busday_offset(np.datetime64("1969-06-02"), np.arange(300)).astype(str))
     assert is_market(read(put(tmp_path, csv(dated(frame, since_1970("ms", 1000)(frame))))), frame)
 
 
@@ -97,7 +98,7 @@ def test_an_infinite_price_is_shown_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("last", [dt.date(9999, 12, 31), dt.date(1, 1, 1), np.datetime64(2**57, "us")])
-def test_a_day_that_no_calendar_holds_is_refused(last: object, tmp_path: Path) -> None:
+def test_a_day_that_no_calendar_holds_is_refused(last: Any, tmp_path: Path) -> None:
     frame = table()
     dates = [*frame["Date"].to_numpy().astype("datetime64[us]")[:-1], np.datetime64(last, "us")]
     columns = {"Date": pa.array(dates, pa.timestamp("us")), **{name: frame[name] for name in PRICES}}

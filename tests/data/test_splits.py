@@ -176,9 +176,9 @@ def test_every_kind_is_disjoint_purged_scored_once_and_blind_to_what_comes_later
         assert later.first - (earlier.stop - 1) >= horizon, "pred_len rows between neighboring windows"
 
     train_rows = slice(0, splits.train.stop + horizon)
-    later = whole.waves.copy()
-    later[train_rows.stop :] = np.random.default_rng(seed).standard_normal(later[train_rows.stop :].shape)
-    scaler, blind = (Scaler.fit(waves, whole.specs, train_rows) for waves in (whole.waves, later))
+    other = whole.waves.copy()
+    other[train_rows.stop :] = np.random.default_rng(seed).standard_normal(other[train_rows.stop :].shape)
+    scaler, blind = (Scaler.fit(waves, whole.specs, train_rows) for waves in (whole.waves, other))
     np.testing.assert_array_equal(scaler.mean, blind.mean)
     np.testing.assert_array_equal(scaler.std, blind.std)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from model_core.data.walk import (
     ROLLING_BLOCKS,
     SHARES,
     KnownRanges,
+    Variant,
     displacements,
     drift_share,
     fit_structured_walk,
@@ -78,7 +80,7 @@ def test_the_other_variants_are_least_squares_on_the_scale(dataset: MarketDatase
     scale = range_scale(prices, dataset.scale_rows)[rows]
     columns = sm.add_constant(scale) if constant else scale[:, None]
     expected = sm.OLS(prices[rows + 2, HIGH] - prices[rows, CLOSE], columns).fit().params
-    variant = "range" if constant else "geometry"
+    variant: Variant = "range" if constant else "geometry"
     walk = least_squares_walk(dataset.known_ranges, train, HORIZON, variant)
     found = [walk.a[1, HIGH], walk.b[1, HIGH]] if constant else [walk.b[1, HIGH]]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -187,9 +189,9 @@ def test_coefficients_are_blind_to_validation(dataset: MarketDataset) -> None:
     prices = dataset.log_prices.copy()
     prices[dataset.splits.train.stop + HORIZON :] += 0.5
     known = KnownRanges.of(prices, dataset.scale_rows, dataset.walk.days)
-    for name in ("har", "range", "geometry"):
-        found = least_squares_walk(known, dataset.splits.train, HORIZON, name)  # type: ignore[arg-type]
-        expected = least_squares_walk(dataset.known_ranges, dataset.splits.train, HORIZON, name)  # type: ignore[arg-type]
+    for name in get_args(Variant):
+        found = least_squares_walk(known, dataset.splits.train, HORIZON, name)
+        expected = least_squares_walk(dataset.known_ranges, dataset.splits.train, HORIZON, name)
         np.testing.assert_array_equal(found.c, expected.c)
         np.testing.assert_array_equal(found.b, expected.b)
 

@@ -8,6 +8,7 @@ import lzma
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def put(folder: Path, content: bytes | str, name: str = "market.csv") -> str:
     return str(path)
 
 
-def csv(frame: pd.DataFrame, **keywords: object) -> str:
+def csv(frame: pd.DataFrame, **keywords: Any) -> str:
     return str(frame.to_csv(index=False, **keywords))
 
 
@@ -63,7 +64,7 @@ def days(frame: pd.DataFrame) -> pd.Series:
     return pd.to_datetime(frame["Date"])
 
 
-def dated(frame: pd.DataFrame, dates: object) -> pd.DataFrame:
+def dated(frame: pd.DataFrame, dates: Any) -> pd.DataFrame:
     return frame.assign(Date=dates)
 
 
@@ -102,7 +103,8 @@ def parquet(change: Callable[[pd.DataFrame], pd.DataFrame], index: bool = True) 
 
 def since_1970(unit: str, per_second: float, kind: type = int) -> Callable[[pd.DataFrame], pd.Series]:
     def count(frame: pd.DataFrame) -> pd.Series:
-        return (days(frame).to_numpy().astype("datetime64[s]").astype(np.int64) * per_second).astype(kind)
+        seconds = days(frame).to_numpy().astype("datetime64[s]").astype(np.int64)
+        return pd.Series((seconds * per_second).astype(kind), index=frame.index)
 
     return count
 

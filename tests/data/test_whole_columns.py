@@ -1,5 +1,6 @@
 """What is wrong with a whole column, or with a line that is no row, is said once, with a remedy that works."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def moments_within_days(frame: pd.DataFrame) -> pd.DataFrame:
     return hourly.assign(Date=since_1970("s", 1)(hourly) + 3600 * np.tile(np.arange(14, 20), len(frame)))
 
 
-SEVERAL = {
+SEVERAL: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "bars within the day": bars_within_days,
     "the same as numbers": moments_within_days,
     "one ticker after the other": lambda f: pd.concat([f, f], ignore_index=True),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from components.diagnose import step
 from model_core.axes import FIRST_SKY
 from model_core.build import build_model
+from model_core.checkpoints.files import load_model
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.walk import fit_variants
@@ -283,8 +284,9 @@ def test_inputs_that_hold_a_later_price_are_found(monkeypatch: pytest.MonkeyPatc
 def test_a_broken_invariant_fails_the_step_and_the_findings_still_say_which(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    folders, load = small_run(), step.load_model
-    monkeypatch.setattr(step, "load_model", lambda *a: replace(load(*a), model=Broken("price_scaling")))
+    folders = small_run()
+    broken: Any = Broken("price_scaling")
+    monkeypatch.setattr(step, "load_model", lambda *a: replace(load_model(*a), model=broken))
     settings = DIAGNOSTICS.model_copy(update={"attacks": False})
     with pytest.raises(InvariantError, match="price_scaling"):
         step.run(

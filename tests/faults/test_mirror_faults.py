@@ -10,6 +10,7 @@ import pytest
 
 from model_core.checkpoints import mirror as mirror_module
 from model_core.checkpoints import records
+from model_core.checkpoints.control import MAX_BYTES
 from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, saved_info, verify_checkpoint
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import BEST, LAST
@@ -39,12 +40,14 @@ class Faulty(LocalStore):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.unreadable, self.undeletable, self.lossy = never, never, never
+        self.unreadable: Fault = never
+        self.undeletable: Fault = never
+        self.lossy: Fault = never
         self.garbled: list[str] = []
         """Keys whose next download arrives changed."""
         self.sent: list[str] = []
 
-    def read(self, key: str, max_bytes: int = records.MAX_BYTES) -> bytes:
+    def read(self, key: str, max_bytes: int = MAX_BYTES) -> bytes:
         self._fail(self.unreadable(key), key)
         return super().read(key, max_bytes)
 

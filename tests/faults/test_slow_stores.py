@@ -4,7 +4,7 @@ Waits are short ones of the tests; ``benchmarks/slow_stores.py`` measures those 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ def test_through_a_proxy_without_a_fault_everything_passes_unchanged(proxy: Prox
     assert list(reached.keys()) == ["a", "b", "c"]
 
 
-VERBS = {
+VERBS: dict[str, Callable[[Store, Path], object]] = {
     "read": lambda store, path: store.read("a"),
     "write": lambda store, path: store.write("a", CONTENT),
     "upload": lambda store, path: store.upload("a", path),

@@ -158,6 +158,12 @@ def scalar_of(output: Any) -> Tensor:
     return total
 
 
+def module_of(slot: object) -> nn.Module:
+    """What stands in a slot of a model, as the module that it is."""
+    assert isinstance(slot, nn.Module)
+    return slot
+
+
 def awake(module: nn.Module) -> nn.Module:
     """``module`` with its zero-initialized parameters moved, as after a first optimizer step."""
     with torch.no_grad():

@@ -32,16 +32,16 @@ from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 def test_attention_among_nodes_is_the_written_out_one() -> None:
     """Result, weights and every gradient; four targets read seventeen nodes in chunks that do not divide."""
     torch.manual_seed(0)
-    inputs = [torch.randn(7, 4, 20), torch.randn(7, 17, 40), torch.randn(7, 4, 17), torch.randn(4)]
+    inputs = torch.randn(7, 4, 20), torch.randn(7, 17, 40), torch.randn(7, 4, 17), torch.randn(4)
     results = []
     for attend in (attend_nodes, lambda *asked: attend_nodes_reference(*asked)[0]):
         queries, memory, bias, slope = (x.clone().requires_grad_() for x in inputs)
         read = attend(queries, memory, 4, bias, slope)
         scalar_of(read).backward()
         results.append([read, *(x.grad for x in (queries, memory, bias, slope))])
-    weights = node_weights(*inputs[:2], 4, *inputs[2:])
-    results[0].append(weights)
-    results[1].append(attend_nodes_reference(*inputs[:2], 4, *inputs[2:])[1])
+    queries, memory, bias, slope = inputs
+    results[0].append(node_weights(queries, memory, 4, bias, slope))
+    results[1].append(attend_nodes_reference(queries, memory, 4, bias, slope)[1])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
@@ -190,7 +190,7 @@ def test_gradient_checkpointing_changes_neither_forecast_nor_gradient() -> None:
         torch.manual_seed(3)
         settings = SMALL.model_copy(update={"gradient_checkpointing": checkpointing, "dropout": 0.2})
         model = build_model(settings, make_inputs())
-        torch.nn.init.normal_(model.head.projection.weight)
+        torch.nn.init.normal_(model.get_parameter("head.projection.weight"))
         torch.manual_seed(4)
         forecast = model(window)
         scalar_of(forecast).backward()
@@ -211,7 +211,7 @@ from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 if sys.argv[1] == "aot_eager":
     one_layer_each = {"e_layers": 1, "d_layers": 1, "celestial_fusion_layers": 1}
     model = build_model(SMALL.model_copy(update=one_layer_each), make_inputs())
-    torch.nn.init.normal_(model.head.projection.weight)
+    torch.nn.init.normal_(model.get_parameter("head.projection.weight"))
     run = lambda: model(make_window()).point
 else:
     model, encoded = MarketContextEncoder(8, 2), torch.randn(2, 17, 8)
@@ -281,6 +281,6 @@ def test_a_training_step_on_a_gpu_never_waits_for_the_host() -> None:
 def test_a_gpu_forecasts_what_the_cpu_forecasts() -> None:
     torch.manual_seed(0)
     model, window = build_model(SMALL, make_inputs()).eval(), make_window()
-    torch.nn.init.normal_(model.head.projection.weight)
+    torch.nn.init.normal_(model.get_parameter("head.projection.weight"))
     expected = model(window).point
     torch.testing.assert_close(model.cuda()(window.to("cuda")).point.cpu(), expected, atol=1e-3, rtol=1e-3)

@@ -5,6 +5,7 @@ The whole way is walked: a table, data preparation, windows, and a small real mo
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from tests.data.market import SETTINGS, saved, table
 from tests.nn.kit import SMALL, assert_same, awake, differs, tensors_of
 
 PRICES = ["Open", "High", "Low", "Close"]
-HEADS = {
+HEADS: dict[str, dict[str, Any]] = {
     "point": {},
     "mixture": {"use_mixture_decoder": True},
     "sequential mixture": {"use_mixture_decoder": True, "mixture": {"kind": "sequential_mixture"}},

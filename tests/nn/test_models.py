@@ -29,6 +29,7 @@ from tests.nn.kit import (
     make_inputs,
     make_window,
     map_tensors,
+    module_of,
     saved_for_backward,
     scalar_of,
 )
@@ -131,7 +132,7 @@ def test_a_copy_with_the_same_state_forecasts_the_same_twice(settings: ModelSett
 def test_forecasts_are_candles_whatever_the_weights(settings: ModelSettings) -> None:
     model = awake(build_model(settings, INPUTS)).eval()
     with torch.no_grad():
-        for parameter in model.head.parameters():
+        for parameter in module_of(model.head).parameters():
             parameter.mul_(30)
     opened, high, low, close = model(make_window(8)).point.unbind(-1)
     assert (high >= torch.maximum(opened, close)).all()
@@ -164,14 +165,14 @@ def test_swapping_two_bodies_of_the_sky_changes_the_forecast(settings: ModelSett
     assert differs(model(window).point, model(swapped).point) == settings.use_celestial_graph
 
 
-def test_another_graph_changes_the_forecast(settings: ModelSettings) -> None:
+def test_another_graph_changes_the_forecast(settings: ModelSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     model, window = awake(build_model(settings, INPUTS)).eval(), make_window()
     before = model(window).point
     match model:
         case CelestialEnhancedPGAT():
-            model.combiner.register_forward_hook(lambda module, inputs, graph: graph.flip(-1))
+            module_of(model.combiner).register_forward_hook(lambda module, inputs, graph: graph.flip(-1))
         case EnhancedPGAT():
-            model.into_transition.mix = flipped(model.into_transition.mix)
+            monkeypatch.setattr(model.into_transition, "mix", flipped(model.into_transition.mix))
     assert differs(before, model(window).point)
 
 

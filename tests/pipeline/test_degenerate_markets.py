@@ -39,19 +39,22 @@ DIAGNOSTICS = DiagnosticsSettings(
 )
 pytestmark = pytest.mark.slow
 ROWS = 160
+PRICES = ("Open", "High", "Low", "Close")
 FIRST_TEST_ROW = ROWS - TEST
 
 
 def one_price(close: np.ndarray) -> pd.DataFrame:
     """Open = High = Low = Close, as funds and fixings are written."""
-    return table(len(close)).assign(**dict.fromkeys(("Open", "High", "Low", "Close"), close))
+    return table(len(close)).assign(**dict.fromkeys(PRICES, close))
 
 
 def flat_between(first: int, stop: int) -> pd.DataFrame:
     """A lively market whose price does not move in some rows."""
     frame = table(ROWS)
-    frame.loc[first : stop - 1, ["Open", "High", "Low", "Close"]] = float(frame.loc[first, "Close"])
-    return frame
+    still = range(first, stop)
+    return frame.assign(
+        **{name: frame[name].where(~frame.index.isin(still), frame["Close"].iloc[first]) for name in PRICES}
+    )
 
 
 def one_step(row: int) -> pd.DataFrame:

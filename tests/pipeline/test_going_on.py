@@ -76,7 +76,7 @@ def ended(runs: Path, *more: str) -> str:
 
 def resumed_at(runs: Path, told: str) -> int:
     """The epoch from which a run went on whose history is whole all the same."""
-    model = Path(read_json(runs / "x" / "run.json")["artifacts"]["model"])  # type: ignore[index,call-overload]
+    model = Path(read_json(runs / "x" / "run.json")["artifacts"]["model"])  # type: ignore[index]
     results = read_json(model / "results.json")
     assert results["epochs_run"] == results["last_epoch"] == EPOCHS
     (said,) = re.findall(r"going on from epoch (\d+), step \d+", told)

@@ -1,6 +1,7 @@
 """A place that a run will need is refused before the first step if it cannot be entered or written."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ def test_a_store_without_keys_is_refused_before_anything_is_written(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)
-    run = LocalRun(Settings(), "sample://nasdaq", tmp_path / "runs", "x", **{place: "s3://bucket/x"})
+    given: dict[str, Any] = {place: "s3://bucket/x"}
+    run = LocalRun(Settings(), "sample://nasdaq", tmp_path / "runs", "x", **given)
     with pytest.raises(StoreError, match="s3:// needs credentials; set AWS_ACCESS_KEY_ID and "):
         run_locally(run)
     assert not (tmp_path / "runs").exists()

@@ -91,8 +91,13 @@ def api() -> Iterator[Api]:
 
 
 def submission(host: str, **more: Any) -> Submission:
-    given = {"settings": Settings(), "cluster": Cluster(tag="abc"), "source": "sample://nasdaq", "name": "a"}
-    return Submission(host, **(given | more))
+    given: dict[str, Any] = {
+        "settings": Settings(),
+        "cluster": Cluster(tag="abc"),
+        "source": "sample://nasdaq",
+        "name": "a",
+    }
+    return Submission(host, **(given | {"name": "a"} | more))
 
 
 def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

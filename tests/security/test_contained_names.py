@@ -70,9 +70,9 @@ def test_a_uri_of_a_file_that_no_machine_or_another_one_has_is_refused(uri: str,
         with pytest.raises(UserError):
             use(uri)
     with Files() as files:
-        for use in (files.input, files.output):
+        for path_of in (files.input, files.output):
             with pytest.raises(StoreError, match="names no place"):
-                use(uri)
+                path_of(uri)
 
 
 def test_a_name_with_a_percent_sign_is_a_name(tmp_path: Path) -> None:

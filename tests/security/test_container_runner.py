@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_no_name_becomes_another_place_in_the_container(place: str, tmp_path: Pa
     engine = tmp_path / "podman"
     engine.write_text(ENGINE, encoding="utf-8")
     engine.chmod(0o755)
-    given = {"source": "sample://synthetic", "runs": tmp_path / "runs", "name": "a"}
+    given: dict[str, Any] = {"source": "sample://synthetic", "runs": tmp_path / "runs", "name": "a"}
     match place:
         case "table":
             given["source"] = str(folder / "table.csv")

@@ -134,7 +134,7 @@ def changed(tree: Any, place: tuple[str | int, ...], value: Any, remove: bool) -
     """A copy of ``tree`` with another value at ``place``, or without it."""
     if not place:
         return value
-    copy = dict(tree) if isinstance(tree, dict) else list(tree)
+    copy: Any = dict(tree) if isinstance(tree, dict) else list(tree)
     if len(place) == 1 and remove:
         del copy[place[0]]
     else:

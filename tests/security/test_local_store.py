@@ -144,7 +144,7 @@ def test_a_server_with_an_open_door_is_stopped_and_the_door_named(
             started.append(self)
 
     monkeypatch.setattr(store_process, "write_settings", settings)
-    monkeypatch.setattr(store_process.subprocess, "Popen", Noted)
+    monkeypatch.setattr("pipelines.store_process.subprocess.Popen", Noted)
     with (
         pytest.raises(StoreError, match="strangers get in") as refused,
         running_server(tmp_path / "store", "market"),

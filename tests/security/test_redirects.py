@@ -1,5 +1,7 @@
 """Credentials go to the server they are for, encrypted, or not at all."""
 
+from collections.abc import Callable
+
 import pytest
 
 from model_core.errors import StoreError, UserError
@@ -18,7 +20,7 @@ def test_a_server_that_redirects_is_an_error_and_its_target_hears_nothing(
     thief = HostileS3({"a": b"x"})
     with serving(thief, monkeypatch), serving(HostileS3(redirect=thief.url), monkeypatch):
         store = open_store("s3://bucket")
-        actions = {
+        actions: dict[str, Callable[[], object]] = {
             "read": lambda: store.read("a"),
             "list": lambda: list(store.keys()),
             "exists": lambda: store.exists("a"),

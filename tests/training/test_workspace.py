@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from components.train import workspace as module
 from components.train.workspace import workspace
 from model_core.errors import ArtifactError
 
@@ -18,7 +17,8 @@ def test_the_attempt_before_is_waited_for_where_no_other_run_can_be(
     kept.mkdir(parents=True)
     with (kept / "lock").open("w") as before:
         fcntl.flock(before, fcntl.LOCK_EX)
-        monkeypatch.setattr(module.time, "sleep", lambda seconds: fcntl.flock(before, fcntl.LOCK_UN))
+        waited = "components.train.workspace.time.sleep"
+        monkeypatch.setattr(waited, lambda seconds: fcntl.flock(before, fcntl.LOCK_UN))
         with workspace(tmp_path / "model", True, kept) as work:
             assert work == kept
 

@@ -67,7 +67,7 @@ class InFloat64(nn.Module):
 
     def forward(self, window: Window) -> Forecast:
         """The model's forecast in float64."""
-        return self.model(in_float64(window))  # type: ignore[no-any-return]
+        return self.model(in_float64(window))
 
 
 def tiny_dataset(rows: int = 100) -> MarketDataset:
