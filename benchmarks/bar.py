@@ -1,4 +1,4 @@
-"""The bar that a model has to clear: trivial forecasts on real markets, one JSON line a market and forecast.
+"""The bar that a model has to clear: baselines on real markets, one JSON line a market and forecast.
 
     python -m benchmarks.bar [--source sample://nasdaq …]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from model_core.artifacts import intact_file, read_json
 from model_core.config.base import dotted
 from model_core.errors import ArtifactError, UserError, quoted, shown
+from model_core.evaluation.verdict import skill_words
 from model_core.results.record import read_result
 from model_core.results.scores import MODEL, Scores
 from model_core.store.names import is_run_name
@@ -17,6 +18,8 @@ from pipelines.held import is_held
 RECORD = "run.json"
 RUNNING = "running"
 log = logging.getLogger("pgat.runs")
+_SKILL = 22
+"""Width of ``−12.3 % [−45.6, +78.9]``."""
 
 
 class RunRecord(BaseModel):
@@ -37,7 +40,7 @@ class RunRecord(BaseModel):
 
 
 def score_table(scores: Scores) -> str:
-    """Test errors of the model beside every baseline, best first, and the verdict in words."""
+    """Test errors of the model beside every baseline, best first, and the verdicts in words."""
     rows = sorted(scores.forecasts.items(), key=lambda row: row[1].metrics.log.overall.mae)
     width = max(len(forecast.title) for _, forecast in rows)
     lines = [
@@ -51,7 +54,7 @@ def score_table(scores: Scores) -> str:
             f"{'*' if name == MODEL else ' '} {forecast.title:{width}}  {price.mae:10.3f}  {price.rmse:10.3f}  "
             f"{log.mae:9.6f}"
         )
-    return "\n".join([*lines, scores.verdict.text])
+    return "\n".join([*lines, *scores.verdict.sentences])
 
 
 def records(runs: Path) -> list[RunRecord]:
@@ -96,10 +99,13 @@ def list_runs(runs: Path) -> str:
     found = records(runs)
     if not found:
         return f"no runs in {runs}; `make run` makes one"
-    lines = [f"{'name':32}  {'started':25}  {'status':11}  {'MAE log':>9}  source"]
+    lines = [
+        f"{'name':32}  {'started':25}  {'status':11}  {'MAE log':>9}  {'skill of the point':{_SKILL}}  "
+        f"{'of the distribution':{_SKILL}}  source"
+    ]
     for record in found:
         started, status, source = map(shown, (record.started_at, record.status, record.source))
-        lines.append(f"{record.name:32}  {started:25}  {status:11}  {_listed_mae(record)}  {source}")
+        lines.append(f"{record.name:32}  {started:25}  {status:11}  {_listed_scores(record)}  {source}")
     return "\n".join(lines)
 
 
@@ -144,6 +150,12 @@ def _compared_scores(a: Scores, b: Scores) -> list[str]:
         lines.append("the test windows differ, so the errors below are not comparable")
     for name in a.forecasts.keys() & b.forecasts.keys():
         lines.append(f"MAE log, {name:31}  {_mae(a, name):24.6f}  {_mae(b, name):24.6f}")
+    for what, rows in (
+        ("skill of the point forecast", (a.headline, b.headline)),
+        ("skill of the distribution of Close", (a.calibration.headline, b.calibration.headline)),
+    ):
+        ours, theirs = map(skill_words, rows)
+        lines.append(f"{what:40}  {ours:>24}  {theirs:>24}")
     return lines
 
 
@@ -184,13 +196,17 @@ def read_scores(evaluation: Path) -> Scores:
     return read_result(Scores, evaluation)
 
 
-def _listed_mae(record: RunRecord) -> str:
+def _listed_scores(record: RunRecord) -> str:
+    """Error, and both skills against their best baseline with their intervals."""
     try:
         scores = _scores(record)
     except ArtifactError as error:
         log.warning("%s", error)
-        return f"{'damaged':>9}"
-    return f"{_mae(scores, MODEL):9.6f}" if scores is not None else " " * 9
+        return f"{'damaged':>9}  {'':{_SKILL}}  {'':{_SKILL}}"
+    if scores is None:
+        return f"{'':9}  {'':{_SKILL}}  {'':{_SKILL}}"
+    point, distribution = map(skill_words, (scores.headline, scores.calibration.headline))
+    return f"{_mae(scores, MODEL):9.6f}  {point:{_SKILL}}  {distribution:{_SKILL}}"
 
 
 def _mae(scores: Scores, forecast: str) -> float:

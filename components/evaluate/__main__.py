@@ -1,4 +1,4 @@
-"""Score the best checkpoint on every test window beside trivial forecasts."""
+"""Score the best checkpoint on every test window beside baselines."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping

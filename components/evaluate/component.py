@@ -14,7 +14,7 @@ def evaluate(
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Score the best checkpoint on every test window beside trivial forecasts.
+    """Score the best checkpoint on every test window beside baselines.
 
     ``code_version`` is not read: it makes KFP's cache notice an edit.
     """

@@ -1,4 +1,4 @@
-"""Step 3: the best checkpoint, scored on every test window beside trivial forecasts."""
+"""Step 3: the best checkpoint, scored on every test window beside baselines."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
-from model_core.axes import TARGETS
+from model_core.axes import CLOSE, TARGETS
 from model_core.checkpoints.files import load_model
 from model_core.checkpoints.local import BEST
 from model_core.config.run import EvaluationSettings
@@ -17,15 +17,17 @@ from model_core.data.dataset import MarketDataset
 from model_core.data.windows import WindowSet
 from model_core.errors import InvariantError
 from model_core.evaluation.baselines import baseline_forecasts
+from model_core.evaluation.departure import departure_of
 from model_core.evaluation.explanation import explain_model
 from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores
 from model_core.evaluation.verdict import percent
 from model_core.lineage import say_if_other_dataset
-from model_core.results.record import write_result
+from model_core.results.record import read_result, write_result
 from model_core.results.scores import MODEL, Coverage, IntervalKind, Scores
 from model_core.results.tables import price_column
+from model_core.results.training import TrainResults
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
@@ -47,7 +49,8 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         settings: the ``evaluation`` section.
 
     Returns:
-        Errors of the model and the best baseline, and the skill with its interval.
+        Errors of the model and the best baseline, and the skill with its interval; the same of the distribution of
+        Close, if the model says one.
 
     Raises:
         ArtifactError, CheckpointError: an input is missing or damaged.
@@ -60,18 +63,15 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     loaded = load_model(model / BEST, device)
     loaded.inputs.refuse_other_windows(prepared)
     log.info("best checkpoint: epoch %s", loaded.checkpoint.epoch)
+    training = read_result(TrainResults, model)
     with staged_folder(evaluation) as folder:
-        validation, predictions = (
-            evaluate_model(
-                loaded.model,
-                WindowSet(prepared, split, device),
-                settings.batch_size,
-                what=f"forecasting {split} windows",
-            )
-            for split in ("validation", "test")
+        validation, windows = (WindowSet(prepared, split, device) for split in ("validation", "test"))
+        known, predictions = (
+            evaluate_model(loaded.model, those, settings.batch_size, what=f"forecasting {split} windows")
+            for split, those in (("validation", validation), ("test", windows))
         )
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
-        low, high, kind = forecast_intervals(predictions, validation)
+        low, high, kind = forecast_intervals(predictions, known)
         result = scores(
             prepared,
             predictions,
@@ -80,13 +80,20 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
             title=_TITLES[loaded.settings.kind],
             checkpoint=loaded.checkpoint,
             coverage=_coverage(predictions, low, high, kind),
+            departure=departure_of(
+                loaded.model,
+                windows,
+                predictions,
+                confidence=settings.confidence,
+                batch_size=settings.batch_size,
+            ),
+            training=training,
         )
         walk = next(b.displacement for b in baselines if b.name == "structured_walk")
         pq.write_table(
             prediction_table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
         )
         write_result(folder, result)
-        windows = WindowSet(prepared, "test", device)
         write_result(folder, explain_model(loaded.model, windows, settings.batch_size))
         write_manifest(
             folder,
@@ -99,7 +106,8 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
                 f"{percent(result.candles.invalid_share, 2)} of the forecast candles are invalid (High below or Low "
                 "above Open and Close), which the heads rule out; please report this with the checkpoint"
             )
-    log.info(result.verdict.text)
+    for sentence in result.verdict.sentences:
+        log.info(sentence)
     return _headline(result)
 
 
@@ -135,7 +143,7 @@ def prediction_table(
 
 
 def _headline(result: Scores) -> dict[str, float]:
-    forecasts, skill = result.forecasts, result.headline
+    forecasts, skill, calibration = result.forecasts, result.headline, result.calibration
     headline = {
         "mae_price": forecasts[MODEL].metrics.price.overall.mae,
         "mae_log": forecasts[MODEL].metrics.log.overall.mae,
@@ -143,6 +151,16 @@ def _headline(result: Scores) -> dict[str, float]:
         "skill_vs_best_baseline": skill.skill,
         "skill_low": skill.low,
         "skill_high": skill.high,
+        "best_baseline_crps_close": calibration.best.targets[TARGETS[CLOSE]].crps,
     }
+    if calibration.model is not None and calibration.headline is not None:
+        close = calibration.model[TARGETS[CLOSE]]
+        headline |= {
+            "crps_close": close.crps,
+            "crps_skill_vs_best_baseline": calibration.headline.skill,
+            "crps_skill_low": calibration.headline.low,
+            "crps_skill_high": calibration.headline.high,
+            "coverage_90_close": close.coverage["90%"],
+        }
     # Without a verdict there is no interval; a metric is a number or is left out.
     return {name: value for name, value in headline.items() if value is not None}

@@ -7,7 +7,7 @@ from model_core.artifacts import no_folders_left
 from model_core.config.run import ReportSettings
 from model_core.disk import disk_error, require_file
 from model_core.errors import StoreError, UploadError
-from model_core.report import words
+from model_core.report import phrases
 from model_core.report.evidence import read_evidence
 from model_core.report.index import publish
 from model_core.report.page import render_page, render_summary
@@ -40,7 +40,7 @@ def run(
         run_name: what the run is called on the page and in the store.
 
     Returns:
-        Size of the page and the skill it reports.
+        Size of the page and the skills it reports.
 
     Raises:
         ArtifactError: an input is missing or damaged, or a place cannot be written.
@@ -68,11 +68,15 @@ def run(
                 "same command publishes it"
             ) from error
         log.info("published to %s", where)
-    log.info("%s", words.verdict(evidence).headline)
+    log.info("%s", phrases.verdict(evidence).headline)
     headline = {"report_mb": len(page.encode()) / 1e6}
-    if (skill := evidence.scores.headline.skill) is not None:
-        headline["skill_vs_best_baseline"] = skill
-    return headline
+    judged = {
+        "skill_vs_best_baseline": evidence.scores.headline,
+        "crps_skill_vs_best_baseline": evidence.scores.calibration.headline,
+    }
+    return headline | {
+        name: row.skill for name, row in judged.items() if row is not None and row.skill is not None
+    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -182,7 +182,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     """Optimization, precision and checkpoints; see docs/training.md."""
     evaluation: EvaluationSettings = EvaluationSettings()
-    """Scores beside trivial forecasts; see docs/evaluation.md."""
+    """Scores beside baselines; see docs/evaluation.md."""
     diagnostics: DiagnosticsSettings = DiagnosticsSettings()
     """Disturbed inputs and attacks; strengths in the units of the model's input."""
     report: ReportSettings = ReportSettings()

@@ -16,9 +16,11 @@ from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import compare
-from model_core.evaluation.verdict import verdict_text
+from model_core.evaluation.verdict import departure_text, distribution_text, point_text, training_text
 from model_core.metrics.direction import direction_score
 from model_core.metrics.point import Scale
+from model_core.results.calibration import Calibration
+from model_core.results.departure import Departure
 from model_core.results.scores import (
     MODEL,
     OVERALL,
@@ -27,13 +29,14 @@ from model_core.results.scores import (
     Coverage,
     Direction,
     ForecastScore,
+    Judgment,
     Metrics,
     Scores,
     Verdict,
     WalkChoice,
 )
 from model_core.results.skill import Comparison
-from model_core.results.training import Checkpoint
+from model_core.results.training import Checkpoint, TrainResults
 
 SAME = 1e-12
 """Forecasts of a log price that differ by less, so that the prices differ by less than this share, are one."""
@@ -51,12 +54,15 @@ def scores(
     title: str,
     checkpoint: Checkpoint,
     coverage: Coverage,
+    departure: Departure,
+    training: TrainResults,
 ) -> Scores:
     """All numbers of an evaluation but those that need the model again.
 
     Args:
         title: what the model is called; checkpoint: whose forecasts these are.
         coverage: of the intervals around the forecasts.
+        departure: from the base that the model starts from; training: how it was trained.
 
     Raises:
         RuntimeError: a test window was not scored, or scored twice.
@@ -79,6 +85,7 @@ def scores(
     horizon = dataset.window.pred_len
     skill = {b.name: _skill(predictions, b, horizon, settings) for b in baselines}
     names, reason = _confidence_set(predictions, baselines, horizon, settings)
+    calibration = calibration_scores(dataset, predictions, settings)
     return Scores(
         windows=len(predictions),
         first_date=str(predictions.dates[0, 1]),
@@ -94,13 +101,20 @@ def scores(
             validation_mae=dataset.walk.validation_mae,
         ),
         skill=skill,
-        verdict=_verdict(skill, best, settings),
+        verdict=Verdict(
+            **_point_verdict(skill, best, settings).model_dump(),
+            close_outcome=skill["last_close"].squared_log_error["Close"].outcome,
+            distribution=_distribution_verdict(calibration, settings),
+            departure=departure_text(departure),
+            training=training_text(training),
+        ),
         confidence_set=None if names is None else tuple(names),
         confidence_set_reason=reason,
         direction=directions(predictions),
-        calibration=calibration_scores(dataset, predictions, settings),
+        calibration=calibration,
         candles=Candles(invalid_share=invalid_candles(predictions.forecast)),
         interval_coverage=coverage,
+        departure=departure,
     )
 
 
@@ -206,16 +220,27 @@ def _skill(
     return BaselineSkill(squared_log_error=by_target(np.square), absolute_log_error=by_target(np.abs))
 
 
-def _verdict(
+def _point_verdict(
     skill: dict[str, BaselineSkill], best: BaselineForecast, settings: EvaluationSettings
-) -> Verdict:
-    """Against the best baseline, over all targets and steps; Close alone beside it."""
+) -> Judgment:
+    """Against the best baseline, over all targets and steps."""
     overall = skill[best.name].squared_log_error[OVERALL]
-    close = skill["last_close"].squared_log_error["Close"]
-    return Verdict(
+    return Judgment(
         outcome=overall.outcome,
         reason=overall.reason,
         baseline=best.name,
-        text=verdict_text(overall, close, best.title, settings.confidence),
-        close_outcome=close.outcome,
+        text=point_text(overall, best.title, settings.confidence),
+    )
+
+
+def _distribution_verdict(calibration: Calibration, settings: EvaluationSettings) -> Judgment | None:
+    """Close against the best baseline; None for a head that says a point only."""
+    close = calibration.headline
+    if close is None:
+        return None
+    return Judgment(
+        outcome=close.outcome,
+        reason=close.reason,
+        baseline=calibration.best_baseline,
+        text=distribution_text(close, calibration.best.title, settings.confidence),
     )

@@ -59,6 +59,11 @@ class GaussianMixture:
         """[...] Σ_m w_m μ_m."""
         return (self.weight * self.mean).sum(-1)
 
+    def deviation(self) -> Values:
+        """[...] standard deviation of the mixture."""
+        apart = self.mean - self.expectation()[..., None]
+        return np.sqrt((self.weight * (self.std**2 + apart**2)).sum(-1))
+
     def cdf(self, value: Values) -> Values:
         """[...] probability of at most ``value`` [...]."""
         return (self.weight * ndtr((value[..., None] - self.mean) / self.std)).sum(-1)

@@ -23,7 +23,7 @@ from model_core.report.drawing import (
     canvas,
     svg_of,
 )
-from model_core.report.words import tone
+from model_core.report.phrases import tone
 from model_core.results.calibration import Calibration
 from model_core.results.findings import Scenario
 from model_core.results.scores import ForecastScore

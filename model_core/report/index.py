@@ -16,7 +16,7 @@ from model_core.evaluation.verdict import skill_words
 from model_core.report.evidence import Evidence
 from model_core.report.page import CONTENT_POLICY
 from model_core.results.record import JsonObject
-from model_core.results.scores import MODEL
+from model_core.results.scores import MODEL, Scores
 from model_core.results.skill import SkillInterval
 from model_core.store.base import Store
 from model_core.store.locate import open_store
@@ -37,6 +37,9 @@ class PublishedRun(BaseModel):
     source: Words
     outcome: Words
     skill: SkillInterval
+    distribution_outcome: Words | None = None
+    """Null for a head that says a point only, and in manifests of before."""
+    crps_skill: SkillInterval | None = None
 
 
 def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> str:
@@ -115,9 +118,10 @@ def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Eviden
         "code_version": evidence.manifests["train"].code_version,
         "source": published_name(evidence.dataset.quality.source.uri),
         "outcome": scores.verdict.outcome,
-        "text": scores.verdict.text,
+        "text": " ".join(scores.verdict.sentences),
         "best_baseline": scores.best_baseline,
         "skill": scores.headline.model_dump(include=set(SkillInterval.model_fields)),
+        **_distribution(scores),
         "mae_price": scores.forecasts[MODEL].metrics.price.overall.mae,
         "windows": scores.windows,
         "files": {
@@ -127,13 +131,26 @@ def run_manifest(run_name: str, *, report: Path, summary: Path, evidence: Eviden
     }
 
 
+def _distribution(scores: Scores) -> JsonObject:
+    judged, skill = scores.verdict.distribution, scores.calibration.headline
+    if judged is None or skill is None:
+        return {}
+    return {
+        "distribution_outcome": judged.outcome,
+        "best_distribution": judged.baseline,
+        "crps_skill": skill.model_dump(include=set(SkillInterval.model_fields)),
+    }
+
+
 def index_page(runs: list[PublishedRun]) -> str:
     """A plain list of published runs, newest first."""
     rows = "".join(
         "<tr>"
         f'<td><a href="{quote(f"./{run.run_name}/report.html")}">{html.escape(run.run_name)}</a></td>'
         f"<td>{html.escape(run.created_at)}</td><td>{html.escape(published_name(run.source))}</td>"
-        f"<td>{html.escape(run.outcome)}</td><td>{html.escape(skill_words(run.skill))}</td></tr>\n"
+        f"<td>{html.escape(run.outcome)}</td><td>{html.escape(skill_words(run.skill))}</td>"
+        f"<td>{html.escape(run.distribution_outcome or '–')}</td>"
+        f"<td>{html.escape(skill_words(run.crps_skill))}</td></tr>\n"
         for run in sorted(runs, key=lambda run: (run.created_at, run.run_name), reverse=True)
     )
     return (
@@ -144,6 +161,7 @@ def index_page(runs: list[PublishedRun]) -> str:
         "<style>body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem}"
         "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .8rem .4rem 0;"
         "border-bottom:1px solid #8884}</style></head>\n<body><h1>Runs</h1>\n<table><thead><tr><th>Run</th>"
-        "<th>Made</th><th>Source</th><th>Verdict</th><th>Skill against the best baseline</th></tr></thead>\n"
+        "<th>Made</th><th>Source</th><th>Point forecast</th><th>Skill against the best baseline</th>"
+        "<th>Distribution of Close</th><th>Skill in CRPS</th></tr></thead>\n"
         f"<tbody>{rows}</tbody></table></body></html>\n"
     )

@@ -13,10 +13,11 @@ from jinja2 import Environment, StrictUndefined
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.data.splits import independent_windows
-from model_core.evaluation.verdict import percent, signed, skill_words
+from model_core.evaluation.verdict import close_text, percent, share_words, signed, skill_words
 from model_core.progress import duration
-from model_core.report import figures, words
+from model_core.report import figures, phrases
 from model_core.report.candles import candle_figure
+from model_core.report.departures import departure_figure
 from model_core.report.evidence import Evidence
 from model_core.report.figures import SplitSpan
 from model_core.results.findings import Scenario
@@ -39,14 +40,16 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "number": words.number,
+        "number": phrases.number,
         "percent": percent,
         "signed": signed,
         "skill": skill_words,
+        "share": share_words,
+        "correlation": phrases.correlation,
         "duration": duration,
-        "growth": words.growth,
-        "excess": words.excess,
-        "tone": words.tone,
+        "growth": phrases.growth,
+        "excess": phrases.excess,
+        "tone": phrases.tone,
     }
     template = resources.files("model_core.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(context(evidence, settings, run_name)) + "\n"
@@ -54,14 +57,16 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
 
 def render_summary(evidence: Evidence, run_name: str) -> str:
     """The verdict and the main table in Markdown."""
-    found, shown = words.verdict(evidence), words.in_markdown
-    lines = [f"# {run_name}: {shown(found.headline)}", "", shown(found.text), "", shown(found.celestial), ""]
+    found, shown = phrases.verdict(evidence), phrases.in_markdown
+    lines = [f"# {run_name}: {shown(found.headline)}", ""]
+    for said in (*(finding.text for finding in found.findings), *found.model, found.celestial):
+        lines += [shown(said), ""]
     lines += [shown(f"{found.robustness} {found.invariants}"), ""]
     lines += ["| forecast | MAE, price | RMSE, price | MAE, log | skill of the model against it |"]
     lines += ["|---|---:|---:|---:|---:|"]
-    for row in words.score_rows(evidence.scores):
+    for row in phrases.score_rows(evidence.scores):
         title = f"**{shown(row.title)}**" if row.model else shown(row.title)
-        cells = [words.number(row.price.mae), words.number(row.price.rmse)]
+        cells = [phrases.number(row.price.mae), phrases.number(row.price.rmse)]
         cells += [f"{row.log.mae:.5f}", skill_words(row.skill)]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     scores = evidence.scores
@@ -69,7 +74,7 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
         "",
         f"{scores.windows} test windows of {scores.pred_len} days, {shown(str(scores.first_date))} … "
         f"{shown(str(scores.last_date))}; best checkpoint: epoch {scores.checkpoint.epoch}. "
-        "Skill is in squared log error.",
+        "Skill in the table is in squared log error.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -84,22 +89,25 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "title": settings.title,
         "run_name": run_name,
         "targets": TARGETS,
-        "verdict": words.verdict(evidence),
+        "verdict": phrases.verdict(evidence),
         "scores": scores,
         "independent": f"{independent_windows(scores.windows, scores.pred_len):,g}",
-        "rows": words.score_rows(scores),
+        "rows": phrases.score_rows(scores),
         "best_title": titles[scores.best_baseline],
         "best_skill": scores.headline,
+        "close_text": close_text(scores.skill_against("last_close", "Close")),
         "target_skill": scores.skill[scores.best_baseline],
-        "skill_svg": figures.skill_figure(words.headline_skill(scores), titles),
+        "departure": scores.departure,
+        "departure_svg": departure_figure(evidence.predictions) if scores.departure else None,
+        "skill_svg": figures.skill_figure(phrases.headline_skill(scores), titles),
         "horizon_svg": figures.horizon_figure(scores.forecasts, names),
         "target_svg": figures.target_figure(scores.forecasts, names),
         "examples": examples(evidence, settings.example_windows),
         "training": evidence.training,
-        "lost_epoch": words.lost_epoch(evidence.training),
+        "lost_epoch": phrases.lost_epoch(evidence.training),
         "training_svg": figures.training_figure(evidence.history, evidence.training.best_epoch),
         "findings": evidence.findings,
-        "disturbed_windows": words.disturbed_windows(evidence.findings, scores.pred_len),
+        "disturbed_windows": phrases.disturbed_windows(evidence.findings, scores.pred_len),
         "robustness_svgs": _robustness(evidence.findings.scenarios),
         "pit_svg": figures.pit_figure(scores.calibration) if scores.calibration.model else None,
         "explanation": _explanation(evidence),

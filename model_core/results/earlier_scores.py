@@ -15,11 +15,13 @@ _ROW_KEYS = ("baseline", "metric", "scale", "target")
 
 
 def upgraded_scores(content: JsonObject, version: int) -> JsonObject:
-    """The fields of version 4; they are still unchecked.
+    """The fields of this version but for those that have a default; they are still unchecked.
 
     Raises:
         LookupError, TypeError, AttributeError: ``content`` is of no earlier version either.
     """
+    if version == 4:
+        return content
     if version < 3:
         content = _named_skills(content, version)
     return content | {"calibration": _with_baselines(_object(content["calibration"]))}

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from model_core.axes import TARGETS
 from model_core.results.calibration import Calibration
+from model_core.results.departure import Departure
 from model_core.results.record import (
     LARGEST,
     Count,
@@ -109,8 +110,8 @@ class BaselineSkill(Record):
         return self
 
 
-class Verdict(Record):
-    """Against the best baseline, over all targets and days, in squared log error."""
+class Judgment(Record):
+    """What a comparison with the best baseline shows."""
 
     outcome: Outcome
     reason: Words | None
@@ -119,8 +120,26 @@ class Verdict(Record):
     """Name of the best baseline."""
     text: Words
     """The outcome in plain words."""
+
+
+class Verdict(Judgment):
+    """The point forecast over all targets and days, in squared log error; beside it what else is to be said."""
+
     close_outcome: Outcome
     """Of Close alone, against the last Close."""
+    distribution: Judgment | None = None
+    """Of Close, in CRPS; null for a head that says a point only, and in files that did not say it yet."""
+    departure: Words | None = None
+    """Whether the model does anything, in a sentence; null in files that did not say it yet."""
+    training: Words | None = None
+    """That no epoch, or none but the first, made validation better; null if one did."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Everything that is to be said, in order."""
+        distribution = None if self.distribution is None else self.distribution.text
+        said = (self.text, distribution, self.departure, self.training)
+        return tuple(sentence for sentence in said if sentence is not None)
 
 
 class DirectionTest(Record):
@@ -181,7 +200,7 @@ class Scores(Result):
 
     file: ClassVar[str] = "scores.json"
     step: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     windows: Annotated[int, Field(ge=1, le=10**12)]
     """Test windows; each of them was scored once."""
@@ -209,6 +228,8 @@ class Scores(Result):
     calibration: Calibration
     candles: Candles
     interval_coverage: Coverage
+    departure: Departure | None = None
+    """Null in files that did not measure it yet."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -229,7 +250,9 @@ class Scores(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """Up to version 3 one distribution stood beside the model's; versions 1 and 2 listed skills row by row."""
+        """Version 4 did not say whether the model does anything, up to version 3 one distribution stood beside the
+        model's, and versions 1 and 2 listed skills row by row.
+        """
         from model_core.results.earlier_scores import upgraded_scores
 
         return upgraded_scores(content, version)

@@ -1,4 +1,4 @@
-"""Each trivial forecast against a loop over windows, steps and targets."""
+"""Each baseline against a loop over windows, steps and targets."""
 
 from dataclasses import replace
 

@@ -1,18 +1,21 @@
 """``scores.json`` and ``predictions.parquet`` of a real small run agree with each other and with loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from components.evaluate.step import run
 from model_core.axes import TARGETS
 from model_core.evaluation.scores import invalid_candles
-from model_core.evaluation.verdict import verdict_text
+from model_core.evaluation.verdict import close_text, distribution_text, point_text
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
 from model_core.results.skill import Comparison, Outcome
 from model_core.results.tables import PREDICTIONS, price_column
 from tests.data.market import noise_dataset
-from tests.evaluation.small_run import small_run
+from tests.evaluation.small_run import EVALUATION, small_run
 
 
 @pytest.fixture(scope="module")
@@ -133,41 +136,86 @@ def no_verdict(skill: float | None, reason: str) -> Comparison:
     return Comparison(outcome="no verdict", reason=reason, skill=skill, **nothing)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "said"),
-    [
-        ("better", "beats the best trivial forecast, ridge: skill +2.0 % [+1.0, +3.0]"),
-        ("worse", "is worse than the best trivial forecast, ridge"),
-        ("no evidence either way", "a skill of 3.4 % four times out of five"),
-    ],
-)
-def test_the_verdict_says_the_outcome_and_what_stays_unseen(outcome: Outcome, said: str) -> None:
-    text = verdict_text(row(outcome, 0.02), row("worse", -0.02), "ridge", 0.95)
-    assert said in text
-    assert ("four times out of five" in text) == (outcome == "no evidence either way")
-    assert "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])" in text
+OUTCOMES: list[tuple[Outcome, str]] = [
+    ("better", "The point forecast is better than the best baseline, ridge: skill +2.0 % [+1.0, +3.0] in"),
+    ("worse", "The point forecast is worse than the best baseline, ridge: skill"),
+    (
+        "no evidence either way",
+        "There is no evidence that the point forecast differs from the best baseline, ridge",
+    ),
+]
+
+
+@pytest.mark.parametrize(("outcome", "said"), OUTCOMES)
+def test_the_verdict_is_one_sentence_with_interval_and_smallest_detectable_effect(
+    outcome: Outcome, said: str
+) -> None:
+    text = point_text(row(outcome, 0.02), "ridge", 0.95)
+    assert text.startswith(said)
+    assert text.endswith("(95 % interval; a skill of 3.4 % would be found four times out of five).")
+    about_close = distribution_text(row(outcome, 0.02), "GARCH", 0.95)
+    assert about_close == text.replace("point forecast", "distribution of Close").replace(
+        "ridge", "GARCH"
+    ).replace("squared log error", "CRPS")
+
+
+def test_close_is_compared_with_the_last_close_in_a_sentence_of_its_own() -> None:
+    assert close_text(row("worse", -0.02)) == (
+        "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])."
+    )
+    assert "there is no verdict: too few." in close_text(no_verdict(0.1, "too few"))
 
 
 def test_an_absurd_skill_is_said_to_be_low_and_not_quoted() -> None:
     """Of a market that hardly moves: the best baseline errs next to nothing, and no ratio to that tells anything."""
-    absurd = row("worse", -1.2e4).model_copy(update={"low": -1.5e4, "high": -8.0})
-    text = verdict_text(absurd, absurd, "ridge", 0.95)
-    assert "skill below −1000.0 % [below −1000.0, −800.0]" in text
-    assert "Its squared error is more than 11 times the baseline's." in text
-    assert "Not even a perfect forecast" in verdict_text(
-        row("no evidence either way", -3.0).model_copy(update={"minimum_detectable_effect": 41.0}),
-        absurd,
-        "ridge",
-        0.95,
+    absurd = row("worse", -1.2e4).model_copy(
+        update={"low": -1.5e4, "high": -8.0, "minimum_detectable_effect": 41.0}
     )
+    text = point_text(absurd, "ridge", 0.95)
+    assert "skill below −1000.0 % [below −1000.0, −800.0]" in text
+    assert "its loss is more than 11 times the baseline's" in text
+    assert "not even a perfect forecast" in text
 
 
 def test_no_verdict_says_why_and_quotes_no_interval() -> None:
-    overall = no_verdict(-0.156, "41 windows hold only 4.1 independent ones")
-    text = verdict_text(overall, overall, "ridge", 0.95)
-    assert text.startswith("There is no verdict on whether the model beats the best trivial forecast, ridge")
-    assert "41 windows hold only 4.1 independent ones" in text
-    assert "−15.6 %" in text
-    assert "[" not in text
-    exact = no_verdict(None, "the baseline makes no error at all")
-    assert "no error at all." in verdict_text(exact, exact, "ridge", 0.95)
+    text = point_text(no_verdict(-0.156, "41 windows hold only 4.1 independent ones"), "ridge", 0.95)
+    assert text == (
+        "There is no verdict on whether the point forecast is better than the best baseline, ridge: 41 windows hold "
+        "only 4.1 independent ones (the skill measured is −15.6 %)."
+    )
+    assert distribution_text(no_verdict(None, "the baseline makes no error"), "EWMA", 0.95).endswith(
+        "EWMA: the baseline makes no error."
+    )
+
+
+def test_the_distribution_is_judged_against_its_best_baseline(scores: Scores) -> None:
+    judged, close = scores.verdict.distribution, scores.calibration.headline
+    assert judged is not None
+    assert close is not None
+    assert (judged.outcome, judged.reason) == (close.outcome, close.reason)
+    assert judged.baseline == scores.calibration.best_baseline
+    assert judged.text == distribution_text(close, scores.calibration.best.title, scores.confidence)
+    said = (scores.verdict.text, judged.text, scores.verdict.departure, scores.verdict.training)
+    assert scores.verdict.sentences == tuple(text for text in said if text is not None)
+
+
+def test_the_step_returns_the_skills_of_both(scores: Scores, tmp_path: Path) -> None:
+    """What KFP shows beside a run."""
+    folders = small_run()
+    found = run(
+        dataset=folders["dataset"], model=folders["model"], evaluation=tmp_path / "again", settings=EVALUATION
+    )
+    close = scores.calibration.headline
+    assert close is not None
+    assert scores.calibration.model is not None
+    assert found["crps_close"] == scores.calibration.model["Close"].crps
+    assert found["coverage_90_close"] == scores.calibration.model["Close"].coverage["90%"]
+    assert found["best_baseline_crps_close"] == scores.calibration.best.targets["Close"].crps
+    wanted = {
+        "skill_vs_best_baseline": scores.headline.skill,
+        "skill_low": scores.headline.low,
+        "crps_skill_vs_best_baseline": close.skill,
+        "crps_skill_low": close.low,
+        "crps_skill_high": close.high,
+    }
+    assert {name: found.get(name) for name in wanted} == wanted

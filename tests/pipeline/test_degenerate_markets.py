@@ -94,7 +94,7 @@ NO_VERDICT = {
     "exact exponential growth": "makes no error",
     "two to four ticks": "varies too much",
 }
-"""Why: the best trivial forecast is exact, or errs on too few days. The other markets move in all of the test span."""
+"""Why: the best baseline is exact, or errs on too few days. The other markets move in all of the test span."""
 
 
 def through_all_steps(

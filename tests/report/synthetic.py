@@ -10,16 +10,19 @@ import torch
 
 from components.evaluate.step import prediction_table
 from model_core.artifacts import FileRecord, Manifest
+from model_core.axes import TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.har import fit_har_scale
 from model_core.data.walk import KnownRanges, displacements, fit_structured_walk, range_scale
 from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
+from model_core.evaluation.departure import BASE, target_departure
 from model_core.evaluation.intervals import NOMINAL, forecast_intervals
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.scores import scores
 from model_core.nn.bundles import Mixture
 from model_core.report.evidence import Evidence
+from model_core.results.departure import Departure, InputResponse
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
@@ -89,7 +92,7 @@ def scored() -> Scores:
     p = forecasts()
     low, high, kind = forecast_intervals(p, p)
     inside = (p.true >= low) & (p.true <= high)
-    by_target = dict(zip(("Open", "High", "Low", "Close"), inside.mean(axis=(0, 1)).tolist(), strict=True))
+    by_target = dict(zip(TARGETS, inside.mean(axis=(0, 1)).tolist(), strict=True))
     return scores(
         market(),
         p,
@@ -98,6 +101,34 @@ def scored() -> Scores:
         title="some numbers",
         checkpoint=Checkpoint(epoch=2, validation_loss=0.5),
         coverage=Coverage(kind=kind, nominal=NOMINAL, overall=float(inside.mean()), per_target=by_target),
+        departure=departure(),
+        training=read_result(TrainResults, EARLIER),
+    )
+
+
+def departure() -> Departure:
+    """That of those forecasts, with responses that somebody wrote down."""
+    p, dataset = forecasts(), market()
+    walk = dataset.known_ranges.displacement(dataset.walk, dataset.splits.test)
+    inputs = {"prices": (0.002, 0.11, 0.3), "sky": (0.001, 0.055, 0.2), "calendar": (0.0, 0.0, 0.0)}
+    return Departure(
+        base=BASE,
+        step=dataset.window.pred_len,
+        targets={
+            name: target_departure(
+                (p.forecast - walk)[:, -1, k],
+                (p.true - walk)[:, -1, k],
+                horizon=dataset.window.pred_len,
+                confidence=SETTINGS.confidence,
+            )
+            for k, name in enumerate(TARGETS)
+        },
+        width=0.25,
+        exchanged_windows=len(p),
+        inputs={
+            name: InputResponse(size=size, share=share, width=width)
+            for name, (size, share, width) in inputs.items()
+        },
     )
 
 

@@ -17,8 +17,8 @@ from components.report.step import run
 from model_core.artifacts import read_json, read_manifest, write_manifest
 from model_core.config.run import ReportSettings
 from model_core.errors import ArtifactError
-from model_core.evaluation.verdict import HEADLINES, skill_words, verdict_text
-from model_core.report import words
+from model_core.evaluation.verdict import DISTRIBUTION, POINT, headline, point_text, skill_words
+from model_core.report import phrases
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
 from model_core.results.findings import Scenario, SkyRead
@@ -103,12 +103,33 @@ def test_the_same_evidence_gives_the_same_bytes(evidence: Evidence, page: str) -
 def test_every_part_is_there(page: str) -> None:
     found = checked(page)
     assert {
-        "verdict", "scores", "forecasts", "calibration", "errors", "training", "robustness",
+        "verdict", "scores", "departure", "forecasts", "calibration", "errors", "training", "robustness",
         "looked-at", "data", "provenance",
-        "skill-title", "candles0-title", "candles1-title", "horizon-title", "training-title",
+        "skill-title", "departure-title", "candles0-title", "candles1-title", "horizon-title", "training-title",
         "robustness-title", "attacks-title", "pit-title", "splits-title", "adjacency-title",
         "attention-title",
     } <= set(found.ids)  # fmt: skip
+
+
+def test_a_model_that_hardly_reads_is_not_praised_for_its_robustness(evidence: Evidence) -> None:
+    departure = evidence.scores.departure
+    assert departure is not None
+
+    def said(share: float) -> str:
+        inputs = {name: moved.model_copy(update={"share": share}) for name, moved in departure.inputs.items()}
+        changed = departure.model_copy(update={"inputs": inputs})
+        scores = evidence.scores.model_copy(update={"departure": changed})
+        return phrases.verdict(replace(evidence, scores=scores)).robustness
+
+    assert "so its robustness says little" in said(0.049)
+    assert "says little" not in said(0.05)
+
+
+def test_a_page_without_a_departure_says_so(evidence: Evidence) -> None:
+    scores = evidence.scores.model_copy(update={"departure": None})
+    found = checked(render_page(replace(evidence, scores=scores), SETTINGS, "a run"))
+    assert "evaluated by earlier code, which did not measure it" in found.text
+    assert found.references <= set(found.ids)
 
 
 def test_names_are_escaped(evidence: Evidence) -> None:
@@ -121,8 +142,12 @@ def test_names_are_escaped(evidence: Evidence) -> None:
 def test_the_verdict_and_the_numbers_are_those_of_the_scores(evidence: Evidence, page: str) -> None:
     text = checked(page).text
     scores = evidence.scores
-    assert scores.verdict.text in text
-    assert HEADLINES[scores.verdict.outcome] in text
+    judged = scores.verdict.distribution
+    assert judged is not None
+    assert headline(POINT, scores.verdict.outcome) in text
+    assert headline(DISTRIBUTION, judged.outcome) in text
+    for sentence in scores.verdict.sentences:
+        assert sentence in text
     assert skill_words(scores.headline) in text
     for manifest in evidence.manifests.values():
         for record in manifest.files.values():
@@ -176,7 +201,7 @@ def test_the_summary_ranks_the_model_beside_every_baseline(evidence: Evidence) -
     summary = render_summary(evidence, "a-run")
     for forecast in evidence.scores.forecasts.values():
         assert forecast.title in summary
-    assert evidence.scores.verdict.text in summary
+    assert all(sentence in summary for sentence in evidence.scores.verdict.sentences)
 
 
 def test_the_step_writes_both_files_and_publishes_them(tmp_path: Path) -> None:
@@ -229,7 +254,7 @@ def test_writing_a_report_does_not_import_torch() -> None:
     ("value", "written"), [(None, "–"), (12345.6, "12,346"), (1.23456, "1.235"), (0, "0"), (2e-7, "2.00e-07")]
 )
 def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
-    assert words.number(value) == written
+    assert phrases.number(value) == written
 
 
 @pytest.mark.parametrize(
@@ -245,7 +270,7 @@ def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why
     evidence: Evidence, findings: dict[str, int], said: str
 ) -> None:
     counted = {"test_windows": None, "overlap": None} | findings
-    assert re.search(said, words.disturbed_windows(evidence.findings.model_copy(update=counted), 10))
+    assert re.search(said, phrases.disturbed_windows(evidence.findings.model_copy(update=counted), 10))
 
 
 def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
@@ -321,8 +346,7 @@ def undecided_scores(scores: Scores) -> Scores:
     changed = scores.model_copy(
         update={"skill": skill, "confidence_set": None, "confidence_set_reason": "41 windows are too few"}
     )
-    close = changed.skill_against("last_close", "Close")
-    text = verdict_text(changed.headline, close, changed.best_baseline, 0.95)
+    text = point_text(changed.headline, changed.best_baseline, 0.95)
     verdict = scores.verdict.model_copy(update={"outcome": "no verdict", "text": text})
     return changed.model_copy(update={"verdict": verdict})
 
@@ -347,7 +371,7 @@ def test_a_run_without_a_verdict_says_why_in_page_and_summary(evidence: Evidence
     bare = replace(evidence, scores=undecided_scores(evidence.scores), findings=findings)
     page = checked(render_page(bare, SETTINGS, "a run")).text
     for shown in (page, render_summary(bare, "a run")):
-        assert "There is no verdict on whether the model beats the best trivial forecast" in shown
+        assert "There is no verdict on whether the point forecast is better than the best baseline" in shown
         assert "41 windows are too few" in shown
         assert f"None of {len(scenarios)} disturbances can be judged: 16 windows are too few." in shown
         assert "None," not in shown

@@ -157,6 +157,17 @@ def test_scores_of_version_1_gave_no_reasons(tmp_path: Path) -> None:
     assert (scores.verdict.reason, scores.confidence_set_reason, scores.headline.reason) == (None, None, None)
 
 
+def test_scores_of_version_4_did_not_say_whether_the_model_does_anything(tmp_path: Path) -> None:
+    content: Any = content_of(Scores)
+    old = without(content, "departure") | {"schema_version": 4}
+    old["verdict"] = without(content["verdict"], "distribution", "departure", "training")
+    put(Scores, tmp_path, old)
+    scores = read_result(Scores, tmp_path)
+    assert (scores.departure, scores.verdict.distribution) == (None, None)
+    assert scores.verdict.sentences == (content["verdict"]["text"],)
+    assert scores.calibration.headline is not None
+
+
 def scores_of_version_1(content: Any) -> JsonObject:
     """The same scores as they were written when every comparison had a verdict."""
     old = without(content, "confidence_set_reason") | {"schema_version": 1}

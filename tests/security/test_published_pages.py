@@ -68,7 +68,9 @@ def test_a_manifest_that_somebody_put_into_the_store_makes_no_link(name: str, tm
 
 def test_links_come_from_keys_and_words_are_escaped(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
-    hostile = dict.fromkeys(("created_at", "source", "outcome"), "<script>alert(1)</script>")
+    hostile = dict.fromkeys(
+        ("created_at", "source", "outcome", "distribution_outcome"), "<script>alert(1)</script>"
+    )
     store.write("good/manifest.json", json.dumps(RUN | hostile).encode())
     page = index_page(published_runs(store))
     assert re.findall(r'href="([^"]*)"', page) == ["./good/report.html"]

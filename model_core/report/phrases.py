@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_core.errors import printable
-from model_core.evaluation.verdict import HEADLINES
+from model_core.evaluation.verdict import (
+    DISTRIBUTION,
+    HARDLY_MOVES,
+    POINT,
+    hardly_moves,
+    headline,
+    percent,
+)
 from model_core.report.evidence import Evidence
+from model_core.results.departure import Departure, TargetDeparture
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
 from model_core.results.scores import MODEL, PointErrors, Scores
 from model_core.results.skill import Comparison, Outcome
@@ -20,28 +28,47 @@ def tone(outcome: Outcome) -> str:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a reader takes away if he reads nothing else."""
+class Finding:
+    """One of the two things that are judged."""
 
     headline: str
     tone: str
     """``good``, ``bad`` or ``open``: which colour."""
     text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reader takes away if he reads nothing else."""
+
+    findings: tuple[Finding, ...]
+    """The point forecast, then the distribution if the model says one."""
+    model: tuple[str, ...]
+    """Whether the model does anything, and a warning where training hardly helped."""
     celestial: str
     """Whether the celestial waves add anything, or that this was not measured."""
     robustness: str
     invariants: str
 
+    @property
+    def headline(self) -> str:
+        """All outcomes in a line."""
+        return " ".join(finding.headline for finding in self.findings)
+
 
 def verdict(evidence: Evidence) -> Verdict:
     """The findings of a run as sentences; every number comes from the artifacts."""
-    outcome = evidence.scores.verdict.outcome
+    found = evidence.scores.verdict
+    judged = [(POINT, found.outcome, found.text)]
+    if found.distribution is not None:
+        judged.append((DISTRIBUTION, found.distribution.outcome, found.distribution.text))
     return Verdict(
-        headline=f"{HEADLINES[outcome]}.",
-        tone=tone(outcome),
-        text=evidence.scores.verdict.text,
+        findings=tuple(
+            Finding(headline(what, outcome), tone(outcome), text) for what, outcome, text in judged
+        ),
+        model=tuple(said for said in (found.departure, found.training) if said is not None),
         celestial=_celestial(evidence.findings),
-        robustness=_robustness(evidence.findings.scenarios),
+        robustness=_robustness(evidence.findings.scenarios) + _insensitive(evidence.scores.departure),
         invariants=_invariants(evidence.findings.invariants),
     )
 
@@ -67,6 +94,16 @@ def _robustness(scenarios: Sequence[Scenario]) -> str:
     return (
         f"In {len(fragile)} of {len(decided)} disturbances its error grows more than a random walk's own: "
         f"{', '.join(fragile)}.{rest}"
+    )
+
+
+def _insensitive(departure: Departure | None) -> str:
+    """That robustness is no merit of a model that hardly reads."""
+    if departure is None or not hardly_moves(departure):
+        return ""
+    return (
+        f" No input moves its forecast by more than {percent(HARDLY_MOVES, 0)} of the real movement, even if it comes "
+        "from another window, so its robustness says little."
     )
 
 
@@ -145,6 +182,16 @@ def headline_skill(scores: Scores) -> dict[str, Comparison]:
 def in_markdown(text: str) -> str:
     """``text`` as Markdown that shows it and nothing else: no tag, no link, no cell of a table begins in it."""
     return printable(text).replace("<", "&lt;").replace("](", "]\\(").replace("|", "\\|")
+
+
+def correlation(departure: TargetDeparture) -> str:
+    """``−0.02 [−0.11, +0.07]``, without an interval ``−0.02``, or ``–``."""
+    if departure.correlation is None:
+        return "–"
+    text = f"{departure.correlation:+.2f}"
+    if departure.low is not None:
+        text += f" [{departure.low:+.2f}, {departure.high:+.2f}]"
+    return text.replace("-", "−")
 
 
 def growth(degradation: Growth) -> str:
