@@ -12,8 +12,6 @@ Cases, each with windows that share all but one of their ``horizon`` days with t
 * ``power``: ``overlap`` with a planted mean of 2, 3 and 4 standard errors.
 * ``confidence_set``: 8 equally good forecasts; how often the set of the best excludes any.
 * ``excess``: model and walk lose alike when disturbed; how often ``diagnose`` claims an excess.
-* ``correlation``: forecast and market depart from the base without regard to each other; how often a correlation is
-  claimed.
 * ``direction``: signs of market and forecast independent; how often skill is claimed.
 
 ``false_claims`` are percent of the markets, where 5 is promised. ``no_interval`` is how often the chosen test
@@ -34,7 +32,6 @@ from model_core.config.run import EvaluationSettings
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
 from model_core.diagnostics.growth import excess_interval
 from model_core.evaluation.confidence_set import confidence_set
-from model_core.evaluation.departure import target_departure
 from model_core.evaluation.smoothing import critical_value, degrees_of_freedom
 from model_core.metrics.direction import pesaran_timmermann
 
@@ -257,22 +254,6 @@ def confidence_set_case(count: int, markets: int, forecasts: int = 8) -> dict[st
     }
 
 
-def correlation_case(count: int, markets: int) -> dict[str, Any]:
-    """Two unrelated moving sums: how often their correlation is called different from 0."""
-    random = np.random.default_rng(count)
-    pairs = zip(*(overlap(random, markets, count, HORIZON) for _ in range(2)), strict=True)
-    found = [target_departure(ours, real, horizon=HORIZON, confidence=CONFIDENCE) for ours, real in pairs]
-    claims = [row.low is not None and row.high is not None and not row.low <= 0 <= row.high for row in found]
-    share = round(100 * float(np.mean(claims)), 1)
-    return {
-        "case": "correlation",
-        "horizon": HORIZON,
-        "windows": count,
-        "markets": markets,
-        "false_claims": share,
-    }
-
-
 def direction_case(count: int, markets: int) -> dict[str, Any]:
     """One-sided, on independent cases; the market rises in 55 % and so does the forecast."""
     random = np.random.default_rng(count)
@@ -296,13 +277,11 @@ def cases(wanted: set[str], markets: int) -> Iterator[dict[str, Any]]:
         spans = ((16, 1), (64, 1), (128, 2), (50, HORIZON), (91, HORIZON), (200, HORIZON), (998, HORIZON))
         for growth in (0.02, 0.3, 5.0):
             yield from (excess_case(growth, count, horizon, markets) for count, horizon in spans)
-    if "correlation" in wanted:
-        yield from (correlation_case(count, markets) for count in COUNTS if count >= 50)
     if "direction" in wanted:
         yield from (direction_case(count, markets) for count in (8, 20, 30, 50, 100, 998))
 
 
-CASES = ("overlap", "memory", "garch", "power", "confidence_set", "excess", "correlation", "direction")
+CASES = ("overlap", "memory", "garch", "power", "confidence_set", "excess", "direction")
 
 
 def main() -> None:
