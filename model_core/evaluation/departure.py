@@ -47,8 +47,10 @@ _INPUTS: tuple[InputName, ...] = ("prices", "sky", "calendar")
 class Forecaster(Protocol):
     """A model that starts from a base, whatever else it is."""
 
-    baseline: nn.Module
-    """Known displacements and the window's scale → ``Baseline``."""
+    @property
+    def baseline(self) -> nn.Module:
+        """Known displacements and the window's scale → ``Baseline``."""
+        ...
 
     def __call__(self, window: Window) -> Forecast:
         """The forecast of a batch."""
