@@ -41,30 +41,30 @@ from model_core.data.windows import WindowSet
 from model_core.distributed import SINGLE_PROCESS
 from model_core.losses import forecast_loss
 from model_core.training.graphs import PLAIN_STEPS, StepGraphs
-from model_core.training.precision import Precision
+from model_core.training.precision import Kind, Precision
 from model_core.training.seeds import epoch_order, seed_everything
 from model_core.training.state import TrainState
 from model_core.training.step import StepResult, optimizer_step
 
 CONFIG = "configs/celestial_enhanced_pgat_production.yaml"
 MODES = ("plain", "recorded", "compiled", "reduce-overhead")
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS: tuple[Kind, ...] = ("fp32", "tf32", "bf16")
 WARM_UP_STEPS = PLAIN_STEPS + 2
 
 
 class Stepper:
     """A model in training, one batch a step."""
 
-    def __init__(self, settings: Settings, dataset: MarketDataset, batch: int, precision: str, mode: str):
+    def __init__(self, settings: Settings, dataset: MarketDataset, batch: int, precision: Kind, mode: str):
         training = settings.training
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         seed_everything(training.seed)
         device = torch.device(training.device)
+        arithmetic = Precision(device, precision)
+        arithmetic.prepare_device()
         self.windows = WindowSet(dataset, "train", device)
         model = build_model(settings.model, ModelInputs.from_dataset(dataset)).to(device).train()
-        if mode in ("compiled", "reduce-overhead"):
-            model.compile(mode="default" if mode == "compiled" else mode)
-        arithmetic = Precision(device, "bf16" if precision == "bf16" else "fp32")
+        compile_mode = {"compiled": "default", "reduce-overhead": "reduce-overhead"}.get(mode, "off")
+        training = training.model_copy(update={"compile": compile_mode, "batch_size": batch})
         self.state = TrainState.fresh(model, training, arithmetic, SINGLE_PROCESS)
         loss = partial(forecast_loss, settings=settings.model.mixture)
         order = epoch_order(len(self.windows), training.seed, 0).to(device)
@@ -86,7 +86,7 @@ class Stepper:
 
 
 def run_case(
-    settings: Settings, dataset: MarketDataset, batch: int, precision: str, mode: str, steps: int
+    settings: Settings, dataset: MarketDataset, batch: int, precision: Kind, mode: str, steps: int
 ) -> dict[str, Any]:
     """Seconds of ``steps`` training steps after some to warm up."""
     on_gpu = settings.training.device == "cuda"

@@ -37,7 +37,8 @@ fi
 
 { nvidia-smi || true; "$python" -c 'import sys, torch; print(sys.version, torch.__version__)'; nproc; } \
     > "$out/card.txt" 2>&1
-part tests 120 "$python" -m pytest -m gpu tests/training tests/nn -q -p no:cacheprovider -W default > "$out/tests.txt" 2>&1
+mapfile -t tests < <(grep -lr "pytest.mark.gpu" tests --include="test_*.py")
+part tests 120 "$python" -m pytest -m gpu "${tests[@]}" -q -p no:cacheprovider -W default > "$out/tests.txt" 2>&1
 part steps 100 "$python" benchmarks/gpu.py "$dataset" "${steps[@]}" > "$out/steps.jsonl" 2> "$out/steps.txt"
 part train 300 "$python" -m components.train "${run[@]}" \
     --dataset "$dataset" --model "$out/run/model" > "$out/production.txt" 2>&1

@@ -4,7 +4,7 @@
     python benchmarks/train_step.py --seq-len 125 250 500 1000      the growth with the window
     python benchmarks/train_step.py --parts                         forward seconds of every part
     python benchmarks/train_step.py --model peer:build              any other model on the same inputs
-    python benchmarks/train_step.py --set training.compile=true     with torch.compile
+    python benchmarks/train_step.py --set training.compile=default  with torch.compile
 
 Prints one JSON line per case. Each case runs in a fresh process, so that peaks do not mix; ``peak_mb`` is what the
 process needed beyond its imports, or the peak of the CUDA allocator. Inputs are random numbers of the right shape and
@@ -88,8 +88,8 @@ def run_case(arguments: argparse.Namespace, seq_len: int | None) -> Iterator[dic
     model = _builder(arguments.model)(settings.model, inputs).to(device).train()
     batch_size = arguments.batch or settings.training.batch_size
     window = random_window(batch_size, window_settings).to(device)
-    if settings.training.compile:
-        model.compile()
+    if settings.training.compile != "off":
+        model.compile(mode=settings.training.compile)
     step = _training_step(model, window, settings, arguments.precision)
     first_seconds = _timed(step, device)
     for _ in range(WARM_UP_STEPS - 1):

@@ -66,8 +66,8 @@ class TrainingSettings(Section):
     """Batches of one optimizer step."""
     mixed_precision: bool = True
     """With ``precision: auto``: bf16 on CUDA, or fp16 on cards without it; the CPU trains in fp32."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Of the forward and backward passes; weights stay in fp32. On the CPU fp16 is refused."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Of the forward and backward passes; weights stay in fp32. On the CPU fp16 and tf32 are refused."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto``: a CUDA device if there is one."""
     compile: Annotated[CompileMode, BeforeValidator(_compile_mode)] = "off"

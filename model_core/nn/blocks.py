@@ -18,7 +18,7 @@ class Dropout(nn.Module):
     """Zeroes each number with probability ``p`` (to 1/65536) in training and rescales the rest.
 
     On a CPU, four decisions come from every 64 random bits, where torch's own dropout draws a number for
-    each. On a GPU it is torch's.
+    each. On a GPU and in a compiled model it is torch's.
     """
 
     def __init__(self, p: float) -> None:
@@ -26,7 +26,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        if not self.training or self.p == 0 or x.is_cuda:
+        if not self.training or self.p == 0 or x.is_cuda or torch.compiler.is_compiling():
             return F.dropout(x, self.p, self.training)
         # 16 bits decide on one number: it goes if they fall among the lowest p · 2¹⁶ of their 2¹⁶ values.
         dropped = round(self.p * 2**16)

@@ -39,13 +39,16 @@ def chunked_checkpoint(
 
     For functions that treat every time step alone and draw no random numbers. The result is that of
     ``function(*tensors)``, its plain reference; memory is that of one chunk plus inputs and outputs. A GPU
-    gets a single chunk: its kernels want many steps at once, and it has no cache to stay in.
+    gets a single chunk: its kernels want many steps at once, and it has no cache to stay in. A compiler is given
+    ``function`` as it is, and decides for itself what to compute again.
 
     Args:
         module: owner of every parameter that ``function`` uses.
         function: maps tensors [n, …] to a tuple of tensors [n, …].
         tensors: inputs with the same first axis (batch and time, flattened).
     """
+    if torch.compiler.is_compiling():
+        return function(*tensors)
     if tensors[0].is_cuda:
         if not torch.is_grad_enabled():
             return function(*tensors)
@@ -63,7 +66,7 @@ def chunked_checkpoint(
 def chunks(x: Float[Tensor, "n ..."]) -> Iterator[slice]:
     """Where ``x`` is cut along its first axis: ``STEPS_PER_CHUNK`` on a CPU, nowhere on a GPU."""
     steps = x.shape[0]
-    length = steps if x.is_cuda else STEPS_PER_CHUNK
+    length = steps if x.is_cuda or torch.compiler.is_compiling() else STEPS_PER_CHUNK
     return (slice(start, start + length) for start in range(0, steps, length))
 
 

@@ -35,6 +35,8 @@ from model_core.training.validation import mean_losses
 log = logging.getLogger("pgat.train")
 LEAK_WARNING_MB_PER_EPOCH = 16.0
 """Far above what an allocator keeps for itself now and then, far below what a tensor kept at every step adds up to."""
+CUDA_VALIDATION_BATCHES = 4
+"""Batches that validation joins into one on a GPU: without gradients there is room, and fewer kernels are launched."""
 FP16_SEARCH_STEPS = 16
 """Halvings that take the gradient scaler from its first 2¹⁶ to 1: this many steps may overflow in a row."""
 
@@ -108,6 +110,7 @@ def train(
         SystemExit: SIGTERM arrived; the state is saved.
     """
     precision = resolve_precision(settings)
+    precision.prepare_device()
     checkpoints = CheckpointManager(
         folder,
         model_settings,
@@ -120,9 +123,6 @@ def train(
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
     memory.stage("optimiser", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
-    if settings.compile != "off":
-        # In place, so that the names of the weights stay those of the checkpoints.
-        model.compile(mode=settings.compile)
     with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
         graphs = None
         if can_record(settings, model_settings, precision, group):
@@ -179,7 +179,7 @@ def validate_epoch(state: TrainState, windows: WindowSet, context: TrainContext)
         windows,
         context.loss,
         context.precision,
-        context.settings.batch_size,
+        context.settings.batch_size * (CUDA_VALIDATION_BATCHES if windows.device.type == "cuda" else 1),
         state.group,
         what=f"validating epoch {state.progress.epoch + 1}",
         after_batch=partial(context.checkpoints.after_validation_batch, state),

@@ -9,22 +9,31 @@ import torch
 from model_core.config.run import TrainingSettings
 from model_core.errors import SettingsError
 
-Kind = Literal["fp32", "bf16", "fp16"]
+Kind = Literal["fp32", "tf32", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Precision:
-    """A device and the type that its matrix products run in; weights and sums stay fp32."""
+    """A device and the type that its matrix products run in; weights and sums stay fp32.
+
+    With ``bf16`` and ``fp16``, what must stay fp32 has its products in tf32 where the device is CUDA: 10 bits after
+    the leading one, as fp16, and the range of fp32.
+    """
 
     device: torch.device
     kind: Kind
 
     def autocast(self) -> AbstractContextManager[object]:
         """Context of a forward pass and its loss."""
-        if self.kind == "fp32":
+        if self.kind not in _DTYPES:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=_DTYPES[self.kind])
+
+    def prepare_device(self) -> None:
+        """Set how this process multiplies fp32 matrices on CUDA."""
+        if self.device.type == "cuda":
+            torch.set_float32_matmul_precision("highest" if self.kind == "fp32" else "high")
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """fp16 needs its gradients scaled up; for the others this scaler does nothing."""
@@ -51,6 +60,8 @@ def resolve_precision(settings: TrainingSettings) -> Precision:
     device = resolve_device(settings.device)
     if settings.precision == "fp16" and device.type == "cpu":
         raise SettingsError("training.precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
+    if settings.precision == "tf32" and device.type == "cpu":
+        raise SettingsError("training.precision tf32 needs a CUDA device; use fp32 on the CPU")
     if settings.precision != "auto":
         return Precision(device, settings.precision)
     if device.type == "cpu" or not settings.mixed_precision:

@@ -1,5 +1,6 @@
 """Where a training run stands, so that another process can go on from exactly there."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -8,8 +9,10 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from model_core.config.run import TrainingSettings
+from model_core.data.windows import Window
 from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError
+from model_core.nn.bundles import Forecast
 from model_core.results.training import HistoryRow
 from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
@@ -48,6 +51,26 @@ class Progress:
         self.loss_sums = {}
 
 
+@dataclass(frozen=True)
+class CompiledReplica:
+    """A model through ``torch.compile``, for batches of one size.
+
+    Each other size would be compiled anew, for minutes: the short batch that ends an epoch, and validation, call the
+    model as it is.
+    """
+
+    forward: Callable[[Window], Forecast]
+    batch_size: int
+
+    @classmethod
+    def of(cls, replica: nn.Module, settings: TrainingSettings, group: ProcessGroup) -> Self | None:
+        """``replica`` compiled as the settings say, or nothing."""
+        if settings.compile == "off":
+            return None
+        compiled = torch.compile(replica, mode=settings.compile, dynamic=False)
+        return cls(compiled, settings.batch_size // group.size)
+
+
 @dataclass
 class TrainState:
     """Everything that changes while a model trains."""
@@ -60,6 +83,8 @@ class TrainState:
     scaler: torch.amp.GradScaler
     progress: Progress
     group: ProcessGroup
+    compiled: "CompiledReplica | None" = None
+    """``replica`` through ``torch.compile``, for full batches."""
 
     @classmethod
     def fresh(
@@ -69,7 +94,16 @@ class TrainState:
         optimizer = torch.optim.Adam(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        return cls(model, group.replica(model), optimizer, precision.gradient_scaler(), Progress(), group)
+        replica = group.replica(model)
+        compiled = CompiledReplica.of(replica, settings, group)
+        return cls(model, replica, optimizer, precision.gradient_scaler(), Progress(), group, compiled)
+
+    def forward(self, batch: Window) -> Forecast:
+        """The forecast that a training step learns from."""
+        if self.compiled is not None and len(batch) == self.compiled.batch_size:
+            return self.compiled.forward(batch)
+        forecast: Forecast = self.replica(batch)
+        return forecast
 
     def apply_gradients(self, finite: Bool[Tensor, ""]) -> None:
         """Move the weights, or leave them and the optimizer's moments alone; the device decides which."""

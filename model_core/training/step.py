@@ -95,7 +95,7 @@ def launch_step(
         batch = windows.batch(share if len(share) else chunk[:1])
         with nullcontext() if number == len(micro_batches) else group.accumulating(state.replica):
             with precision.autocast():
-                forecast = state.replica(batch)
+                forecast = state.forward(batch)
             parts = loss(forecast, batch.target)
             # DistributedDataParallel averages over the processes; the group's size turns that into a sum.
             weighted = parts.total * (len(share) * group.size / count)

@@ -14,6 +14,7 @@ from torch import Tensor
 from model_core.artifacts import read_json
 from model_core.checkpoints.files import verify_checkpoint
 from model_core.config.model import MixtureSettings
+from model_core.config.run import TrainingSettings
 from model_core.data.windows import Window, WindowSet
 from model_core.distributed import SINGLE_PROCESS
 from model_core.errors import SettingsError, TrainingError
@@ -21,7 +22,7 @@ from model_core.losses import forecast_loss
 from model_core.nn.bundles import Forecast
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.seeds import random_states, restore_random_states, seed_everything
-from model_core.training.state import TrainState
+from model_core.training.state import CompiledReplica, TrainState
 from model_core.training.step import StepResult, optimizer_step
 from tests.training.tiny import SETTINGS, TinyModel, json_lines, tiny_dataset, train_tiny
 
@@ -203,3 +204,24 @@ def test_out_of_memory_halves_the_batches_once_and_keeps_the_losses(
 def test_half_batches_that_do_not_fit_either_are_a_sentence_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"training\.batch_size .* model\.gradient_checkpointing"):
         train_tiny(tmp_path, model=Hungry(3))
+
+
+def test_a_compiled_model_takes_full_batches_and_the_plain_one_the_short_last_one() -> None:
+    model = TinyModel(dropout=0.0)
+    state = TrainState.fresh(model, SETTINGS, FP32, SINGLE_PROCESS)
+    assert state.compiled is None
+    sizes: list[int] = []
+
+    def compiled(batch: Window) -> Forecast:
+        sizes.append(len(batch))
+        return model(batch)
+
+    state.compiled = CompiledReplica(compiled, batch_size=8)
+    order = torch.arange(19)
+    optimizer_step(state, WindowSet(tiny_dataset(), "train"), order.split(8), LOSS, FP32, None)
+    assert sizes == [8, 8]
+
+
+@pytest.mark.parametrize(("written", "mode"), [(False, "off"), (True, "default"), ("off", "off")])
+def test_compile_understands_what_it_was_before_it_had_modes(written: object, mode: str) -> None:
+    assert TrainingSettings.model_validate({"compile": written}).compile == mode

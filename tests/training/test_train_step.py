@@ -301,6 +301,6 @@ def test_the_settings_of_a_run_say_what_its_checkpoints_may_be_used_for() -> Non
         "train_epochs", "patience", "device", "mixed_precision", "compile", "checkpoint_interval",
         "checkpoint_interval_minutes", "keep_checkpoints", "mirror_patience_seconds", "termination_grace_seconds",
         "max_nonfinite_losses", "memory_log_interval", "step_log_interval", "tensorboard", "threads",
-        "launcher",
+        "launcher", "cuda_graph",
     }  # fmt: skip
     assert same - {"dataset", "model"} | may_change == set(TrainingSettings.model_fields)
