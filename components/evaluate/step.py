@@ -19,7 +19,7 @@ from model_core.errors import InvariantError
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.departure import departure_of
 from model_core.evaluation.explanation import explain_model
-from model_core.evaluation.intervals import NOMINAL, forecast_intervals
+from model_core.evaluation.intervals import NOMINAL, forecast_quantiles
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.scores import scores
 from model_core.evaluation.verdict import percent
@@ -32,6 +32,7 @@ from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
 
 log = logging.getLogger("pgat.evaluate")
+Values = NDArray[np.float64]
 
 _TITLES = {
     "celestial_enhanced_pgat": "Celestial Enhanced PGAT",
@@ -71,7 +72,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
             for split, those in (("validation", validation), ("test", windows))
         )
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
-        low, high, kind = forecast_intervals(predictions, known)
+        quantiles, kind = forecast_quantiles(predictions, known)
         result = scores(
             prepared,
             predictions,
@@ -79,7 +80,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
             settings,
             title=_TITLES[loaded.settings.kind],
             checkpoint=loaded.checkpoint,
-            coverage=_coverage(predictions, low, high, kind),
+            coverage=interval_coverage(predictions, quantiles, kind),
             departure=departure_of(
                 loaded.model,
                 windows,
@@ -91,7 +92,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
         )
         walk = next(b.displacement for b in baselines if b.name == "structured_walk")
         pq.write_table(
-            prediction_table(predictions, walk, low, high), folder / "predictions.parquet", compression="zstd"
+            prediction_table(predictions, walk, quantiles), folder / "predictions.parquet", compression="zstd"
         )
         write_result(folder, result)
         write_result(folder, explain_model(loaded.model, windows, settings.batch_size))
@@ -111,10 +112,9 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     return _headline(result)
 
 
-def _coverage(
-    p: Predictions, low: NDArray[np.float64], high: NDArray[np.float64], kind: IntervalKind
-) -> Coverage:
-    inside = (p.true >= low) & (p.true <= high)
+def interval_coverage(p: Predictions, quantiles: dict[str, Values], kind: IntervalKind) -> Coverage:
+    """How many true prices lie between the outer quantiles [n, P, T]."""
+    inside = (p.true >= quantiles["q05"]) & (p.true <= quantiles["q95"])
     return Coverage(
         kind=kind,
         nominal=NOMINAL,
@@ -123,9 +123,7 @@ def _coverage(
     )
 
 
-def prediction_table(
-    p: Predictions, walk: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> pa.Table:
+def prediction_table(p: Predictions, walk: Values, quantiles: dict[str, Values]) -> pa.Table:
     """``predictions.parquet`` from displacements [n, P, T]: a row a day of a window, in log prices."""
     count, horizon, _ = p.true.shape
     columns = {
@@ -135,7 +133,7 @@ def prediction_table(
         "anchor": pa.array(np.repeat(p.anchor, horizon)),
         "scale": pa.array(np.repeat(p.scale, horizon)),
     }
-    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, "q05": low, "q95": high}
+    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, **quantiles}
     for k, target in enumerate(TARGETS):
         for name, values in parts.items():
             columns[price_column(target, name)] = pa.array((values[..., k] + p.anchor[:, None]).ravel())

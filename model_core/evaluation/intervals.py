@@ -1,20 +1,21 @@
-"""90 % prediction intervals around every forecast."""
+"""Quantiles around every forecast: the fan that a report draws, whose outer ends are the 90 % interval."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_core.evaluation.calibrated import forecast_distribution
 from model_core.evaluation.predict import Predictions
-from model_core.metrics.calibration import central_interval
 from model_core.results.scores import IntervalKind
 
 NOMINAL = 0.9
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
+"""Columns of ``predictions.parquet`` and their probabilities; the first and the last hold ``NOMINAL``."""
 
 
-def forecast_intervals(
+def forecast_quantiles(
     predictions: Predictions, validation: Predictions
-) -> tuple[NDArray[np.float64], NDArray[np.float64], IntervalKind]:
-    """Lower and upper displacement [n, P, T] that should hold 90 % of the true values, and how it was made.
+) -> tuple[dict[str, NDArray[np.float64]], IntervalKind]:
+    """Displacements [n, P, T] that the truth should stay below with each probability of ``QUANTILES``, and their kind.
 
     ``mixture``: quantiles of the distribution that the model's head says. ``conformal``, for a head that says
     a point only: quantiles of the validation errors per step and target, in units of each window's range,
@@ -22,9 +23,10 @@ def forecast_intervals(
     """
     distribution = forecast_distribution(predictions)
     if distribution is not None:
-        return *central_interval(distribution, NOMINAL), "mixture"
+        return {name: distribution.quantile(p) for name, p in QUANTILES.items()}, "mixture"
     errors = (validation.true - validation.forecast) / validation.scale[:, None, None]
-    tail = (1 - NOMINAL) / 2
-    low, high = np.quantile(errors, [tail, 1 - tail], axis=0)
     unit = predictions.scale[:, None, None]
-    return predictions.forecast + low * unit, predictions.forecast + high * unit, "conformal"
+    ends = np.quantile(errors, list(QUANTILES.values()), axis=0)
+    return {
+        name: predictions.forecast + end * unit for name, end in zip(QUANTILES, ends, strict=True)
+    }, "conformal"

@@ -13,6 +13,8 @@ from model_core.results.tables import price_column
 
 _KNOWN_DAYS = 20
 """Known candles drawn before a forecast."""
+_SHADE = 0.14
+"""Of each interval; the inner one lies on the outer one and is darker."""
 
 
 def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str:
@@ -29,10 +31,12 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
         bare(axes)
         past = np.arange(-len(known) + 1.0, 1.0)
         _candles(axes, past, known[list(TARGETS)].to_numpy(), MUTED, width=0.6)
-        band = np.exp(window[[price_column("Close", end) for end in ("q05", "q95")]].to_numpy())
         close = float(known["Close"].iloc[-1])
-        fan = np.vstack([[close, close], band])
-        axes.fill_between([0, *steps], fan[:, 0], fan[:, 1], color=MODEL, alpha=0.12, linewidth=0)
+        fan = _fan(window)
+        for low, high, _ in fan:
+            axes.fill_between(
+                [0, *steps], [close, *low], [close, *high], color=MODEL, alpha=_SHADE, linewidth=0
+            )
         truth = np.exp(window[[price_column(t, "true") for t in TARGETS]].to_numpy())
         forecast = np.exp(window[[price_column(t, "forecast") for t in TARGETS]].to_numpy())
         _candles(axes, steps - 0.19, truth, TRUE, width=0.3)
@@ -40,8 +44,10 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
         walk = np.exp(window[price_column("Close", "walk")].to_numpy())
         axes.plot([0, *steps], [close, *walk], color=BASE, linewidth=1.4, linestyle=(0, (4, 2)))
         axes.axvline(0.5, color=RULE, linewidth=1.2)
-        # Prices are read first, so the band may leave the picture a little.
-        prices = np.concatenate([known[["Low", "High"]].to_numpy().ravel(), truth.ravel(), forecast.ravel()])
+        ends = [end for low, high, _ in fan for end in (low, high)]
+        prices = np.concatenate(
+            [known[["Low", "High"]].to_numpy().ravel(), truth.ravel(), forecast.ravel(), *ends]
+        )
         room = 0.12 * np.ptp(prices)
         axes.set_ylim(prices.min() - room, prices.max() + room)
         ticks = [int(past[0]), -10, 0, *(int(s) for s in steps if s % 5 == 0)]
@@ -52,12 +58,15 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
                 Patch(facecolor=MUTED, label="known"),
                 Patch(facecolor=TRUE, label="what came"),
                 Patch(facecolor=MODEL, label="forecast"),
-                Patch(facecolor=MODEL, alpha=0.12, label="90 % interval of Close"),
-                Patch(facecolor=BASE, label="random walk"),
+                *(
+                    Patch(facecolor=MODEL, alpha=1 - (1 - _SHADE) ** (place + 1), label=f"{title} of Close")
+                    for place, (_, _, title) in enumerate(fan)
+                ),
+                Patch(facecolor=BASE, label="structured walk"),
             ],
             loc="upper center",
             bbox_to_anchor=(0.5, -0.1),
-            ncols=5,
+            ncols=6,
             handlelength=1,
             handleheight=1,
             columnspacing=1.2,
@@ -66,6 +75,16 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
         return svg_of(
             figure, name, f"Candles of the {len(steps)} days after {anchor}: forecast beside what came"
         )
+
+
+def _fan(window: pd.DataFrame) -> list[tuple[NDArray[np.float64], NDArray[np.float64], str]]:
+    """Lower and upper prices of Close [P] and what they hold, widest first; files of before have the widest only."""
+    found = []
+    for low, high, title in (("q05", "q95", "90 %"), ("q25", "q75", "50 %")):
+        names = [price_column("Close", end) for end in (low, high)]
+        if set(names) <= set(window):
+            found.append((*np.exp(window[names].to_numpy()).T, title))
+    return found
 
 
 def _candles(

@@ -16,7 +16,7 @@ from model_core.results.tables import HISTORY, PREDICTIONS, read_table
 from model_core.results.training import TrainResults
 
 _DRAWN = ("epoch", "train_loss", "validation_loss", "learning_rate")
-"""Columns of the history that the page draws; of the predictions it draws all."""
+"""Columns of the history that the page draws; of the predictions it draws all that there are."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,6 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         history=read_table(HISTORY, model, _DRAWN),
         explanation=read_result(Explanation, holder) if holder else None,
         scores=read_result(Scores, evaluation),
-        predictions=read_table(PREDICTIONS, evaluation, [column.name for column in PREDICTIONS.columns]),
+        predictions=read_table(PREDICTIONS, evaluation, PREDICTIONS.always),
         findings=read_result(Findings, findings),
     )

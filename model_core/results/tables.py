@@ -36,6 +36,13 @@ class Table:
     """What further columns hold, if there may be any."""
     renamed: dict[str, str] = field(default_factory=dict)
     """What a column was called by earlier code → its name."""
+    later: frozenset[str] = frozenset()
+    """Columns that files of earlier code lack."""
+
+    @property
+    def always(self) -> tuple[str, ...]:
+        """Names of the columns that every file has, whoever wrote it."""
+        return tuple(column.name for column in self.columns if column.name not in self.later)
 
 
 def price_column(target: str, what: str) -> str:
@@ -48,8 +55,11 @@ _PARTS = {
     "forecast": "forecast of the model",
     "walk": "forecast of the structured random walk",
     "q05": "lower end of the model's 90 % interval",
-    "q95": "upper end of it",
+    "q25": "lower end of its 50 % interval",
+    "q75": "upper end of its 50 % interval",
+    "q95": "upper end of its 90 % interval",
 }
+_LATER_PARTS = ("q25", "q75")
 _EARLIER_PARTS = {"q05": "low", "q95": "high"}
 
 HISTORY = Table(
@@ -89,7 +99,9 @@ PREDICTIONS = Table(
         f"{target}_{_EARLIER_PARTS.get(part, part)}": price_column(target, part)
         for target in TARGETS
         for part in _PARTS
+        if part not in _LATER_PARTS
     },
+    later=frozenset(price_column(target, part) for target in TARGETS for part in _LATER_PARTS),
 )
 FINDINGS = Table(
     file="findings.parquet",

@@ -1,5 +1,6 @@
 """``scores.json`` and ``predictions.parquet`` of a real small run agree with each other and with loops."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,12 @@ def test_a_mixture_head_is_calibrated_beside_distributions_that_cost_nothing(
     assert scores.interval_coverage.kind == "mixture"
     assert scores.interval_coverage.overall == pytest.approx(inside.mean())
     assert found.model["Close"].coverage["90%"] == pytest.approx(inside[:, 3].mean())
+
+
+def test_the_fan_holds_what_it_says_of_the_forecast_distribution(predictions: pd.DataFrame) -> None:
+    ends = [values(predictions, name) for name in ("q05", "q25", "q75", "q95")]
+    for lower, upper in pairwise(ends):
+        assert (lower < upper).all()
 
 
 def test_the_best_distribution_has_the_lowest_crps_of_close(scores: Scores) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.evaluate.step import prediction_table
+from components.evaluate.step import interval_coverage, prediction_table
 from model_core.artifacts import FileRecord, Manifest
 from model_core.axes import TARGETS
 from model_core.config.run import EvaluationSettings
@@ -17,7 +17,7 @@ from model_core.data.har import fit_har_scale
 from model_core.data.walk import KnownRanges, displacements, fit_structured_walk, range_scale
 from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
 from model_core.evaluation.departure import BASE, target_departure
-from model_core.evaluation.intervals import NOMINAL, forecast_intervals
+from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.scores import scores
 from model_core.nn.bundles import Mixture
@@ -26,7 +26,7 @@ from model_core.results.departure import Departure, InputResponse
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
-from model_core.results.scores import Coverage, Scores
+from model_core.results.scores import Scores
 from model_core.results.training import Checkpoint, TrainResults
 from tests.results.test_records import EARLIER
 from tests.training.tiny import tiny_dataset
@@ -90,9 +90,7 @@ def baselines() -> tuple[BaselineForecast, ...]:
 def scored() -> Scores:
     """The scores of those forecasts."""
     p = forecasts()
-    low, high, kind = forecast_intervals(p, p)
-    inside = (p.true >= low) & (p.true <= high)
-    by_target = dict(zip(TARGETS, inside.mean(axis=(0, 1)).tolist(), strict=True))
+    quantiles, kind = forecast_quantiles(p, p)
     return scores(
         market(),
         p,
@@ -100,7 +98,7 @@ def scored() -> Scores:
         SETTINGS,
         title="some numbers",
         checkpoint=Checkpoint(epoch=2, validation_loss=0.5),
-        coverage=Coverage(kind=kind, nominal=NOMINAL, overall=float(inside.mean()), per_target=by_target),
+        coverage=interval_coverage(p, quantiles, kind),
         departure=departure(),
         training=read_result(TrainResults, EARLIER),
     )
@@ -135,7 +133,7 @@ def departure() -> Departure:
 def evidence(folder: Path) -> Evidence:
     """A run with those forecasts and the scores in ``folder``; the rest is what a run once left."""
     p = forecasts()
-    low, high, _ = forecast_intervals(p, p)
+    quantiles, _ = forecast_quantiles(p, p)
     walk = next(b.displacement for b in baselines() if b.name == "structured_walk")
     steps = ("prepare_data", "train", "evaluate", "diagnose")
     return Evidence(
@@ -145,7 +143,7 @@ def evidence(folder: Path) -> Evidence:
         history=history(),
         explanation=read_result(Explanation, EARLIER),
         scores=read_result(Scores, folder),
-        predictions=prediction_table(p, walk, low, high).to_pandas(),
+        predictions=prediction_table(p, walk, quantiles).to_pandas(),
         findings=read_result(Findings, EARLIER),
     )
 

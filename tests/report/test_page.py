@@ -24,6 +24,7 @@ from model_core.report.page import render_page, render_summary
 from model_core.results.findings import Scenario, SkyRead
 from model_core.results.scores import BaselineSkill, Scores
 from model_core.results.skill import Comparison
+from model_core.results.tables import PREDICTIONS
 from tests.evaluation.small_run import small_run
 from tests.results.test_records import EARLIER, findings_of_version_1, scores_of_version_1
 
@@ -123,6 +124,17 @@ def test_a_model_that_hardly_reads_is_not_praised_for_its_robustness(evidence: E
 
     assert "so its robustness says little" in said(0.049)
     assert "says little" not in said(0.05)
+
+
+def test_a_forecast_is_drawn_with_its_fan_and_that_of_earlier_code_with_its_outer_interval(
+    evidence: Evidence, page: str
+) -> None:
+    assert "50 % of Close" in page
+    assert "90 % of Close" in page
+    earlier = evidence.predictions.drop(columns=list(PREDICTIONS.later))
+    bare = render_page(replace(evidence, predictions=earlier), SETTINGS, "a run")
+    assert "50 % of Close" not in bare
+    assert "90 % of Close" in bare
 
 
 def test_a_page_without_a_departure_says_so(evidence: Evidence) -> None:
