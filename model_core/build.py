@@ -74,17 +74,20 @@ def _check(settings: ModelSettings, inputs: ModelInputs) -> None:
     if settings.num_input_waves != len(inputs.waves):
         raise SettingsError(
             f"model.num_input_waves is {settings.num_input_waves}, but the dataset has {len(inputs.waves)} "
-            f"waves; set it to {len(inputs.waves)}"
+            f"waves; set it to {len(inputs.waves)}",
+            keys=["model.num_input_waves"],
         )
     if settings.target_wave_indices != (0, 1, 2, 3):
         raise SettingsError(
             f"model.target_wave_indices is {list(settings.target_wave_indices)}, but a prepared dataset "
-            "holds log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those"
+            "holds log Open, High, Low and Close in columns [0, 1, 2, 3]; set it to those",
+            keys=["model.target_wave_indices"],
         )
     if {len(inputs.walk_a), *map(len, inputs.scale_c)} != {inputs.window.pred_len}:
         raise SettingsError(
             f"the structured walk has {len(inputs.walk_a)} steps, but data.window.pred_len is "
-            f"{inputs.window.pred_len}; prepare the dataset again"
+            f"{inputs.window.pred_len}; prepare the dataset again",
+            keys=["data.window.pred_len"],
         )
 
 
@@ -142,13 +145,15 @@ def _base(settings: ModelSettings, inputs: ModelInputs) -> EnhancedPGAT:
     for name in (name for name, is_on in absent.items() if is_on):
         raise SettingsError(
             f"model.{name} is on, but kind: enhanced_pgat has no such part; switch it off, or set "
-            "model.kind: celestial_enhanced_pgat"
+            "model.kind: celestial_enhanced_pgat",
+            keys=[f"model.{name}"],
         )
     longest = max(settings.enhanced_pgat.influence_lags)
     if longest > inputs.window.seq_len - 2:
         raise SettingsError(
             f"model.enhanced_pgat.influence_lags holds {longest}, but a window of {inputs.window.seq_len} days "
-            f"(data.window.seq_len) has changes at most {inputs.window.seq_len - 2} days apart; leave it out"
+            f"(data.window.seq_len) has changes at most {inputs.window.seq_len - 2} days apart; leave it out",
+            keys=["model.enhanced_pgat.influence_lags"],
         )
     own, width, sky = settings.enhanced_pgat, settings.width, len(inputs.waves) - FIRST_SKY
     # Parts draw their weights in the order in which they are built, and here the decoder comes first.
@@ -226,7 +231,9 @@ def _edge_sources(settings: ModelSettings, inputs: ModelInputs) -> EdgeSources:
     if settings.use_stochastic_learner:
         learners["stochastic"] = StochasticGraphLearner(width, graph.stochastic)
     if not sky_graphs and not learners:
-        raise SettingsError("the model has no source graph; switch on at least one of model.graph.use_…")
+        raise SettingsError(
+            "the model has no source graph; switch on at least one of model.graph.use_…", keys=["model.graph"]
+        )
     return EdgeSources(width, sky_graphs, learners)
 
 

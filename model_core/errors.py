@@ -26,6 +26,7 @@ import re
 import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from model_core.variables import SECRETS
@@ -161,16 +162,38 @@ class UserError(PgatError):
 class SettingsError(UserError):
     """A setting is unknown, has a wrong value, or contradicts another one."""
 
+    def __init__(self, text: str = "", details: Sequence[str] = (), keys: Sequence[str] = ()) -> None:
+        super().__init__(text, details)
+        self.keys = tuple(keys)
+        """Dotted names of the settings that are meant, e.g. ``training.seed``; none if it is a file or a flag."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason to refuse a table."""
+
+    kind: str
+    """What it has in common with the same problem in other rows."""
+    text: str
+    row: int | None = None
+    """Counted from 0; ``None`` if the whole table is meant."""
+
 
 class SourceError(UserError):
     """A market table cannot be read, or the quality gate refuses it."""
 
     def __init__(
-        self, text: str = "", details: Sequence[str] = (), reading: Mapping[str, str] | None = None
+        self,
+        text: str = "",
+        details: Sequence[str] = (),
+        reading: Mapping[str, str] | None = None,
+        problems: Sequence[Problem] = (),
     ) -> None:
         super().__init__(text, details)
         self.reading = dict(reading or {})
         """How the table was understood until it was refused, for people."""
+        self.problems = tuple(problems)
+        """Why the quality gate refused it, those of the whole table first; none if it could not be read at all."""
 
 
 class SkyError(UserError):

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from components.steps import STEPS
 from docs.generate.pages import PAGES, ROOT
-from model_core.config.load import load_settings, names
+from model_core.config.load import load_settings
+from model_core.config.mistakes import names
 from model_core.config.run import Settings
 
 COMMANDS = {path.stem for path in (ROOT / "pipelines/commands").glob("*.py")} - {"__init__", "options"}

@@ -49,7 +49,8 @@ class TorchrunLauncher:
         if self.processes == "gpu" and not torch.cuda.is_available():
             raise SettingsError(
                 "the launcher torchrun starts a process per GPU, and torch sees none here; "
-                "set training.launcher.processes to a number"
+                "set training.launcher.processes to a number",
+                keys=["training.launcher.processes"],
             )
         count = torch.cuda.device_count() if self.processes == "gpu" else self.processes
         with temporary_folder() as scratch:

@@ -52,7 +52,8 @@ def baseline_forecasts(
     if settings.seasonal_period > span.first + 1:
         raise SettingsError(
             f"evaluation.seasonal_period is {settings.seasonal_period}, but only {span.first + 1} rows are known "
-            "before the first forecast; make it smaller"
+            "before the first forecast; make it smaller",
+            keys=["evaluation.seasonal_period"],
         )
     horizon = dataset.window.pred_len
     anchor = prices[rows, CLOSE]

@@ -58,10 +58,12 @@ def resolve_precision(settings: TrainingSettings) -> Precision:
         SettingsError: fp16 on the CPU, or a device that is not there.
     """
     device = resolve_device(settings.device)
-    if settings.precision == "fp16" and device.type == "cpu":
-        raise SettingsError("training.precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
-    if settings.precision == "tf32" and device.type == "cpu":
-        raise SettingsError("training.precision tf32 needs a CUDA device; use fp32 on the CPU")
+    instead = {"fp16": "bf16 or fp32", "tf32": "fp32"}.get(settings.precision)
+    if instead is not None and device.type == "cpu":
+        raise SettingsError(
+            f"training.precision {settings.precision} needs a CUDA device; use {instead} on the CPU",
+            keys=["training.precision"],
+        )
     if settings.precision != "auto":
         return Precision(device, settings.precision)
     if device.type == "cpu" or not settings.mixed_precision:

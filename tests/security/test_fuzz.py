@@ -27,7 +27,8 @@ from model_core.artifacts import open_artifact, read_json, sha256_of, write_json
 from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, load_model, position, save_checkpoint
 from model_core.checkpoints.files import SETTINGS as CHECKPOINT_SETTINGS
 from model_core.config.data import DataSettings
-from model_core.config.load import load_settings, names
+from model_core.config.load import load_settings
+from model_core.config.mistakes import names
 from model_core.config.run import ReportSettings, Settings
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare

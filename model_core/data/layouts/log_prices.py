@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_core.axes import CLOSE, HIGH, LOW, OPEN, TARGETS
-from model_core.data.reading.problems import Problem
+from model_core.errors import Problem
 from model_core.results.quality import Prices
 
 PriceKind = Literal["log prices", "log returns on the previous Close", "log returns of each column"]

@@ -19,12 +19,13 @@ from model_core.data.layouts.log_prices import (
 from model_core.data.layouts.wave_table import WaveTable
 from model_core.data.reading.numbers import read_numbers
 from model_core.data.reading.preview import rows_as_read
-from model_core.data.reading.problems import Problem, refusal, row_name
+from model_core.data.reading.problems import refusal, row_name
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
 from model_core.data.reading.table import DATE, find_columns, order_of, read_rows, too_few_rows
 from model_core.data.reading.warnings import find_warnings, note
 from model_core.data.splits import Splits, make_splits
+from model_core.errors import Problem
 from model_core.results.quality import TableWarning
 from model_core.sky.waves import Wave, waves_of
 

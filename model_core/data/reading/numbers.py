@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from model_core.config.table import FormatSettings
 from model_core.data.reading.currency import without_currency
-from model_core.data.reading.problems import Problem, among, mostly, shown_value
+from model_core.data.reading.problems import among, mostly, shown_value
 from model_core.data.reading.warnings import note
+from model_core.errors import Problem
 from model_core.results.quality import TableWarning
 
 _SPACES = re.compile("[\u00a0\u202f\u2009]")

@@ -1,12 +1,11 @@
 """What is wrong with a table: every problem has a row, and one sentence names them all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.errors import SourceError, shortened
+from model_core.errors import Problem, SourceError, shortened
 
 _IN_FULL = 10
 """Problems told one by one; of the rest each kind is told once, with the rows where it occurs."""
@@ -14,17 +13,6 @@ _STRETCHES = 3
 """Stretches of rows told for one kind; the rest are counted."""
 _LONGEST = 60
 """Characters of a value that are shown."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One reason to refuse a table."""
-
-    kind: str
-    """What it has in common with the same problem in other rows."""
-    text: str
-    row: int | None = None
-    """Counted from 0; ``None`` if the whole table is meant."""
 
 
 def refusal(
@@ -35,15 +23,16 @@ def refusal(
 ) -> SourceError:
     """The one error that lists every problem, those of the whole table first and then row by row."""
     ordered = sorted(problems, key=lambda problem: -1 if problem.row is None else problem.row)
-    shown = [_told(problem, dates) for problem in ordered[:_IN_FULL]]
+    shown = [_sentence(problem, dates) for problem in ordered[:_IN_FULL]]
     rest = ordered[_IN_FULL:]
     if rest:
         shown.append(f"and {len(rest)} more: " + ", ".join(_by_kind(rest, dates)))
     count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
     return SourceError(
         f"{uri} is refused for {count}: {'; '.join(shown)}; docs/data.md says what is expected",
-        details=[_told(problem, dates) for problem in ordered] if rest else (),
+        details=[_sentence(problem, dates) for problem in ordered] if rest else (),
         reading=reading,
+        problems=ordered,
     )
 
 
@@ -84,7 +73,7 @@ def among(rows: Sequence[int], total: int) -> str:
     return f"row {rows[0] + 1} and {others} other{'s' * (others != 1)} of {total}"
 
 
-def _told(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
+def _sentence(problem: Problem, dates: NDArray[np.datetime64] | None) -> str:
     return problem.text if problem.row is None else f"{row_name(problem.row, dates)}: {problem.text}"
 
 

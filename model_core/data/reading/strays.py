@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from model_core.data.reading.dates.days import Days
-from model_core.data.reading.problems import Problem, shown_value
+from model_core.data.reading.problems import shown_value
+from model_core.errors import Problem
 
 
 def without_strays(

@@ -17,11 +17,11 @@ from model_core.data.reading.files.column_names import INDEX, column_name
 from model_core.data.reading.files.encodings import WESTERN, other_encoding
 from model_core.data.reading.numbers import read_numbers
 from model_core.data.reading.preview import rows_as_read
-from model_core.data.reading.problems import Problem, format_row_ranges, refusal, row_name
+from model_core.data.reading.problems import format_row_ranges, refusal, row_name
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
 from model_core.data.reading.warnings import find_warnings, note
-from model_core.errors import SettingsError, SourceError, shortened
+from model_core.errors import Problem, SettingsError, SourceError, shortened
 from model_core.results.quality import TableWarning
 
 DATE = "Date"
@@ -171,7 +171,8 @@ def _column_map(ours: Sequence[str], columns: Mapping[str, str]) -> dict[str, st
         if name.lower() not in by_lower:
             close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.0)
             raise SettingsError(
-                f"data.columns.{name} is not a column that this layout needs; did you mean {by_lower[close[0]]}?"
+                f"data.columns.{name} is not a column that this layout needs; did you mean {by_lower[close[0]]}?",
+                keys=[f"data.columns.{name}"],
             )
     return {by_lower[name.lower()]: theirs for name, theirs in columns.items()}
 

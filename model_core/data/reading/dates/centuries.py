@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.data.calendar import days_of_week
-from model_core.data.reading.problems import Problem, shown_value
+from model_core.data.reading.problems import shown_value
+from model_core.errors import Problem
 
 _AHEAD = pd.Timedelta(days=370)
 """Nobody has prices of a day to come; a year more, for clocks that are wrong and calendars that run ahead."""

@@ -17,9 +17,9 @@ from model_core.data.reading.dates.epochs import epoch_days, epoch_numbers
 from model_core.data.reading.dates.repeats import several_a_day
 from model_core.data.reading.dates.text import DESCRIBE, read_text
 from model_core.data.reading.dates.zones import LocalDates, Stamps, local_dates
-from model_core.data.reading.problems import Problem, among, mostly, row_name, shown_value
+from model_core.data.reading.problems import among, mostly, row_name, shown_value
 from model_core.data.reading.warnings import note
-from model_core.errors import SettingsError
+from model_core.errors import Problem, SettingsError
 from model_core.results.quality import TableWarning
 
 _UTC = {"UTC", "GMT", "Etc/UTC", "Etc/GMT", "Zulu", "+00:00", "UCT", "Etc/UCT"}
@@ -121,7 +121,8 @@ def _stamps(column: pd.Series, text: pd.Series, settings: DataSettings) -> Stamp
         return Stamps(local, offset, "", problems, said)
     if wanted and not settings.date_format and (example := next(filter(None, text), "")):
         raise SettingsError(
-            f"data.format.epoch_unit is {wanted}, but dates like {shown_value(example)} are not numbers; leave it out"
+            f"data.format.epoch_unit is {wanted}, but dates like {shown_value(example)} are not numbers; leave it out",
+            keys=["data.format.epoch_unit"],
         )
     read = read_text(text, settings.date_format)
     return Stamps(read.stamps, read.offset, "", read.problems, read.format)

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.data.reading.dates.text import DESCRIBE
-from model_core.data.reading.problems import Problem
+from model_core.errors import Problem
 
 _PER_DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9, "excel": 1.0}
 _UNITS = ("s", "ms", "us", "ns")

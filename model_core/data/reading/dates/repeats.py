@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from model_core.data.reading.problems import Problem, at_rows
+from model_core.data.reading.problems import at_rows
+from model_core.errors import Problem
 
 _MISTAKES = 10
 """Up to so many rows are mistakes, named one by one."""

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_core.data.reading.dates.centuries import in_the_future, two_centuries, two_digit_years
-from model_core.data.reading.problems import Problem, shown_value
-from model_core.errors import SettingsError
+from model_core.data.reading.problems import shown_value
+from model_core.errors import Problem, SettingsError
 
 _PARTS = re.compile(
     r"(?P<date>.*?\S)"
@@ -128,9 +128,11 @@ def _minutes(zone: str) -> float:
 
 def _by_setting(text: pd.Series, parts: Parts, pattern: str) -> pd.Series:
     """Dates by ``data.date_format``; a time that it says nothing of is read as usual, and so is an offset."""
-    example = next((value for value in text if value), "")
+    example, key = next((value for value in text if value), ""), ["data.date_format"]
     if "%" not in pattern:
-        raise SettingsError(f"data.date_format {pattern!r} holds no strftime code; write one like %d.%m.%Y")
+        raise SettingsError(
+            f"data.date_format {pattern!r} holds no strftime code; write one like %d.%m.%Y", keys=key
+        )
     bare = re.sub(r"\s*%[zZ]$", "", pattern)
     whole = _TIME_CODES.search(bare) is not None
     if whole:
@@ -147,7 +149,8 @@ def _by_setting(text: pd.Series, parts: Parts, pattern: str) -> pd.Series:
     except ValueError as error:
         raise SettingsError(
             f"data.date_format {pattern!r} cannot read dates ({error}); write it with Python's strftime codes, "
-            "e.g. %d.%m.%Y"
+            "e.g. %d.%m.%Y",
+            keys=key,
         ) from error
     if stamps.isna().all() and not whole:
         # A date written without its weekday, and with one mark between its parts.
@@ -157,7 +160,7 @@ def _by_setting(text: pd.Series, parts: Parts, pattern: str) -> pd.Series:
         stamps, whole = pd.to_datetime(text, format=bare, errors="coerce"), True
     if stamps.isna().all() and example:
         raise SettingsError(
-            f"data.date_format {pattern!r} reads none of the dates, e.g. {shown_value(example)}"
+            f"data.date_format {pattern!r} reads none of the dates, e.g. {shown_value(example)}", keys=key
         )
     return stamps if whole else stamps + parts.time
 

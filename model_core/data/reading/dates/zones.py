@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_core.data.reading.problems import Problem
+from model_core.errors import Problem
 
 _MOST = 0.95
 """Share of rows that makes a convention; the rest are odd rows."""
