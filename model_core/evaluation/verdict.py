@@ -96,9 +96,9 @@ def _agreement(close: TargetDeparture) -> str:
         return f"and whether that goes with the market cannot be said: {close.reason}"
     if close.low is None or close.high is None:
         return (
-            f"with a correlation of {_sign(close.correlation)} of which nothing can be said: {close.reason}"
+            f"with a correlation of {correlation_words(close)} of which nothing can be said: {close.reason}"
         )
-    said = f"correlation {_sign(close.correlation)} [{_sign(close.low)}, {_sign(close.high)}]"
+    said = f"correlation {correlation_words(close)}"
     if close.low > 0:
         return f"in the direction of what came ({said})"
     if close.high < 0:
@@ -138,8 +138,19 @@ def share_words(share: float | None) -> str:
     return percent(share)
 
 
-def _sign(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−").replace("−0.00", "0.00").replace("+0.00", "0.00")
+def correlation_words(departure: TargetDeparture) -> str:
+    """``−0.02 [−0.11, +0.07]``, without an interval ``−0.02``, or ``–``."""
+    if departure.correlation is None:
+        return "–"
+    if departure.low is None or departure.high is None:
+        return _signed_hundredths(departure.correlation)
+    low, high = map(_signed_hundredths, (departure.low, departure.high))
+    return f"{_signed_hundredths(departure.correlation)} [{low}, {high}]"
+
+
+def _signed_hundredths(value: float) -> str:
+    text = f"{value:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "−")
 
 
 def percent(value: float | None, digits: int = 1) -> str:

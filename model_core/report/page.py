@@ -13,7 +13,14 @@ from jinja2 import Environment, StrictUndefined
 from model_core.axes import TARGETS
 from model_core.config.run import ReportSettings
 from model_core.data.splits import independent_windows
-from model_core.evaluation.verdict import close_text, percent, share_words, signed, skill_words
+from model_core.evaluation.verdict import (
+    close_text,
+    correlation_words,
+    percent,
+    share_words,
+    signed,
+    skill_words,
+)
 from model_core.progress import duration
 from model_core.report import figures, phrases
 from model_core.report.candles import candle_figure
@@ -45,7 +52,7 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
         "signed": signed,
         "skill": skill_words,
         "share": share_words,
-        "correlation": phrases.correlation,
+        "correlation": correlation_words,
         "duration": duration,
         "growth": phrases.growth,
         "excess": phrases.excess,

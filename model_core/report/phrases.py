@@ -13,7 +13,7 @@ from model_core.evaluation.verdict import (
     percent,
 )
 from model_core.report.evidence import Evidence
-from model_core.results.departure import Departure, TargetDeparture
+from model_core.results.departure import Departure
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
 from model_core.results.scores import MODEL, PointErrors, Scores
 from model_core.results.skill import Comparison, Outcome
@@ -182,16 +182,6 @@ def headline_skill(scores: Scores) -> dict[str, Comparison]:
 def in_markdown(text: str) -> str:
     """``text`` as Markdown that shows it and nothing else: no tag, no link, no cell of a table begins in it."""
     return printable(text).replace("<", "&lt;").replace("](", "]\\(").replace("|", "\\|")
-
-
-def correlation(departure: TargetDeparture) -> str:
-    """``−0.02 [−0.11, +0.07]``, without an interval ``−0.02``, or ``–``."""
-    if departure.correlation is None:
-        return "–"
-    text = f"{departure.correlation:+.2f}"
-    if departure.low is not None:
-        text += f" [{departure.low:+.2f}, {departure.high:+.2f}]"
-    return text.replace("-", "−")
 
 
 def growth(degradation: Growth) -> str:

@@ -4,6 +4,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import model_validator
 
+from model_core.axes import TARGETS
 from model_core.results.record import Count, Interval, Number, Record, Words
 from model_core.results.skill import need
 
@@ -60,6 +61,6 @@ class Departure(Record):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        need(("Close",), self.targets, "the departure of")
+        need(TARGETS, self.targets, "the departure of")
         need(get_args(InputName), self.inputs, "the response to")
         return self

@@ -190,7 +190,7 @@ def test_what_cannot_be_said_has_a_reason(ours: np.ndarray, real: np.ndarray, re
 
 def with_close(target: TargetDeparture, width: float | None = None) -> Departure:
     departure = found(Planted(lambda window: 0.3))
-    return departure.model_copy(update={"targets": {"Close": target}, "width": width})
+    return departure.model_copy(update={"targets": departure.targets | {"Close": target}, "width": width})
 
 
 def test_a_mixture_may_change_its_width_alone() -> None:
