@@ -2,6 +2,20 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from typing import NoReturn
+
+from model_core.errors import UserError
+
+
+class Parser(ArgumentParser):
+    """An ``ArgumentParser`` whose errors are told as all others: short, printable, and without secrets."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process with code 2; what was not understood may be a URI with a password, which may hold blanks."""
+        start, end = message.find("://"), message.rfind("@")
+        if 0 <= start < end:
+            message = f"{message[: start + 3]}…{message[end:]}"
+        super().error(str(UserError(message)))
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from components.arguments import parse
+from components.arguments import Parser, parse
 from components.face import one_sentence, start_logging
 from components.outbox import Outbox, outbox, request_of
 from components.work import Work
@@ -35,7 +35,7 @@ Run = Callable[[Namespace, Settings, "Files"], Mapping[str, float]]
 
 def command(step: str, story: str | None) -> ArgumentParser:
     """A parser with the flags that every step has."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"python -m components.{step}",
         description=(story or "").strip().splitlines()[0],
         epilog="Inputs and outputs may be paths, file:// or s3:// URIs. Exit codes: 0 done, 1 failed, 2 wrong input.",

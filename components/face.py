@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from model_core.config.data import SkySettings
 from model_core.config.load import validated
 from model_core.errors import PgatError, StoreError, shown
+from model_core.store.ownership import distrusted_folder
 
 ERROR_PREFIX = "error: "
 """How the one line starts; ``pipelines`` finds it in a step's log."""
@@ -94,6 +95,9 @@ def _kept_details(error: PgatError) -> str:
     try:
         path = cache_folder(SkySettings()) / "refusals" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Where others may write, a link of theirs may stand in the file's place.
+        if (reason := distrusted_folder(path.parent)) is not None:
+            return f" (a list of all is not written, since {shown(reason)})"
         path.write_text(text, encoding="utf-8")
     except (OSError, StoreError) as problem:
         return f" (a list of all could not be written: {shown(str(problem))})"

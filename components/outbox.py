@@ -28,7 +28,7 @@ from model_core.locks import try_lock
 from model_core.progress import ProgressMeter
 from model_core.sealed import refuse_changed, seal_of
 from model_core.store.locate import check_uri, local_path, open_store
-from model_core.store.ownership import distrust
+from model_core.store.ownership import distrusted_folder
 from model_core.store.probe import parent_of, refuse_unwritable_object
 from model_core.variables import ENDPOINT
 
@@ -211,7 +211,7 @@ def _folder() -> Path:
         state = configured if configured.is_absolute() else Path.home() / ".local" / "state"
         folder = Path(os.environ.get(WORK_VARIABLE) or state / "celestial-enhanced-pgat").absolute()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        reason = distrust(folder)
+        reason = distrusted_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, RuntimeError) as error:
@@ -224,7 +224,7 @@ def _folder() -> Path:
         )
         return place
     if reason:
-        raise StoreError(f"{folder} {reason}; set {WORK_VARIABLE} to a folder of your own")
+        raise StoreError(f"{reason}; set {WORK_VARIABLE} to a folder of your own")
     return folder
 
 

@@ -249,12 +249,15 @@ def intact_file(folder: Path, name: str, *, producer: str) -> Path:
 
 def _check_file(folder: Path, name: str, manifest: Manifest) -> Path:
     path, record = contained(folder, name), manifest.files[name]
-    if not path.is_file():
-        raise ArtifactError(f"{folder} lacks {name}; run the {manifest.producer} step again")
-    if path.stat().st_size != record.size or sha256_of(path) != record.sha256:
-        raise ArtifactError(
-            f"{path} was changed after it was written; run the {manifest.producer} step again"
-        )
+    again = f"run the {manifest.producer} step again"
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        whole = size == record.size and sha256_of(path) == record.sha256
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error.strerror}); {again}") from error
+    if not whole:
+        what = f"{folder} lacks {name}" if size is None else f"{path} was changed after it was written"
+        raise ArtifactError(f"{what}; {again}")
     return path
 
 
@@ -264,22 +267,19 @@ def read_manifest(path: Path, *, producer: str) -> Manifest:
     Raises:
         ArtifactError: it is missing, damaged, of another version, or another step's.
     """
-    content = read_json(path)
+    content, again = read_json(path), f"run the {producer} step again"
     if content.get("schema_version") not in (1, SCHEMA_VERSION):
-        raise ArtifactError(
-            f"{path} is not a manifest of version 1 or {SCHEMA_VERSION}; run the {producer} step again"
-        )
+        raise ArtifactError(f"{path} is not a manifest of version 1 or {SCHEMA_VERSION}; {again}")
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not a manifest of this version ({error.error_count()} fields differ); "
-            f"run the {producer} step again"
+            f"{path} is not a manifest of this version ({error.error_count()} fields differ); {again}"
         ) from error
     content.pop("sha256", None)
     wanted = _digest(content) if manifest.schema_version > 1 else None
     if manifest.sha256 != wanted:
-        raise ArtifactError(f"{path} was changed after it was written; run the {producer} step again")
+        raise ArtifactError(f"{path} was changed after it was written; {again}")
     if manifest.producer != producer:
         raise ArtifactError(
             f"{path.parent} was made by the {manifest.producer} step; give the output folder of the {producer} step"

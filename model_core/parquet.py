@@ -1,11 +1,15 @@
 """Parquet files within limits: what a file says of its size is compared before its values are read.
 
 A few kilobytes may stand for hundreds of millions of rows, for a text repeated a million times, or for lists
-without end. Rows, columns and bytes come from the file's metadata; a text is read as a dictionary first, where
-each of its values stands once, and unfolded only if the result fits.
+without end. Rows, columns and bytes come from the file's metadata, which have to agree with each other and with the
+pages that they describe; a text is read as a dictionary first, where each of its values stands once, and unfolded
+only if the result fits.
 """
 
 import io
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_core.errors import ArtifactError, shortened
+from model_core.parquet_pages import Content, refuse_contradictions, refuse_long_footer, unpacked_bytes
 
 _NUMBER_BYTES = 8
 _NAME_CHARACTERS = 1_000
@@ -60,8 +65,12 @@ def read_table(source: Path | bytes, limits: Limits = STEP_LIMITS) -> pa.Table:
         ListsError: a column holds lists.
         pyarrow.ArrowException, OSError, ValueError: the file is damaged.
     """
-    file = pq.ParquetFile(_opened(source))
-    _check_stated(file.metadata, limits)
+    with _content_of(source) as content:
+        refuse_long_footer(content, limits.columns)
+        file = pq.ParquetFile(_opened(source))
+        _check_stated(file.metadata, limits)
+        refuse_contradictions(file.metadata)
+        _check("bytes", unpacked_bytes(content, file.metadata), limits)
     texts = [
         column.path
         for column in map(file.schema.column, range(len(file.schema)))
@@ -116,6 +125,15 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 def _opened(source: Path | bytes) -> str | io.BytesIO:
     return io.BytesIO(source) if isinstance(source, bytes) else str(source)
+
+
+@contextmanager
+def _content_of(source: Path | bytes) -> Iterator[Content]:
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
 def _check(limit: str, found: int, limits: Limits) -> None:

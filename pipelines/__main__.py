@@ -11,7 +11,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
-from components.arguments import parse
+from components.arguments import Parser, parse
 from model_core.errors import PgatError
 from pipelines.commands import compile, run, runs, store, submit
 from pipelines.stopping import StoppedBySignal
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def pipelines_parser() -> ArgumentParser:
     """The parser of all commands; each adds its own."""
-    parser = ArgumentParser(
+    parser = Parser(
         prog="python -m pipelines", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
     actions = parser.add_subparsers(required=True, metavar="run | compile | submit | runs | store")

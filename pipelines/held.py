@@ -42,7 +42,8 @@ def held_run(folder: Path) -> Iterator[None]:
 def is_held(folder: Path) -> bool:
     """Whether a process works on the run in ``folder``; where nothing can be locked, that it might."""
     try:
-        handle = os.open(folder / _LOCK, os.O_RDONLY)
+        # A link may lead anywhere, and a pipe would keep its reader waiting.
+        handle = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

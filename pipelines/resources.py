@@ -3,6 +3,7 @@
 Nothing here reaches a local run: ``kfp.local`` ignores it, and steps take secrets from the environment.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,9 +11,12 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from components.steps import STEPS
-from model_core.errors import UserError
+from model_core.errors import UserError, quoted
 from model_core.variables import CLUSTER_STORE, ENDPOINT, LIMITS, SECRET_FIELDS
 from model_core.versions import git_commit
+
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+"""To an engine's command line another beginning would be an option."""
 
 
 def checkout_tag() -> str:
@@ -58,7 +62,7 @@ class Cluster:
 
         Raises:
             UserError: credentials in the store's URL, an unknown step among the images, or an image that may
-                change under its name.
+                change under its name, or has none.
         """
         if "@" in self.endpoint:
             raise UserError(
@@ -69,6 +73,11 @@ class Cluster:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
         for step in STEPS:
             image = self.image_of(step)
+            if not _IMAGE.fullmatch(image):
+                raise UserError(
+                    f"{quoted(image)} can name no image: one starts with a letter or digit and holds only letters, "
+                    "digits and . _ - / : @; check --registry, --tag and --image"
+                )
             name = image.rpartition("/")[2]
             if "@sha256:" not in image and (":" not in name or name.endswith(":latest")):
                 raise UserError(

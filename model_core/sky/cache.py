@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from model_core.config.data import SkySettings
 from model_core.errors import StoreError
-from model_core.store.ownership import distrust
+from model_core.store.ownership import distrust, distrusted_folder
 
 logger = logging.getLogger("pgat.sky")
 
@@ -64,16 +64,14 @@ def cached(
 
 def _is_trusted(folder: Path) -> bool:
     """Whether only this user and root can put files into the folder, or another folder in its place."""
-    for place in (folder, folder.parent):
-        if reason := distrust(place, sticky_is_enough=place == folder.parent):
-            logger.warning(
-                "the sky cache is not used, since %s %s; set data.sky.cache to a folder of your own, or remove "
-                "other users' write access with chmod go-w",
-                place,
-                reason,
-            )
-            return False
-    return True
+    reason = distrusted_folder(folder)
+    if reason is not None:
+        logger.warning(
+            "the sky cache is not used, since %s; set data.sky.cache to a folder of your own, or remove other users' "
+            "write access with chmod go-w",
+            reason,
+        )
+    return reason is None
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 from model_core.errors import StoreError, UserError, printable, quoted
 
+_MOST_CHARACTERS = 1024
+"""Of a name: as many as S3 allows in a key."""
 _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 INDEX = "index.html"
 """What the list of published runs is called, beside their folders."""
@@ -20,8 +22,13 @@ def contained(root: Path, name: object) -> Path:
 
     Raises:
         StoreError: ``name`` is no such text (it is absolute, or has an empty segment, ``.``, ``..``, a backslash
-            or a control character), or a link below ``root`` leads out of it.
+            or a control character), it is longer than any key, or a link below ``root`` leads out of it.
     """
+    if isinstance(name, str) and len(name) > _MOST_CHARACTERS:
+        raise StoreError(
+            f"the name {quoted(name)} has {len(name):,} characters, more than {_MOST_CHARACTERS:,}, so nothing is "
+            f"read or written in {root}"
+        )
     if not isinstance(name, str) or not _is_plain(name):
         raise StoreError(
             f"the name {quoted(name)} may lead out of {root}, so nothing is read or written there"

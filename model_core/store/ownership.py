@@ -30,6 +30,18 @@ def distrust(path: Path, *, sticky_is_enough: bool = False) -> str | None:
     return None
 
 
+def distrusted_folder(folder: Path) -> str | None:
+    """Why what lies in ``folder`` may be somebody else's, or another folder in its place: a path and words for it.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    for place in (folder, folder.parent):
+        if reason := distrust(place, sticky_is_enough=place == folder.parent):
+            return f"{place} {reason}"
+    return None
+
+
 def within_umask(mode: int) -> int:
     """``mode`` without what this process's umask takes away, for what was made privately and is given to others now."""
     # It can only be read by setting it. For that moment another thread's new files are this user's alone.

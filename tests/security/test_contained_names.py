@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from components.cli import Files
 from components.train.trainjob import _fetch
 from model_core.artifacts import MANIFEST, open_artifact, write_manifest
-from model_core.checkpoints.files import CHECKPOINT_MANIFEST, verify_checkpoint
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, SETTINGS, WEIGHTS, verify_checkpoint
 from model_core.checkpoints.records import fetch_newest
 from model_core.config.data import DataSettings
 from model_core.data.reading.sources import read_source
@@ -32,6 +32,35 @@ def test_a_name_that_may_lead_out_of_the_folder_is_refused(name: object, tmp_pat
     with pytest.raises(StoreError, match="nothing is read or written there") as caught:
         contained(tmp_path, name)
     assert str(caught.value).isprintable()
+
+
+LONG = ["x" * 256, "x" * 5_000, "a/" * 3_000 + "b", "\u00e9" * 200]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_name_longer_than_a_disk_takes_is_one_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"sha256": "0" * 64, "size": 1}
+    for folder, manifest in (("model", MANIFEST), ("last", CHECKPOINT_MANIFEST)):
+        (tmp_path / folder).mkdir()
+        files = {name: record} | dict.fromkeys((WEIGHTS, SETTINGS), record)
+        content = json.loads(hostile_manifest(name, b"")) | {"files": files}
+        (tmp_path / folder / manifest).write_text(json.dumps(content))
+    store = LocalStore(tmp_path)
+    for use in (
+        lambda: open_artifact(tmp_path / "model", producer="train"),
+        lambda: verify_checkpoint(tmp_path / "last"),
+        lambda: store.write(name, b"1"),
+        lambda: store.read(name),
+        lambda: store.upload(name, tmp_path / "model" / MANIFEST),
+    ):
+        with pytest.raises(UserError) as caught:
+            use()
+        assert len(str(caught.value)) < 3_000
+    server = HostileS3({f"dataset/{name}": b"planted"})
+    with serving(server, monkeypatch), Files() as files, pytest.raises(StoreError):
+        files.input("s3://bucket/dataset")
 
 
 @given(st.text(alphabet=st.sampled_from("./\\a\0é"), max_size=8))

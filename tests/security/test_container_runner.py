@@ -10,6 +10,7 @@ import pytest
 
 from model_core.config.run import Settings
 from model_core.errors import UserError
+from pipelines.resources import Cluster
 from pipelines.runners.containers import Containers
 from pipelines.runners.local import LocalRun, run_locally
 from tests.data.market import table
@@ -126,3 +127,18 @@ def test_a_folder_of_runs_becomes_one_place_in_the_container(tmp_path: Path) -> 
     assert "holds a colon" in done.stderr
     subprocess.run(command, env=given | {"RUNS": "b"}, cwd=tmp_path, capture_output=True, check=False)
     assert f"{tmp_path}/b:/pgat/runs" in (tmp_path / "record").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"registry": "--privileged "}, {"tag": "1 x"}, {"tag": "1\n"}, {"tag": "$(id)"},
+        {"images": {"train": "--volume=/:/host:1"}},
+    ],
+)  # fmt: skip
+def test_no_image_is_called_as_an_option_or_a_command_is(given: Any) -> None:
+    with pytest.raises(UserError, match="can name no image"):
+        Cluster(**given)
+    assert (
+        Cluster(registry="Ghcr.io:443/a_b/", tag="1.0-x_y").image_of("train").endswith("pgat-train:1.0-x_y")
+    )

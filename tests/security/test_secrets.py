@@ -125,6 +125,26 @@ def test_a_uri_with_a_password_is_refused_by_every_command_and_repeated_by_none(
     assert not list(canaries_in(tmp_path))
 
 
+@pytest.mark.parametrize("uri", BAD_URIS)
+def test_a_word_that_a_command_does_not_know_is_told_without_its_secrets(uri: str, told: Told) -> None:
+    for words in (
+        ["run", "--sorce", f"{uri}\x1b[2J"],
+        ["run", "--runner", uri],
+        ["submit", f"--sorce={uri}"],
+        ["store", "--port", uri],
+        [uri],
+    ):
+        with pytest.raises(SystemExit) as left:
+            pipelines(words)
+        text = told()
+        assert left.value.code == 2
+        assert "error: " in text
+        assert not CANARY.search(text), text
+        assert "\x1b" not in text
+    assert command("train", "--dataset", "a", "--model", "b", "--checkpoint", "c", "--launcher", uri) == 2
+    assert not CANARY.search(told())
+
+
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
 def test_a_value_that_cannot_be_sent_is_refused_and_not_repeated(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
@@ -207,17 +227,8 @@ def test_a_run_that_fails_at_its_store_leaves_no_secret_in_any_file(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repeat_the_token(monkeypatch)
-    run = [
-        "run",
-        "--config",
-        TINY,
-        "--source",
-        "sample://synthetic",
-        "--runs",
-        str(tmp_path / "runs"),
-        "--name",
-        "a",
-    ]
+    run = ["run", "--config", TINY, "--source", "sample://synthetic"]
+    run += ["--runs", str(tmp_path / "runs"), "--name", "a"]
     with serving(HostileS3(), monkeypatch):
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
         assert pipelines([*run, "--checkpoint-uri", "s3://bucket/checkpoints"]) == 2
@@ -235,17 +246,8 @@ def test_a_whole_run_with_a_store_leaves_no_secret_in_any_file(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = HostileS3()
-    run = [
-        "run",
-        "--config",
-        TINY,
-        "--source",
-        "sample://synthetic",
-        "--runs",
-        str(tmp_path / "runs"),
-        "--name",
-        "a",
-    ]
+    run = ["run", "--config", TINY, "--source", "sample://synthetic"]
+    run += ["--runs", str(tmp_path / "runs"), "--name", "a"]
     with serving(server, monkeypatch):
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ENVIRONMENT["AWS_SECRET_ACCESS_KEY"])
         assert pipelines([*run, "--publish-uri", "s3://bucket/shelf"]) == 0
