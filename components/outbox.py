@@ -89,7 +89,7 @@ class Outbox:
                 refuse_changed(path, found.outputs.get(uri), kept)
         except (PgatError, ValidationError, KeyError) as error:
             log.warning("a result that was not sent is made again, since it is damaged (%s)", error)
-            kept.unlink(missing_ok=True)
+            shutil.rmtree(self._request, ignore_errors=True)
             return None
         log.info("made before, and only to be sent: %s", ", ".join(self._places))
         return found.headline
@@ -232,11 +232,15 @@ def _folder() -> Path:
 def _locked(folder: Path, uri: str) -> Iterator[Path]:
     """``folder``, made if need be, for this process alone; removed at the end if nothing is in it."""
     while True:  # whoever held it may just remove it
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise StoreError(
+                f"unfinished work cannot be kept in {folder} ({error.strerror}); remove what stands there"
+            ) from error
         if try_lock(handle) is False:
             os.close(handle)
             raise StoreError(
@@ -262,7 +266,9 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
 def _upload(path: Path, uri: str) -> None:
     parent, name = parent_of(uri)
     store = open_store(parent)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    # A link may lead to what nobody meant to send.
+    found = path.rglob("*") if path.is_dir() else [path]
+    files = sorted(file for file in found if file.is_file() and not file.is_symlink())
     with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
         for file in sorted(files, key=lambda p: p.name == MANIFEST):
             key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"

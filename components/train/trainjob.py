@@ -22,7 +22,7 @@ from model_core.artifacts import (
     staged_folder,
 )
 from model_core.build import build_model
-from model_core.data.dataset import MarketDataset
+from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError, TrainingError
 from model_core.store.base import Store
@@ -79,8 +79,9 @@ class TrainJobLauncher:
         client = _client(self)
         uri = job.checkpoint_uri.rstrip("/")
         store = open_store(uri)
-        for file in sorted(Path(job.dataset).iterdir(), key=lambda path: path.name == MANIFEST):
-            store.upload(f"dataset/{file.name}", file)
+        # Nothing else that may lie there, such as a link to what nobody meant to send.
+        for name in [*open_manifest(Path(job.dataset)).files, MANIFEST]:
+            store.upload(f"dataset/{name}", contained(Path(job.dataset), name))
         remote = job.model_copy(
             update={
                 "dataset": f"{uri}/dataset",

@@ -44,8 +44,8 @@ def test_a_name_longer_than_a_disk_takes_is_one_sentence(
     record = {"sha256": "0" * 64, "size": 1}
     for folder, manifest in (("model", MANIFEST), ("last", CHECKPOINT_MANIFEST)):
         (tmp_path / folder).mkdir()
-        files = {name: record} | dict.fromkeys((WEIGHTS, SETTINGS), record)
-        content = json.loads(hostile_manifest(name, b"")) | {"files": files}
+        named = {name: record} | dict.fromkeys((WEIGHTS, SETTINGS), record)
+        content = json.loads(hostile_manifest(name, b"")) | {"files": named}
         (tmp_path / folder / manifest).write_text(json.dumps(content))
     store = LocalStore(tmp_path)
     for use in (

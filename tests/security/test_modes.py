@@ -11,18 +11,15 @@ from pathlib import Path
 import pytest
 
 from components.face import one_sentence
-from components.outbox import outbox
-from components.work import WORK_VARIABLE
 from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model
 from model_core.checkpoints.files import save_checkpoint
 from model_core.data.inputs import ModelInputs
-from model_core.errors import SourceError, StoreError, UserError
+from model_core.errors import SourceError, UserError
 from model_core.store.local import LocalStore
 from model_core.store.ownership import within_umask
 from pipelines.held import held_run
 from pipelines.runs import RECORD
-from tests.security.hostile_s3 import HostileS3, serving
 from tests.security.test_strays import RECORD as RUN
 from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
@@ -91,50 +88,6 @@ def test_a_pipe_in_the_place_of_a_runs_lock_keeps_no_list_of_runs_waiting(tmp_pa
     )  # fmt: skip
     assert done.returncode == 0
     assert "interrupted" in done.stdout
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where unfinished work is kept."""
-    monkeypatch.delenv(WORK_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state/celestial-enhanced-pgat"
-
-
-def kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make and send what a command makes for a store."""
-    with serving(HostileS3(), monkeypatch), outbox(["s3://bucket/out"], lambda: "request") as box:
-        place = box.place("s3://bucket/out")
-        place.parent.mkdir(parents=True)
-        place.write_text("whole")
-        assert stat.S_IMODE(place.parents[2].stat().st_mode) == 0o700
-        box.finished({})
-        box.send()
-
-
-def test_unfinished_work_is_kept_where_nobody_else_may_look(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept(monkeypatch)
-    state.mkdir(parents=True, exist_ok=True)
-    (state / "another").touch()
-    assert {path.name for path in state.iterdir()} == {"another"}
-    kept(monkeypatch)
-
-
-@pytest.mark.parametrize("above", [False, True])
-def test_unfinished_work_is_kept_nowhere_where_others_may_write(
-    state: Path, above: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They could put another folder in its place, and have it sent."""
-    state.mkdir(parents=True)
-    opened = state.parent if above else state
-    opened.chmod(0o777)
-    with pytest.raises(
-        StoreError, match=r"can be written by others \(mode 777\); set PGAT_WORK to a folder of"
-    ):
-        kept(monkeypatch)
-    assert list(state.iterdir()) == []
 
 
 @pytest.mark.parametrize("above", [False, True])
