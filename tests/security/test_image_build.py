@@ -2,11 +2,13 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "hush-4d11"
@@ -98,3 +100,26 @@ def test_no_argument_of_the_dockerfile_asks_for_an_index() -> None:
     }
     assert declared == {"BASE_IMAGE", "TORCH_LOCK", "SOURCE", "REVISION", "VERSION"}
     assert text.count("id=index") == text.count("/build/install.py /build/")
+
+
+def test_what_every_image_is_built_from_loses_the_programs_that_become_another_user(tmp_path: Path) -> None:
+    """Without an engine: the command itself, tried on a folder, and where it stands."""
+    text = (ROOT / "docker/Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"&& find / (.*) \{\} \+", text)
+    for mode in (0o4755, 0o2755, 0o6711):
+        (tmp_path / oct(mode)).touch()
+        (tmp_path / oct(mode)).chmod(mode)
+    subprocess.run(["find", str(tmp_path), *command.split(), "{}", "+"], check=True)
+    assert {path.name: oct(path.stat().st_mode & 0o7777) for path in tmp_path.iterdir()} == {
+        "0o4755": "0o755", "0o2755": "0o755", "0o6711": "0o711",
+    }  # fmt: skip
+    parents = {stage: parent for parent, stage in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.MULTILINE)}
+    assert [stage for stage, parent in parents.items() if parent not in parents] == ["base"]
+    assert text.index("&& find / ") < text.index("AS builder")
+
+
+def test_the_compose_file_opens_ports_of_this_machine_only() -> None:
+    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text(encoding="utf-8"))["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)

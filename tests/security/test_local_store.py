@@ -92,6 +92,14 @@ def test_no_port_talks_grpc_or_http_without_a_certificate_of_the_servers_own(
     assert open_doors(process.pid, "127.0.0.1", int(server.endpoint.rpartition(":")[2]), "market") == []
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/status"])
+def test_what_everybody_may_ask_tells_nothing(running: Running, path: str) -> None:
+    answer = urllib3.request("GET", f"{running[0].endpoint}{path}", retries=False)
+    assert answer.status == 200
+    for word in (b"market", b"secret", running[0].access_key.encode(), b"volume"):
+        assert word not in answer.data
+
+
 def test_no_other_user_can_reach_its_unix_sockets(running: Running) -> None:
     files = socket_files(running[1].pid)
     assert files
@@ -185,6 +193,24 @@ def test_sigterm_ends_it_with_all_its_children_ports_and_sockets(tmp_path: Path)
         tuple(found.laddr) for found in psutil.net_connections("tcp") if found.status == psutil.CONN_LISTEN
     }
     assert listening.isdisjoint(ports)
+
+
+def test_after_sigkill_of_its_command_the_server_is_as_closed_as_before(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines", "store", "--folder", str(tmp_path / "store"), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        told = re.search(r"at http://127\.0\.0\.1:(\d+), bucket (\S+),", serving.stdout.readline())
+        assert told is not None
+        (server,) = psutil.Process(serving.pid).children()
+        serving.kill()
+        serving.communicate()
+    try:
+        assert server.is_running()
+        assert len(tcp_doors(server.pid)) >= 10
+        assert open_doors(server.pid, "127.0.0.1", int(told[1]), told[2]) == []
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
 def test_a_folder_where_others_may_write_is_refused_with_the_remedy(tmp_path: Path) -> None:
