@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
-from model_core.checkpoints.files import load_model
+from model_core.checkpoints.loading import load_model
 from model_core.checkpoints.local import BEST
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
@@ -51,7 +51,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     loaded.inputs.refuse_other_windows(prepared)
     # Attacks need gradients of the input only.
     loaded.model.requires_grad_(requires_grad=False)
-    reads = loaded.model.reads
+    reads = loaded.reads
     masks, left_out = masks_that_touch(settings.attack_masks, reads)
     asked = settings.model_copy(update={"attack_masks": masks})
     with staged_folder(findings) as folder:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.axes import CLOSE, TARGETS
-from model_core.checkpoints.files import load_model
+from model_core.checkpoints.loading import load_model
 from model_core.checkpoints.local import BEST
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
@@ -63,7 +63,7 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     use_threads()
     loaded = load_model(model / BEST, device)
     loaded.inputs.refuse_other_windows(prepared)
-    log.info("best checkpoint: epoch %s", loaded.checkpoint.epoch)
+    log.info("best checkpoint: %s", loaded.checkpoint.in_words)
     training = read_result(TrainResults, model)
     with staged_folder(evaluation) as folder:
         validation, windows = (WindowSet(prepared, split, device) for split in ("validation", "test"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import shutil
 import time
 from contextlib import ExitStack, nullcontext, suppress
@@ -18,6 +19,7 @@ from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint
 from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.mirror import Mirror, open_mirror
+from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
@@ -39,9 +41,6 @@ log = logging.getLogger("pgat.train")
 PRODUCER = "train"
 MEMORY_LOG = "memory_diagnostics.log"
 LOGS = ("steps.jsonl", MEMORY_LOG)
-_CHECKPOINTS_AT_ONCE = 8
-"""In sizes of the weights: the newest state and the one that replaces it, each with two moments of every weight, and
-the best weights and those that replace them."""
 
 
 def run(job: Job) -> dict[str, float]:
@@ -100,7 +99,7 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
             seed_everything(settings.seed + group.rank)
         _announce(job, network, precision, group, len(train_windows))
         if group.is_main:
-            require_room(work, _CHECKPOINTS_AT_ONCE * _bytes_of(network))
+            require_room(work, _checkpoints_at_once(settings) * _bytes_of(network))
         # Only now, when nothing can be refused any more, is anything written to the store.
         mirror = _mirror(job, ending, group, work)
         stack.enter_context(mirror or nullcontext())
@@ -127,6 +126,7 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
             best_epoch=result.best_epoch,
             best_validation_loss=result.best_validation_loss,
             best_validation_loss_read_back=read_back_loss,
+            untrained_validation_loss=_finite(result.untrained_validation_loss),
             lost_best_epoch=result.lost_best_epoch,
             last_epoch=result.epochs,
             epochs_run=len(result.history),
@@ -157,10 +157,20 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
     return headline(results)
 
 
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
 def _mirror(job: Job, ending: Ending, group: ProcessGroup, work: Path) -> Mirror | None:
     if job.checkpoint_uri is None or not group.is_main:
         return None
     return open_mirror(job.checkpoint_uri, work, job.training_settings.keep_checkpoints, ending)
+
+
+def _checkpoints_at_once(settings: TrainingSettings) -> int:
+    """In sizes of the weights: the newest state and the one that replaces it, each with two moments of every weight
+    (and the weights beside their average, if there is one), and the best weights and those that replace them."""
+    return 8 if settings.ema_decay is None else 10
 
 
 def _bytes_of(network: nn.Module) -> int:

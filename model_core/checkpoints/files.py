@@ -15,25 +15,21 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from model_core.artifacts import code_version, sha256_of, write_json
-from model_core.build import Model, build_model
 from model_core.checkpoints.control import CheckpointManifest, Damage, Saved, SavedInfo, load
-from model_core.checkpoints.measure import read_state, refuse_other_shapes
+from model_core.checkpoints.measure import read_state
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.disk import disk_error
 from model_core.errors import CheckpointError, StoreError
-from model_core.results.training import Checkpoint
 from model_core.store.names import contained
 from model_core.store.ownership import within_umask
 from model_core.versions import versions
@@ -42,22 +38,6 @@ WEIGHTS, SETTINGS, TRAINING = "model.safetensors", "settings.json", "training.pt
 CHECKPOINT_MANIFEST = "checkpoint.json"
 CODE = "pgat"
 """Name of this project's own code among the versions."""
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model as it was saved, in evaluation mode."""
-
-    model: Model
-    settings: ModelSettings
-    inputs: ModelInputs
-    info: SavedInfo
-    """What was known when it was saved."""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Whose weights these are, as results name them."""
-        return Checkpoint(epoch=self.info.epoch, validation_loss=self.info.validation_loss)
 
 
 def save_checkpoint(
@@ -160,7 +140,7 @@ def saved_info(folder: Path) -> SavedInfo:
     Raises:
         CheckpointError: its settings file is another kind of file.
     """
-    return _saved(folder).info
+    return saved_settings(folder).info
 
 
 def changed_versions(folder: Path) -> list[str]:
@@ -169,32 +149,17 @@ def changed_versions(folder: Path) -> list[str]:
     Raises:
         CheckpointError: its settings file is another kind of file.
     """
-    then = _saved(folder).versions
+    then = saved_settings(folder).versions
     now = versions() | {CODE: code_version()}
     return [f"{name} {then.get(name)} → {now[name]}" for name in now if now[name] != then.get(name)]
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Rebuild the model of a checkpoint and load its weights.
+def saved_settings(folder: Path) -> Saved:
+    """What stands in the settings file of a verified checkpoint.
 
     Raises:
-        CheckpointError: the checkpoint is missing, damaged, or of another version of the model.
+        CheckpointError: it is another kind of file.
     """
-    folder = Path(folder)
-    verify_checkpoint(folder)
-    saved = _saved(folder)
-    try:
-        settings = ModelSettings.model_validate(saved.model)
-        inputs = ModelInputs.model_validate(saved.inputs)
-    except ValidationError as error:
-        raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
-    refuse_other_shapes(folder / WEIGHTS, settings, inputs)
-    model = build_model(settings, inputs)
-    load_weights(folder, model)
-    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info)
-
-
-def _saved(folder: Path) -> Saved:
     try:
         return load(Saved, folder / SETTINGS)
     except Damage as damage:

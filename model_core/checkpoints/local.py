@@ -65,13 +65,13 @@ def whole_best(folder: Path, progress: Score, copies: Copies | None) -> tuple[in
     best of the epochs that are left takes its place, until training finds a better one.
 
     Returns:
-        Epoch and validation loss of the checkpoint that is the best from now on; 0 and infinity for none.
+        Epoch and validation loss of the checkpoint that is the best from now on; the loss is infinite for none.
 
     Raises:
         StoreError: the copies cannot be reached.
     """
     wanted, loss, best = progress.best_epoch, progress.best_loss, folder / BEST
-    fault = _fault_of(best, wanted) if wanted else None
+    fault = _fault_of(best, wanted) if math.isfinite(loss) else None
     if fault is None:
         return wanted, loss
     for path in states(folder):

@@ -39,8 +39,12 @@ MIRRORED = (BEST, LAST, "steps.jsonl", "memory_diagnostics.log", "tensorboard")
 class Saveable(Protocol):
     """What saving must know of a training state."""
 
-    model: nn.Module
     progress: Any
+
+    @property
+    def scored(self) -> nn.Module:
+        """The module that is validated and saved."""
+        ...
 
     @property
     def group(self) -> ProcessGroup:
@@ -48,7 +52,7 @@ class Saveable(Protocol):
         ...
 
     def capture(self) -> dict[str, Any]:
-        """Optimizer, scaler, random states and progress."""
+        """Optimizer, scaler, random states and progress, and the weights in training if others are scored."""
         ...
 
     def restore(self, captured: dict[str, Any]) -> None:
@@ -99,6 +103,11 @@ class CheckpointManager:
             self._hand_over(state)
             self._leave(state)
 
+    def after_scoring(self, state: Saveable, improved: bool) -> None:
+        """Save the untrained model if it is the best one so far."""
+        if improved:
+            self._save(BEST, state, whole=False)
+
     def after_epoch(self, state: Saveable, improved: bool) -> None:
         """Save what the finished epoch calls for, and prune."""
         progress = state.progress
@@ -134,14 +143,14 @@ class CheckpointManager:
             CheckpointError: the checkpoints belong to another run, or all are damaged.
             StoreError: ``best`` is damaged, and the mirror that may have a copy cannot be reached.
         """
-        newest = self._load_newest(state.model) if state.group.is_main else None
-        weights_and_state: Any = None if newest is None else (state.model.state_dict(), newest[1])
+        newest = self._load_newest(state.scored) if state.group.is_main else None
+        weights_and_state: Any = None if newest is None else (state.scored.state_dict(), newest[1])
         # Other machines of the group do not see the main process's disk.
         weights_and_state = state.group.broadcast(weights_and_state)
         if weights_and_state is None:
             return False
         weights, captured = weights_and_state
-        state.model.load_state_dict(weights)
+        state.scored.load_state_dict(weights)
         state.restore(captured)
         log.info("going on from epoch %d, step %d", state.progress.epoch, state.progress.step)
         self._settle_best(state, at_the_end=False)
@@ -224,13 +233,13 @@ class CheckpointManager:
         if state.group.is_main:
             save_checkpoint(
                 self.folder / name,
-                state.model,
+                state.scored,
                 settings=self.settings,
                 inputs=self.inputs,
                 info={
                     "epoch": progress.epoch,
                     "step": progress.step,
-                    "validation_loss": _last_loss(progress.history),
+                    "validation_loss": _last_loss(progress),
                     "best_epoch": progress.best_epoch,
                     "run": dict(self.identity),
                     "training": self.training.model_dump(mode="json"),
@@ -253,10 +262,11 @@ class CheckpointManager:
         raise SystemExit(128 + signal.SIGTERM)
 
 
-def _last_loss(history: list[HistoryRow]) -> float | None:
-    """Validation loss of the newest epoch; JSON has no word for one that is not finite."""
-    loss = history[-1]["validation_loss"] if history else math.nan
-    return loss if math.isfinite(loss) else None
+def _last_loss(progress: Any) -> float | None:
+    """Validation loss of the newest epoch that has one; JSON has no word for one that is not finite."""
+    history: list[HistoryRow] = progress.history
+    loss = history[-1]["validation_loss"] if history else progress.untrained_loss
+    return loss if loss is not None and math.isfinite(loss) else None
 
 
 def _short(value: object) -> str:

@@ -62,6 +62,8 @@ class TrainingSettings(Section):
     """Share of a weight that Adam adds to its gradient."""
     clip_grad_norm: float | None = Field(1.0, gt=0)
     """Largest norm of a step's gradient; ``None``: no clipping."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Of an exponential moving average of the weights, which is validated and saved instead of them; ``None``: none."""
     gradient_accumulation_steps: Annotated[int, Unit("batches")] = Field(2, ge=1)
     """Batches of one optimizer step."""
     mixed_precision: bool = True

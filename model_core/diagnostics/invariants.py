@@ -26,7 +26,7 @@ def check_invariants(
     """Check a model on a few test windows spread over the split.
 
     Args:
-        reads: what the model says it looks at; it has to look at that and at nothing else.
+        reads: what is said to reach its forecasts; that has to, and nothing else.
     """
     model.eval()
     windows = WindowSet(dataset, "test", device)

@@ -24,7 +24,7 @@ def masks_that_touch(masks: Sequence[Mask], reads: Reads) -> tuple[tuple[Mask, .
     """Those of ``masks`` that cover something a model reads, and for each other one why it is left out."""
     if reads.past_sky or "sky" not in masks:
         return tuple(masks), []
-    reason = f"noise and attacks on {MASK_TITLES['sky']}, since this model does not read it"
+    reason = f"noise and attacks on {MASK_TITLES['sky']}, since it does not reach this model's forecasts"
     return tuple(mask for mask in masks if mask != "sky"), [reason]
 
 

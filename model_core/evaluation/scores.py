@@ -129,7 +129,10 @@ def _check_every_window(dataset: MarketDataset, predictions: Predictions) -> Non
 def _without_rounding(
     predictions: Predictions, baselines: tuple[BaselineForecast, ...]
 ) -> tuple[Predictions, tuple[BaselineForecast, ...]]:
-    """The forecasts with every difference below ``SAME`` taken out: from the truth, and from one another."""
+    """The forecasts with every difference below ``SAME`` taken out: from the truth, and from one another.
+
+    The model computes in single precision, so that it is a baseline if it is one up to ``CANDLE_ROUNDING``.
+    """
     distinct: list[NDArray[np.float64]] = []
 
     def cleaned(forecast: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -139,8 +142,10 @@ def _without_rounding(
         distinct.append(np.where(np.abs(forecast - predictions.true) < SAME, predictions.true, forecast))
         return distinct[-1]
 
+    forecast = predictions.forecast
+    near = (b.displacement for b in baselines if np.abs(forecast - b.displacement).max() < CANDLE_ROUNDING)
     return (
-        replace(predictions, forecast=cleaned(predictions.forecast)),
+        replace(predictions, forecast=cleaned(next(near, forecast))),
         tuple(replace(b, displacement=cleaned(b.displacement)) for b in baselines),
     )
 

@@ -28,6 +28,7 @@ from model_core.results.calibration import Calibration
 from model_core.results.findings import Scenario
 from model_core.results.scores import ForecastScore
 from model_core.results.skill import Comparison
+from model_core.results.training import TrainResults
 
 _TONES = {"good": GOOD, "bad": BAD, "open": MUTED}
 _DRAWABLE = 1e9
@@ -123,21 +124,32 @@ def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) 
         )
 
 
-def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
-    """Loss by epoch over the learning rate."""
+def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
+    """Loss by epoch over the learning rate; epoch 0 is the untrained model."""
+    best_epoch, untrained = training.best_epoch, training.untrained_validation_loss
     with canvas(320) as figure:
         losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         epochs = history["epoch"]
         bare(losses)
         marker = "o" if len(history) < 25 else ""
         losses.plot(epochs, history["train_loss"], color=MUTED, marker=marker, markersize=4, label="training")
+        validated = dict(zip(epochs, history["validation_loss"], strict=True))
+        if untrained is not None:
+            validated = {0: untrained} | validated
         losses.plot(
-            epochs, history["validation_loss"], color=MODEL, marker=marker, markersize=4, label="validation"
+            list(validated),
+            list(validated.values()),
+            color=MODEL,
+            marker=marker,
+            markersize=4,
+            label="validation",
         )
-        chosen = history.loc[epochs == best_epoch, "validation_loss"]
-        if len(chosen):
+        if best_epoch in validated:
             losses.plot(
-                best_epoch, chosen.iloc[0], "o", color=GOOD, markersize=9, label=f"best: epoch {best_epoch}"
+                *(best_epoch, validated[best_epoch], "o"),
+                color=GOOD,
+                markersize=9,
+                label=f"best: {training.best_in_words}",
             )
         losses.set_ylabel("loss")
         losses.legend(loc="best")
@@ -149,7 +161,7 @@ def training_figure(history: pd.DataFrame, best_epoch: int) -> str:
         rates.xaxis.set_major_locator(MaxNLocator(integer=True))
         rates.yaxis.set_major_locator(MaxNLocator(2))
         return svg_of(
-            figure, "training", f"Training and validation loss by epoch; the best is epoch {best_epoch}"
+            figure, "training", f"Training and validation loss by epoch; the best is {training.best_in_words}"
         )
 
 

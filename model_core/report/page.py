@@ -80,7 +80,7 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
     lines += [
         "",
         f"{scores.windows} test windows of {scores.pred_len} days, {shown(str(scores.first_date))} … "
-        f"{shown(str(scores.last_date))}; best checkpoint: epoch {scores.checkpoint.epoch}. "
+        f"{shown(str(scores.last_date))}; best checkpoint: {scores.checkpoint.in_words}. "
         "Skill in the table is in squared log error.",
     ]
     return "\n".join(lines) + "\n"
@@ -112,7 +112,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "examples": examples(evidence, settings.example_windows),
         "training": evidence.training,
         "lost_epoch": phrases.lost_epoch(evidence.training),
-        "training_svg": figures.training_figure(evidence.history, evidence.training.best_epoch),
+        "training_svg": figures.training_figure(evidence.history, evidence.training),
         "findings": evidence.findings,
         "disturbed_windows": phrases.disturbed_windows(evidence.findings, scores.pred_len),
         "robustness_svgs": _robustness(evidence.findings.scenarios),

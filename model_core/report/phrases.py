@@ -75,6 +75,8 @@ def verdict(evidence: Evidence) -> Verdict:
 
 def _celestial(findings: Findings) -> str:
     reads = findings.reads
+    if findings.checkpoint.epoch == 0:
+        return "The untrained model was the best on validation, and no celestial wave reaches its forecasts."
     if reads is not None and not (reads.past_sky or reads.future_sky):
         return "This model reads no celestial waves."
     return "Whether the celestial waves add anything was not measured in this run."
@@ -136,7 +138,7 @@ def lost_epoch(training: TrainResults) -> str:
         return ""
     return (
         f"Epoch {training.lost_best_epoch} had a lower validation loss, but its weights were lost to damage on the "
-        f"disk, so the numbers on this page are those of epoch {training.best_epoch}."
+        f"disk, so the numbers on this page are those of {training.best_in_words}."
     )
 
 

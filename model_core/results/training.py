@@ -10,11 +10,22 @@ HistoryRow = dict[str, float]
 """A finished epoch, by the columns of ``history.parquet``; whole numbers stay whole."""
 
 
+def epoch_in_words(epoch: int) -> str:
+    """``epoch 3``; epoch 0 is told as the untrained model."""
+    return f"epoch {epoch}" if epoch else "epoch 0, the untrained model"
+
+
 class Checkpoint(Record):
     """Whose weights were loaded."""
 
     epoch: Count
+    """0 is the untrained model."""
     validation_loss: Finite | None = None
+
+    @property
+    def in_words(self) -> str:
+        """As people are told."""
+        return epoch_in_words(self.epoch)
 
 
 class Parameters(Record):
@@ -46,11 +57,14 @@ class TrainResults(Result):
     step: ClassVar[str] = "train"
 
     best_epoch: Count
-    """Epoch with the lowest validation loss; ``best/`` holds its weights. Epochs count from 1."""
+    """Epoch with the lowest validation loss; ``best/`` holds its weights. Epochs count from 1; 0 is the untrained
+    model."""
     best_validation_loss: Finite
     """Mean over all validation windows."""
     best_validation_loss_read_back: Finite | None = None
     """The same, computed once more from the checkpoint as its readers load it."""
+    untrained_validation_loss: Finite | None = None
+    """Of epoch 0; null where it was not finite, and in files from before it was a candidate."""
     lost_best_epoch: Count | None = None
     """The epoch with the lowest loss, if its weights were lost to damage."""
     last_epoch: Count
@@ -86,3 +100,8 @@ class TrainResults(Result):
     validation_windows: Count
     mirror: MirrorOutcome | None = None
     """Null if no store keeps checkpoints."""
+
+    @property
+    def best_in_words(self) -> str:
+        """As people are told."""
+        return epoch_in_words(self.best_epoch)

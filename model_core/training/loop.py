@@ -20,9 +20,9 @@ from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
-from model_core.results.training import HistoryRow
 from model_core.training.graphs import StepGraphs, can_record
 from model_core.training.memory import MemoryLog
+from model_core.training.outcome import TrainingResult, reason_to_stop, result_of
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
 from model_core.training.runlog import RunLog
@@ -33,32 +33,10 @@ from model_core.training.step import Loss, StepResult, optimizer_step
 from model_core.training.validation import mean_losses
 
 log = logging.getLogger("pgat.train")
-LEAK_WARNING_MB_PER_EPOCH = 16.0
-"""Far above what an allocator keeps for itself now and then, far below what a tensor kept at every step adds up to."""
 CUDA_VALIDATION_BATCHES = 4
 """Batches that validation joins into one on a GPU: without gradients there is room, and fewer kernels are launched."""
 FP16_SEARCH_STEPS = 16
 """Halvings that take the gradient scaler from its first 2¹⁶ to 1: this many steps may overflow in a row."""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a run ended."""
-
-    best_epoch: int
-    best_validation_loss: float
-    epochs: int
-    stopped_because: str
-    resumed_at: tuple[int, int] | None
-    """Epochs finished and steps done when this attempt went on from a checkpoint."""
-    history: list[HistoryRow]
-
-    @property
-    def lost_best_epoch(self) -> int | None:
-        """The epoch with the lowest loss, if its weights were lost to damage and another one is the best now."""
-        rows = [row for row in self.history if math.isfinite(row["validation_loss"])]
-        lowest = min(rows, key=lambda row: row["validation_loss"])
-        return int(lowest["epoch"]) if lowest["validation_loss"] < self.best_validation_loss else None
 
 
 @dataclass(frozen=True)
@@ -90,7 +68,7 @@ def train(
     mirror: Mirror | None = None,
     dataset_sha256: str = "",
 ) -> TrainingResult:
-    """Train until the last epoch, or until ``patience`` epochs brought no gain.
+    """Train until the last epoch, or until ``patience`` epochs brought no gain; epoch 0 is the untrained model.
 
     A run that was stopped goes on from its last checkpoint in ``folder``, as if nothing had happened.
 
@@ -128,13 +106,24 @@ def train(
         if can_record(settings, model_settings, precision, group):
             graphs = StepGraphs(state, train_windows, loss, precision, settings.clip_grad_norm)
         context = TrainContext(settings, precision, loss, memory, runlog, checkpoints, group, graphs)
-        while not (stopped_because := _reason_to_stop(state.progress, settings)):
+        if state.progress.awaits_first_score:
+            score_untrained(state, validation_windows, context)
+        while not (stopped_because := reason_to_stop(state.progress, settings)):
             train_epoch(state, train_windows, context)
-            validation = validate_epoch(state, validation_windows, context)
+            validation = validate_epoch(state, validation_windows, context, state.progress.epoch + 1)
             _finish_epoch(state, validation, context)
         checkpoints.finish(state)
     log.info("training is over: %s; the best epoch is %d", stopped_because, state.progress.best_epoch)
-    return _result(state.progress, stopped_because, resumed_at, memory)
+    return result_of(state.progress, stopped_because, resumed_at, memory)
+
+
+def score_untrained(state: TrainState, windows: WindowSet, context: TrainContext) -> None:
+    """Epoch 0: the model before its first step is the first candidate for the best checkpoint."""
+    anneal(state.scored, 0)
+    loss = validate_epoch(state, windows, context, 0)["total"]
+    state.progress.untrained_loss = loss
+    log.info("epoch 0, untrained: validation %.5f", loss)
+    context.checkpoints.after_scoring(state, state.progress.scored(loss))
 
 
 def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) -> None:
@@ -147,7 +136,8 @@ def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) ->
     if progress.step == 0:
         progress.start_epoch()
     context.memory.stage("epoch_start", epoch=epoch + 1)
-    anneal(state.model, epoch)
+    for module in dict.fromkeys((state.model, state.scored)):
+        anneal(module, epoch)
     state.model.train()
     started = time.monotonic() - progress.seconds  # an epoch that goes on counts on
     title = f"epoch {epoch + 1}/{settings.train_epochs}"
@@ -158,7 +148,9 @@ def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) ->
                 group["lr"] = rate
             result = _take_step(state, windows, steps[step], context)
             _update_epoch_totals(progress, result, len(steps[step]))
-            if not result.applied:
+            if result.applied:
+                state.weights_moved()
+            else:
                 _handle_nonfinite_step(state, windows, steps[step], result, context)
             progress.step = step + 1
             progress.seconds = time.monotonic() - started
@@ -171,17 +163,19 @@ def train_epoch(state: TrainState, windows: WindowSet, context: TrainContext) ->
             meter.update(note=f"loss {result.losses['total']:.4f}")
 
 
-def validate_epoch(state: TrainState, windows: WindowSet, context: TrainContext) -> dict[str, float]:
+def validate_epoch(
+    state: TrainState, windows: WindowSet, context: TrainContext, epoch: int
+) -> dict[str, float]:
     """Mean loss over all windows, by part; ``total`` decides which epoch is the best."""
-    context.memory.stage("validation", epoch=state.progress.epoch + 1)
+    context.memory.stage("validation", epoch=epoch)
     return mean_losses(
-        state.model,
+        state.scored,
         windows,
         context.loss,
         context.precision,
         context.settings.batch_size * (CUDA_VALIDATION_BATCHES if windows.device.type == "cuda" else 1),
         state.group,
-        what=f"validating epoch {state.progress.epoch + 1}",
+        what=f"validating epoch {epoch}",
         after_batch=partial(context.checkpoints.after_validation_batch, state),
     )
 
@@ -195,8 +189,10 @@ def identity_of(
     """
     decisive = {
         "seed", "batch_size", "learning_rate", "lradj", "lr_update", "warmup_epochs", "min_lr", "weight_decay",
-        "clip_grad_norm", "gradient_accumulation_steps", "train_window_stride",
+        "clip_grad_norm", "gradient_accumulation_steps", "train_window_stride", "ema_decay",
     }  # fmt: skip
+    # Checkpoints of earlier code don't know these, and go on where they are off.
+    later = {"ema_decay"}
     return {
         "dataset": dataset_sha256,
         "model": model_settings.model_dump(mode="json"),
@@ -204,6 +200,7 @@ def identity_of(
         **{
             f"training.{name}": value
             for name, value in settings.model_dump(mode="json", include=decisive).items()
+            if value is not None or name not in later
         },
     }
 
@@ -269,40 +266,10 @@ def _handle_nonfinite_step(
 def _finish_epoch(state: TrainState, validation: dict[str, float], context: TrainContext) -> None:
     progress, loss = state.progress, validation["total"]
     progress.epoch += 1
-    improved = loss < progress.best_loss
-    if improved:
-        progress.best_loss, progress.best_epoch, progress.epochs_without_gain = loss, progress.epoch, 0
-    else:
-        progress.epochs_without_gain += 1
+    improved = progress.scored(loss)
     if not math.isfinite(loss):
         log.warning("the validation loss of epoch %d is %g; it cannot be the best", progress.epoch, loss)
     context.memory.stage("epoch_end", epoch=progress.epoch)
     context.runlog.epoch(progress, validation, state.optimizer.param_groups[0]["lr"], context.memory.peak_mb)
     progress.start_epoch()
     context.checkpoints.after_epoch(state, improved)
-
-
-def _reason_to_stop(progress: Progress, settings: TrainingSettings) -> str:
-    """Why training is over; empty while it is not."""
-    if progress.epoch >= settings.train_epochs:
-        return "all epochs done"
-    if settings.patience < 999 and progress.epochs_without_gain >= settings.patience:
-        epochs = "1 epoch" if settings.patience == 1 else f"{settings.patience} epochs"
-        return f"no lower validation loss for {epochs} (training.patience)"
-    return ""
-
-
-def _result(
-    progress: Progress, stopped_because: str, resumed_at: tuple[int, int] | None, memory: MemoryLog
-) -> TrainingResult:
-    if progress.best_epoch == 0:
-        raise TrainingError(
-            "no epoch had a finite validation loss, so there is no best checkpoint; "
-            "lower training.learning_rate or set training.precision: fp32"
-        )
-    growth = memory.growth_mb_per_epoch()
-    if growth is not None and growth > LEAK_WARNING_MB_PER_EPOCH:
-        log.warning("memory grew by %.0f MiB an epoch; see memory_diagnostics.log", growth)
-    return TrainingResult(
-        progress.best_epoch, progress.best_loss, progress.epoch, stopped_because, resumed_at, progress.history
-    )

@@ -1,5 +1,6 @@
 """Where a training run stands, so that another process can go on from exactly there."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -14,6 +15,7 @@ from model_core.distributed import ProcessGroup
 from model_core.errors import CheckpointError
 from model_core.nn.bundles import Forecast
 from model_core.results.training import HistoryRow
+from model_core.training.averaging import WeightAverage
 from model_core.training.precision import Precision
 from model_core.training.seeds import random_states, restore_random_states
 
@@ -26,8 +28,12 @@ class Progress:
     """Epochs finished."""
     step: int = 0
     """Optimizer steps done in the epoch that is under way."""
+    untrained_loss: float | None = None
+    """Validation loss before the first step; None until that is known."""
     best_epoch: int = 0
-    best_loss: float = float("inf")
+    """0 is the untrained model."""
+    best_loss: float = math.inf
+    """Infinite as long as there is no best epoch."""
     epochs_without_gain: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)
     """Sums over the windows of the epoch under way, by part of the loss."""
@@ -43,6 +49,25 @@ class Progress:
     """Parts that each batch is cut into; 2 after the memory was not enough for a whole one."""
     history: list[HistoryRow] = field(default_factory=list)
     """One row per finished epoch."""
+
+    @property
+    def awaits_first_score(self) -> bool:
+        """Whether nothing happened yet, so that the model is the untrained one, and its score is not known."""
+        return self.untrained_loss is None and self.epoch == self.step == 0
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any epoch can be the best."""
+        return math.isfinite(self.best_loss)
+
+    def scored(self, loss: float) -> bool:
+        """Note the validation loss of the epoch that was finished last; whether it is the lowest so far."""
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch, self.epochs_without_gain = loss, self.epoch, 0
+            return True
+        if self.epoch > 0:
+            self.epochs_without_gain += 1
+        return False
 
     def start_epoch(self) -> None:
         """Forget the sums of the epoch before."""
@@ -76,7 +101,7 @@ class TrainState:
     """Everything that changes while a model trains."""
 
     model: nn.Module
-    """The plain module: validated, saved and loaded."""
+    """The plain module that is trained."""
     replica: nn.Module
     """The module that a training step calls: the same one, or its distributed wrapper."""
     optimizer: torch.optim.Optimizer
@@ -85,6 +110,8 @@ class TrainState:
     group: ProcessGroup
     compiled: "CompiledReplica | None" = None
     """``replica`` through ``torch.compile``, for full batches."""
+    average: WeightAverage | None = None
+    """Of the weights over the steps, if the settings ask for one."""
 
     @classmethod
     def fresh(
@@ -94,9 +121,21 @@ class TrainState:
         optimizer = torch.optim.Adam(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
+        average = None if settings.ema_decay is None else WeightAverage(model, settings.ema_decay)
         replica = group.replica(model)
         compiled = CompiledReplica.of(replica, settings, group)
-        return cls(model, replica, optimizer, precision.gradient_scaler(), Progress(), group, compiled)
+        scaler = precision.gradient_scaler()
+        return cls(model, replica, optimizer, scaler, Progress(), group, compiled, average)
+
+    @property
+    def scored(self) -> nn.Module:
+        """The module that is validated and saved: the average of the weights, or the model itself."""
+        return self.model if self.average is None else self.average.module
+
+    def weights_moved(self) -> None:
+        """To be called after an optimizer step that was taken."""
+        if self.average is not None:
+            self.average.follow(self.model)
 
     def forward(self, batch: Window) -> Forecast:
         """The forecast that a training step learns from."""
@@ -112,8 +151,12 @@ class TrainState:
         self.optimizer.step()
 
     def capture(self) -> dict[str, Any]:
-        """What ``restore`` needs beside the model's weights; called by all processes at the same step."""
-        return {
+        """What ``restore`` needs beside the scored weights; called by all processes at the same step."""
+        beside_average: dict[str, Any] = {}
+        if self.average is not None:
+            weights = {name: tensor.detach().cpu() for name, tensor in self.model.state_dict().items()}
+            beside_average = {"weights": weights, "averaged_steps": self.average.steps}
+        return beside_average | {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "random": self.group.all_gather(random_states()),
@@ -121,12 +164,15 @@ class TrainState:
         }
 
     def restore(self, captured: dict[str, Any]) -> None:
-        """Go back to where ``capture`` was called; the weights are loaded already.
+        """Go back to where ``capture`` was called; the scored weights are loaded already.
 
         Raises:
             CheckpointError: another version of this code captured it.
         """
         try:
+            if self.average is not None:
+                self.model.load_state_dict(captured["weights"])
+                self.average.steps = captured["averaged_steps"]
             self.optimizer.load_state_dict(captured["optimizer"])
             for group in self.optimizer.param_groups:
                 group["fused"] = True  # an earlier version's checkpoint says otherwise on a CPU

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model_core.checkpoints.files import load_model
+from model_core.checkpoints.loading import load_model
 from model_core.data.windows import WindowSet
 from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.losses import forecast_loss
@@ -69,7 +69,7 @@ def read_back(best: Path, windows: WindowSet, precision: Precision, batch_size: 
     """
     loaded = load_model(best, precision.device)
     epoch, known = loaded.info.epoch, loaded.info.validation_loss
-    anneal(loaded.model, epoch - 1)
+    anneal(loaded.model, max(epoch - 1, 0))
     loss = partial(forecast_loss, settings=loaded.settings.mixture)
     what = "reading the best checkpoint back"
     found = mean_losses(loaded.model, windows, loss, precision, batch_size, what=what)["total"]

@@ -13,13 +13,13 @@ from model_core.checkpoints.files import (
     TRAINING,
     WEIGHTS,
     export_checkpoint,
-    load_model,
     load_training,
     load_weights,
     recover,
     save_checkpoint,
     verify_checkpoint,
 )
+from model_core.checkpoints.loading import load_model
 from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError, DiskError

@@ -159,7 +159,7 @@ def test_training_does_not_wait_for_a_store_that_hangs_and_the_newest_checkpoint
 def test_a_killed_run_goes_on_bit_for_bit_in_a_fresh_container(tmp_path: Path) -> None:
     assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
     uri = str(tmp_path / "store")
-    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 24, signal.SIGKILL, uri) == -signal.SIGKILL
+    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 26, signal.SIGKILL, uri) == -signal.SIGKILL
     assert newest_position(LocalStore(tmp_path / "store")) is not None
     shutil.rmtree(tmp_path / "first")
     assert attempt(tmp_path / "second", EVERY_EPOCH, uri=uri) == 0
@@ -168,7 +168,7 @@ def test_a_killed_run_goes_on_bit_for_bit_in_a_fresh_container(tmp_path: Path) -
 
 def test_sigterm_leaves_the_step_in_progress_in_the_store(tmp_path: Path) -> None:
     uri = str(tmp_path / "store")
-    assert attempt(tmp_path / "run", EVERY_STEP, "forward", 13, signal.SIGTERM, uri) == 143
+    assert attempt(tmp_path / "run", EVERY_STEP, "forward", 15, signal.SIGTERM, uri) == 143
     assert newest_position(LocalStore(tmp_path / "store")) == (1, 2)
 
 

@@ -35,7 +35,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[subproc
 def test_a_killed_run_goes_on_bit_for_bit_from_s3(tmp_path: Path) -> None:
     """Killed in its second epoch, in a fresh container terminated in its third, in another one at its end."""
     assert attempt(tmp_path / "whole", EVERY_EPOCH) == 0
-    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 15, signal.SIGKILL, URI) == -signal.SIGKILL
+    assert attempt(tmp_path / "first", EVERY_EPOCH, "forward", 17, signal.SIGKILL, URI) == -signal.SIGKILL
     assert newest_position(open_store(URI)) is not None
     shutil.rmtree(tmp_path / "first")
     assert attempt(tmp_path / "second", EVERY_EPOCH, "forward", 13, signal.SIGTERM, URI) == 143

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from components.diagnose import step
 from model_core.axes import FIRST_SKY
 from model_core.build import build_model
-from model_core.checkpoints.files import load_model
+from model_core.checkpoints.loading import load_model
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.walk import fit_variants

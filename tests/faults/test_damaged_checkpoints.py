@@ -22,7 +22,7 @@ from model_core.checkpoints.local import BEST, LAST
 from model_core.checkpoints.manager import CheckpointManager
 from model_core.config.run import TrainingSettings
 from model_core.errors import CheckpointError
-from model_core.training.loop import TrainingResult
+from model_core.training.outcome import TrainingResult
 from tests.checkpoints.fakes import renew_manifest
 from tests.faults.flips import flip_a_bit, flipped
 from tests.training.processes import attempt, attempt_as_group
@@ -210,7 +210,7 @@ def test_a_damaged_best_in_the_middle_of_an_epoch_is_the_next_epochs_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     often = SETTINGS.model_copy(update={"checkpoint_interval_minutes": 0.0, "checkpoint_interval": 99})
-    code = attempt(tmp_path, often, "forward", 16, signal.SIGKILL)
+    code = attempt(tmp_path, often, "forward", 18, signal.SIGKILL)
     assert code == -signal.SIGKILL
     flip_a_bit(tmp_path / BEST / WEIGHTS)
     result = finished(tmp_path, often)

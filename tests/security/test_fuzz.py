@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from components.cli import Files
 from model_core.artifacts import open_artifact, read_json, sha256_of, write_json, write_manifest
-from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, load_model, position, save_checkpoint
+from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, position, save_checkpoint
 from model_core.checkpoints.files import SETTINGS as CHECKPOINT_SETTINGS
+from model_core.checkpoints.loading import load_model
 from model_core.config.data import DataSettings
 from model_core.config.load import load_settings
 from model_core.config.mistakes import names

@@ -15,7 +15,8 @@ from hypothesis import given
 from model_core.artifacts import write_json
 from model_core.build import build_model
 from model_core.checkpoints import files
-from model_core.checkpoints.files import SETTINGS, TRAINING, load_model, load_training, save_checkpoint
+from model_core.checkpoints.files import SETTINGS, TRAINING, load_training, save_checkpoint
+from model_core.checkpoints.loading import load_model
 from model_core.config.load import load_settings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError

@@ -40,6 +40,10 @@ class Countdown:
     def __init__(self, calls: int, number: signal.Signals, ready: Callable[[], bool] = _always) -> None:
         self.left, self.number, self.ready = calls, number, ready
 
+    def __deepcopy__(self, memo: object) -> "Countdown":
+        """Copies of a model count down together."""
+        return self
+
     def __call__(self) -> None:
         self.left -= 1
         if self.left == 0:

@@ -128,7 +128,7 @@ def test_the_first_process_alone_writes_checkpoints(tmp_path: Path) -> None:
 def test_sigterm_at_one_process_stops_all_at_the_same_step_and_the_team_goes_on(tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert attempt_as_group(whole, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
-    assert attempt_as_group(stopped, SETTINGS, 2, UNEVEN_ROWS, calls=12, killed_rank=1) == [143, 143]
+    assert attempt_as_group(stopped, SETTINGS, 2, UNEVEN_ROWS, calls=14, killed_rank=1) == [143, 143]
     assert len(losses(stopped)) == 6
     assert attempt_as_group(stopped, SETTINGS, 2, UNEVEN_ROWS) == [0, 0]
     assert losses(stopped) == losses(whole)

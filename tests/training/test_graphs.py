@@ -20,8 +20,9 @@ from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.losses import LossParts, forecast_loss
 from model_core.nn.bundles import Forecast
 from model_core.training.graphs import PLAIN_STEPS, StepGraphs, can_record
-from model_core.training.loop import TrainingResult, train
+from model_core.training.loop import train
 from model_core.training.memory import memory_log
+from model_core.training.outcome import TrainingResult
 from model_core.training.precision import Kind, Precision
 from model_core.training.seeds import seed_everything
 from model_core.training.state import TrainState

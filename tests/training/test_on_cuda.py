@@ -9,8 +9,9 @@ from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window, WindowSet
 from model_core.nn.bundles import Forecast
-from model_core.training.loop import TrainingResult, train
+from model_core.training.loop import train
 from model_core.training.memory import memory_log
+from model_core.training.outcome import TrainingResult
 from tests.training.tiny import SETTINGS, TinyModel, json_lines, tiny_dataset, train_tiny
 
 pytestmark = pytest.mark.gpu

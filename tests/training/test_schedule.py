@@ -6,7 +6,7 @@ import math
 import pytest
 
 from model_core.config.run import TrainingSettings
-from model_core.training.loop import _reason_to_stop
+from model_core.training.outcome import reason_to_stop
 from model_core.training.schedule import learning_rate
 from model_core.training.state import Progress
 
@@ -74,4 +74,4 @@ def test_edge_cases_of_the_schedule_per_step(epochs: int, warmup: int, expected:
 def test_patience_999_never_stops_early(patience: int, stops: bool) -> None:
     settings = PUBLISHED.model_copy(update={"train_epochs": 10_000, "patience": patience})
     progress = Progress(epoch=5_000, epochs_without_gain=4_999)
-    assert bool(_reason_to_stop(progress, settings)) == stops
+    assert bool(reason_to_stop(progress, settings)) == stops

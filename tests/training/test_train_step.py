@@ -15,7 +15,8 @@ import torch
 from components.train.job import Job
 from components.train.step import run
 from model_core.artifacts import open_artifact
-from model_core.checkpoints.files import load_model, save_checkpoint
+from model_core.checkpoints.files import save_checkpoint
+from model_core.checkpoints.loading import load_model
 from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.windows import Window, WindowSet
@@ -92,14 +93,14 @@ def test_the_memory_log_has_every_stage_of_a_run_that_failed_and_went_on(
     dataset: Path, tmp_path: Path
 ) -> None:
     named: dict[str, Any] = {"checkpoint_interval_minutes": 0.0}
-    with failing_at(6), pytest.raises(PowerCut):
+    with failing_at(7), pytest.raises(PowerCut):
         train(dataset, tmp_path / "model", **named)
     train(dataset, tmp_path / "model", **named)
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
-    begin, end = ["device", "data", "model", "optimiser", "epoch_start"], ["validation", "epoch_end"]
+    begin, end = ["device", "data", "model", "optimiser"], ["validation", "epoch_end"]
     assert [line["stage"] for line in lines] == [
-        *begin, "batch", "batch", "exception",
-        *begin, "batch", *end, "epoch_start", "batch", "batch", "batch", *end, "evaluation", "end",
+        *begin, "validation", "epoch_start", "batch", "batch", "exception",
+        *begin, "epoch_start", "batch", *end, "epoch_start", "batch", "batch", "batch", *end, "evaluation", "end",
     ]  # fmt: skip
     assert next(line for line in lines if line["stage"] == "exception")["error"] == (
         "PowerCut: the lights went out"
@@ -194,7 +195,7 @@ def test_a_killed_step_goes_on_when_the_same_command_is_given_again(
         "model_settings": RESTLESS.model_copy(update=ablation),
     }
     train(dataset, tmp_path / "whole", **settings)
-    code = in_a_process(train, 9, signal.SIGKILL, dataset, tmp_path / "killed", **settings)
+    code = in_a_process(train, 10, signal.SIGKILL, dataset, tmp_path / "killed", **settings)
     assert code == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
     train(dataset, tmp_path / "killed", **settings)
@@ -208,8 +209,8 @@ def test_sigterm_after_the_last_epoch_leaves_with_143_and_the_run_goes_on_to_its
     dataset: Path, tmp_path: Path
 ) -> None:
     prepared = MarketDataset.open(dataset)
-    batches = [-(-len(WindowSet(prepared, split)) // 8) for split in ("train", "validation")]
-    at_the_evaluation = 2 * sum(batches) + 1
+    train_batches, batches = (-(-len(WindowSet(prepared, split)) // 8) for split in ("train", "validation"))
+    at_the_evaluation = batches + 2 * (train_batches + batches) + 1
     assert in_a_process(train, at_the_evaluation, signal.SIGTERM, dataset, tmp_path / "model") == 143
     train(dataset, tmp_path / "model")
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
@@ -294,9 +295,9 @@ def test_the_settings_of_a_run_say_what_its_checkpoints_may_be_used_for() -> Non
     from model_core.training.loop import identity_of
     from model_core.training.precision import resolve_precision
 
-    same = {
-        key.removeprefix("training.") for key in identity_of(TRAINING, MODEL, resolve_precision(TRAINING), "")
-    }
+    averaged = TRAINING.model_copy(update={"ema_decay": 0.9})
+    precision = resolve_precision(TRAINING)
+    same = {key.removeprefix("training.") for key in identity_of(averaged, MODEL, precision, "")}
     may_change = {
         "train_epochs", "patience", "device", "mixed_precision", "compile", "checkpoint_interval",
         "checkpoint_interval_minutes", "keep_checkpoints", "mirror_patience_seconds", "termination_grace_seconds",

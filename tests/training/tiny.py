@@ -24,8 +24,9 @@ from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.nn.bundles import Forecast
 from model_core.results.quality import Prices, Quality, Source, Statistics
 from model_core.sky.waves import waves_of
-from model_core.training.loop import TrainingResult, train
+from model_core.training.loop import train
 from model_core.training.memory import memory_log
+from model_core.training.outcome import TrainingResult
 from tests.nn.kit import in_float64
 
 WINDOW = WindowSettings(seq_len=16, label_len=8, pred_len=3)
