@@ -80,21 +80,21 @@ def run_case(arguments: argparse.Namespace, seq_len: int | None) -> Iterator[dic
         label_len = min(window_settings.label_len, seq_len)
         changed = {**window_settings.model_dump(), "seq_len": seq_len, "label_len": label_len}
         window_settings = validated(WindowSettings, changed, "data.window")
-    device = _device(arguments.device)
+    device = device_of(arguments.device)
     before_mb = _resident_peak_mb()
 
     torch.manual_seed(settings.training.seed)
     inputs = random_inputs(settings, window_settings)
-    model = _builder(arguments.model)(settings.model, inputs).to(device).train()
+    model = builder(arguments.model)(settings.model, inputs).to(device).train()
     batch_size = arguments.batch or settings.training.batch_size
     window = random_window(batch_size, window_settings).to(device)
     if settings.training.compile != "off":
         model.compile(mode=settings.training.compile)
-    step = _training_step(model, window, settings, arguments.precision)
-    first_seconds = _timed(step, device)
+    step = training_step(model, window, settings, arguments.precision)
+    first_seconds = timed(step, device)
     for _ in range(WARM_UP_STEPS - 1):
         step()
-    seconds = [_timed(step, device) for _ in range(arguments.steps)]
+    seconds = [timed(step, device) for _ in range(arguments.steps)]
     case = {
         "case": "train_step",
         "model": arguments.model or settings.model.kind,
@@ -156,13 +156,11 @@ def random_window(batch: int, window: WindowSettings) -> Window:
     )
 
 
-def _training_step(
-    model: nn.Module, window: Window, settings: Settings, precision: str
-) -> Callable[[], None]:
+def training_step(model: nn.Module, window: Window, settings: Settings, precision: str) -> Callable[[], None]:
+    """One optimizer step on ``window``, again and again."""
     training = settings.training
-    on_gpu = window.past_waves.is_cuda
     optimizer = torch.optim.Adam(
-        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=on_gpu
+        model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
     )
 
     def step() -> None:
@@ -219,7 +217,8 @@ def _forward_hooks(
             handle.remove()
 
 
-def _timed(step: Callable[[], None], device: torch.device) -> float:
+def timed(step: Callable[[], None], device: torch.device) -> float:
+    """Seconds of one step, the device's wait included."""
     _synchronize(device)
     start = time.perf_counter()
     step()
@@ -242,7 +241,8 @@ def _peak_mb(device: torch.device, before_mb: float) -> float:
     return _resident_peak_mb() - before_mb
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device that ``--device`` names, if it is there."""
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -252,7 +252,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _builder(name: str | None) -> Callable[[ModelSettings, ModelInputs], nn.Module]:
+def builder(name: str | None, flag: str = "--model") -> Callable[[ModelSettings, ModelInputs], nn.Module]:
+    """What builds the model that ``flag`` names; ours without a name."""
     if name is None:
         return build_model
     module, _, attribute = name.partition(":")
@@ -260,10 +261,10 @@ def _builder(name: str | None) -> Callable[[ModelSettings, ModelInputs], nn.Modu
         build = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(
-            f"--model {name} cannot be loaded ({error}); give module:callable with the module on PYTHONPATH"
+            f"{flag} {name} cannot be loaded ({error}); give module:callable with the module on PYTHONPATH"
         ) from error
     if not callable(build):
-        raise SettingsError(f"--model {name} is not callable; name a function that returns the model")
+        raise SettingsError(f"{flag} {name} is not callable; name a function that returns the model")
     return build
 
 
@@ -275,7 +276,8 @@ def _without_seq_len(words: list[str]) -> list[str]:
     return words[:start] + words[stop:]
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of at least 1, from a command line."""
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
@@ -285,10 +287,10 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="settings file (%(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="change one setting")
-    parser.add_argument("--batch", type=_count, help="windows in a batch; the settings' own if left out")
-    parser.add_argument("--seq-len", type=_count, nargs="+", help="days in a window; several: several cases")
-    parser.add_argument("--steps", type=_count, default=5, help="timed steps, fastest counts (%(default)s)")
-    parser.add_argument("--threads", type=_count, help="CPU threads; torch's choice if left out")
+    parser.add_argument("--batch", type=count, help="windows in a batch; the settings' own if left out")
+    parser.add_argument("--seq-len", type=count, nargs="+", help="days in a window; several: several cases")
+    parser.add_argument("--steps", type=count, default=5, help="timed steps, fastest counts (%(default)s)")
+    parser.add_argument("--threads", type=count, help="CPU threads; torch's choice if left out")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (%(default)s)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--parts", action="store_true", help="also the forward seconds of every part")

@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from model_core.nn.casting import at_least_fp32
+from model_core.nn.casting import at_least_fp32, without_autocast
 from model_core.nn.recomputation import chunks
 
 
@@ -176,9 +176,11 @@ class _AttendNodes(torch.autograd.Function):
                 and grad_slope is not None
             ):
                 per_head = grad_scores.flatten(1)  # [H, I · J · n]
-                grad_slope += per_head @ inputs.bias.flatten()  # Σ b δ_h -> [H]
-                # Σ_h β_h δ_h: [H] @ [H, I · J · n] -> [I, J, n] -> [n, I, J]
-                shared = (at_least_fp32(slope) @ per_head).view_as(inputs.bias)
+                # torch's compiler traces this pass under the autocast of the forward pass.
+                with without_autocast(per_head):
+                    grad_slope += per_head @ inputs.bias.flatten()  # Σ b δ_h -> [H]
+                    # Σ_h β_h δ_h: [H] @ [H, I · J · n] -> [I, J, n] -> [n, I, J]
+                    shared = (at_least_fp32(slope) @ per_head).view_as(inputs.bias)
                 grad_bias[chunk] = shared.permute(2, 0, 1)
         return grad_queries, grad_memory, grad_bias, grad_slope, None
 

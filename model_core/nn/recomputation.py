@@ -38,25 +38,19 @@ def chunked_checkpoint(
     """``function(*tensors)`` in chunks along the first axis, each recomputed in the backward pass.
 
     For functions that treat every time step alone and draw no random numbers. The result is that of
-    ``function(*tensors)``, its plain reference; memory is that of one chunk plus inputs and outputs. A GPU
-    gets a single chunk: its kernels want many steps at once, and it has no cache to stay in. A compiler is given
-    ``function`` as it is, and decides for itself what to compute again.
+    ``function(*tensors)``, its plain reference; memory is that of one chunk plus inputs and outputs.
+
+    A GPU and a compiler are given that reference. A GPU's kernels want many steps at once, and have no cache to stay
+    in; without the second run a production step of 16 windows took 19.4 instead of 21.7 ms on an H100, and 1.24
+    instead of 0.83 GB (docs/log.md). A compiler decides for itself what to compute again.
 
     Args:
         module: owner of every parameter that ``function`` uses.
         function: maps tensors [n, …] to a tuple of tensors [n, …].
         tensors: inputs with the same first axis (batch and time, flattened).
     """
-    if torch.compiler.is_compiling():
+    if tensors[0].is_cuda or torch.compiler.is_compiling():
         return function(*tensors)
-    if tensors[0].is_cuda:
-        if not torch.is_grad_enabled():
-            return function(*tensors)
-        # Without random numbers there is no state of them to keep, which would wait for the device.
-        result: tuple[Tensor, ...] = checkpoint(
-            function, *tensors, use_reentrant=False, preserve_rng_state=False
-        )
-        return result
     outputs: tuple[Tensor, ...] = _ChunkedCheckpoint.apply(  # type: ignore[no-untyped-call]
         function, len(tensors), *tensors, *module.parameters()
     )

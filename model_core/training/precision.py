@@ -15,11 +15,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Precision:
-    """A device and the type that its matrix products run in; weights and sums stay fp32.
-
-    With ``bf16`` and ``fp16``, what must stay fp32 has its products in tf32 where the device is CUDA: 10 bits after
-    the leading one, as fp16, and the range of fp32.
-    """
+    """A device and the type that its matrix products run in; weights and sums stay fp32."""
 
     device: torch.device
     kind: Kind
@@ -31,9 +27,9 @@ class Precision:
         return torch.autocast(self.device.type, dtype=_DTYPES[self.kind])
 
     def prepare_device(self) -> None:
-        """Set how this process multiplies fp32 matrices on CUDA."""
+        """Set how this process multiplies fp32 matrices on CUDA: ``tf32`` rounds factors to 10 bits."""
         if self.device.type == "cuda":
-            torch.set_float32_matmul_precision("highest" if self.kind == "fp32" else "high")
+            torch.set_float32_matmul_precision("high" if self.kind == "tf32" else "highest")
 
     def gradient_scaler(self) -> torch.amp.GradScaler:
         """fp16 needs its gradients scaled up; for the others this scaler does nothing."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.compare import main as compare
 from benchmarks.train_step import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -94,6 +95,18 @@ def test_another_model_is_timed_on_the_same_inputs(capsys: pytest.CaptureFixture
     assert case["model"] == "peer:build"
     assert case["parameters"] == (4 + 1) * 4 * 10
     assert case["parameters_without_gradient"] == 0
+
+
+def test_a_peer_is_compared_with_this_model_in_one_run(capsys: pytest.CaptureFixture[str]) -> None:
+    compare([*ONE_STEP, "--seq-len", "16", "--peer", "peer:build"])
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    seconds = line["seconds_per_step_median"]
+    assert line["peer_over_ours"] == pytest.approx(seconds["peer"] / seconds["ours"], rel=0.2)
+    assert line["parameters"]["peer"] == (4 + 1) * 4 * 10
+    with pytest.raises(SystemExit) as ended:
+        compare([*ONE_STEP, "--peer", "peer:buidl"])
+    assert ended.value.code == 2
+    assert "--peer peer:buidl cannot be loaded" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from model_core.nn.casting import without_autocast
+
 
 class AxialFusionLayer(nn.Module):
     """e_ij ← e_ij + ReLU(W e_ij + U mean_j e_ij + V mean_i e_ij + b): both axes of the graph, E channels.
@@ -58,7 +60,9 @@ class AxialFusionLayer(nn.Module):
 class _AxialFusion(torch.autograd.Function):
     """The equations at the top of this file.
 
-    Autograd's own backward pass expands and copies the gradient of each mean over all edges.
+    Autograd's own backward pass expands and copies the gradient of each mean over all edges. Autocast is off for the
+    products of both passes: torch's compiler traces the backward pass under the autocast of the forward pass, and a
+    product in another type does not fit the buffer that it is added to.
     """
 
     @staticmethod
@@ -67,33 +71,46 @@ class _AxialFusion(torch.autograd.Function):
     ) -> Tensor:
         nodes = edges.shape[1]
         into, out_of = edges.sum(2) / nodes, edges.sum(1) / nodes  # p and r, [n, N, E] each
-        # U p_i + b + V r_j: [n, N, 1, E] + [n, 1, N, E] -> [n, N, N, E]
-        hidden = (into @ arriving.T + bias).unsqueeze(2) + (out_of @ leaving.T).unsqueeze(1)
-        # + W x_ij and ReLU, in the same memory: [n · N · N, E] @ [E, E]
-        hidden.view(-1, len(bias)).addmm_(edges.view(-1, len(bias)), edge.T).relu_()
+        with without_autocast(edges):
+            # U p_i + b + V r_j: [n, N, 1, E] + [n, 1, N, E] -> [n, N, N, E]
+            hidden = (into @ arriving.T + bias).unsqueeze(2) + (out_of @ leaving.T).unsqueeze(1)
+            # + W x_ij and ReLU, in the same memory: [n · N · N, E] @ [E, E]
+            hidden.view(-1, len(bias)).addmm_(edges.view(-1, len(bias)), edge.T).relu_()
         ctx.save_for_backward(edges, hidden, into, out_of, edge, arriving, leaving)
         return edges + hidden
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_fused: Tensor) -> Any:
-        edges, hidden, into, out_of, edge, arriving, leaving = ctx.saved_tensors
-        nodes, width = edges.shape[1], edges.shape[-1]
-        grad_fused = grad_fused.contiguous()
-        # δ [n, N, N, E]; h is 0 exactly where the ReLU was closed.
-        inner = torch.ops.aten.threshold_backward(grad_fused, hidden, 0)
-        per_target, per_source = inner.sum(2), inner.sum(1)  # Σ_j δ and Σ_i δ, [n, N, E] each
-        # Uᵀ Σ_j δ / N + Vᵀ Σ_i δ / N: [n, N, 1, E] + [n, 1, N, E] -> [n, N, N, E]; rows times W are Wᵀ times columns
-        grad_edges = (per_target @ arriving / nodes).unsqueeze(2) + (per_source @ leaving / nodes).unsqueeze(
-            1
-        )
-        rows = inner.view(-1, width)  # [n · N · N, E]
-        grad_edges.view(-1, width).addmm_(rows, edge)  # + Wᵀ δ
-        per_target, per_source = per_target.view(-1, width), per_source.view(-1, width)  # [n · N, E]
-        return (
-            grad_edges.add_(grad_fused),
-            rows.T @ edges.view(-1, width),
-            per_target.sum(0),
-            per_target.T @ into.view(-1, width),
-            per_source.T @ out_of.view(-1, width),
-        )
+        with without_autocast(grad_fused):
+            return _gradients(grad_fused, *ctx.saved_tensors)
+
+
+def _gradients(
+    grad_fused: Float[Tensor, "n N N E"],
+    edges: Float[Tensor, "n N N E"],
+    hidden: Float[Tensor, "n N N E"],
+    into: Float[Tensor, "n N E"],
+    out_of: Float[Tensor, "n N E"],
+    edge: Float[Tensor, "E E"],
+    arriving: Float[Tensor, "E E"],
+    leaving: Float[Tensor, "E E"],
+) -> tuple[Tensor, ...]:
+    """Gradients of the edges and of W, b, U and V."""
+    nodes, width = edges.shape[1], edges.shape[-1]
+    grad_fused = grad_fused.contiguous()
+    # δ [n, N, N, E]; h is 0 exactly where the ReLU was closed.
+    inner = torch.ops.aten.threshold_backward(grad_fused, hidden, 0)
+    per_target, per_source = inner.sum(2), inner.sum(1)  # Σ_j δ and Σ_i δ, [n, N, E] each
+    # Uᵀ Σ_j δ / N + Vᵀ Σ_i δ / N: [n, N, 1, E] + [n, 1, N, E] -> [n, N, N, E]; rows times W are Wᵀ times columns
+    grad_edges = (per_target @ arriving / nodes).unsqueeze(2) + (per_source @ leaving / nodes).unsqueeze(1)
+    rows = inner.view(-1, width)  # [n · N · N, E]
+    grad_edges.view(-1, width).addmm_(rows, edge)  # + Wᵀ δ
+    per_target, per_source = per_target.view(-1, width), per_source.view(-1, width)  # [n · N, E]
+    return (
+        grad_edges.add_(grad_fused),
+        rows.T @ edges.view(-1, width),
+        per_target.sum(0),
+        per_target.T @ into.view(-1, width),
+        per_source.T @ out_of.view(-1, width),
+    )
