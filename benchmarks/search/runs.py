@@ -23,6 +23,7 @@ from model_core.distributed import SINGLE_PROCESS
 from model_core.losses import forecast_loss, mixture_crps, mixture_nll
 from model_core.nn.bundles import Forecast
 from model_core.training.graphs import StepGraphs, can_record
+from model_core.training.outcome import reason_to_stop
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.schedule import anneal, learning_rate
 from model_core.training.seeds import epoch_order, seed_everything
@@ -84,22 +85,27 @@ def train_candidate(
         take_step = partial(_plain_step, state, train, loss, precision, training.clip_grad_norm)
 
     def scored(train_loss: float | None) -> dict[str, Any]:
-        epoch = {name: scores(model, found, loss, precision, going_on) for name, found in spans.items()}
+        epoch = {
+            name: scores(state.scored, found, loss, precision, going_on) for name, found in spans.items()
+        }
         return {"train_loss": train_loss, **epoch}
 
-    anneal(model, 0)
+    anneal(state.scored, 0)
     epochs = [scored(None)]
-    skipped, without_gain, best = 0, 0, _comparable(epochs[0])
-    steps_per_epoch = math.ceil(len(train) / (training.batch_size * training.gradient_accumulation_steps))
-    while len(epochs) <= training.train_epochs and without_gain < training.patience:
-        mean, skipped_now = _train_epoch(state, train, training, len(epochs) - 1, take_step, going_on)
-        epochs.append(scored(_finite(mean)))
+    progress, skipped = state.progress, 0
+    progress.scored(_decisive(epochs[0]))
+    while not (stopped_because := reason_to_stop(progress, training)):
+        mean, skipped_now = _train_epoch(state, train, training, take_step, going_on)
         skipped += skipped_now
-        found = _comparable(epochs[-1])
-        best, without_gain = (found, 0) if found < best else (best, without_gain + 1)
+        epochs.append(scored(_finite(mean)))
+        progress.epoch += 1
+        progress.scored(_decisive(epochs[-1]))
+    steps_per_epoch = math.ceil(len(train) / (training.batch_size * training.gradient_accumulation_steps))
     return {
         "epochs": epochs,
-        "steps": steps_per_epoch * (len(epochs) - 1),
+        "best_epoch": progress.best_epoch,
+        "stopped_because": stopped_because,
+        "steps": steps_per_epoch * progress.epoch,
         "steps_per_epoch": steps_per_epoch,
         "skipped_steps": skipped,
         "train_windows": len(train),
@@ -113,14 +119,15 @@ def _train_epoch(
     state: TrainState,
     windows: WindowSet,
     training: TrainingSettings,
-    epoch: int,
     take_step: Callable[[Sequence[Tensor]], StepResult],
     going_on: Callable[[], bool],
 ) -> tuple[float, int]:
     """Mean loss over the windows of the steps that were taken, and how many were not."""
+    epoch = state.progress.epoch
     order = epoch_order(len(windows), training.seed, epoch).to(windows.device)
     steps = order.split(training.batch_size * training.gradient_accumulation_steps)
-    anneal(state.model, epoch)
+    for module in dict.fromkeys((state.model, state.scored)):
+        anneal(module, epoch)
     state.model.train()
     total, counted, skipped = 0.0, 0, 0
     for number, indices in enumerate(steps):
@@ -131,6 +138,7 @@ def _train_epoch(
             group["lr"] = rate
         result = take_step(indices.split(training.batch_size))
         if result.applied:
+            state.weights_moved()
             total, counted = total + result.losses["total"] * len(indices), counted + len(indices)
         else:
             skipped += 1
@@ -201,7 +209,7 @@ def _means(forecast: Forecast, batch: Window, loss: Loss) -> dict[str, Tensor]:
     return {name: value.double() for name, value in found.items()}
 
 
-def _comparable(epoch: dict[str, Any]) -> float:
+def _decisive(epoch: dict[str, Any]) -> float:
     """What decides which epoch is the best, as in the product."""
     loss = epoch["validation"]["loss"]
     return math.inf if loss is None else float(loss)

@@ -27,10 +27,20 @@ from tests.training.tiny import tiny_dataset
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("mixture", [MixtureSettings(), MixtureSettings(loss="crps")], ids=["nll", "crps"])
-def test_a_run_is_the_products_own_training(tmp_path: Path, mixture: MixtureSettings) -> None:
+@pytest.mark.parametrize(
+    ("mixture", "changes"),
+    [
+        (MixtureSettings(), {}),
+        (MixtureSettings(loss="crps"), {"ema_decay": 0.9}),
+        (MixtureSettings(), {"train_epochs": 9, "patience": 1, "learning_rate": 0.1}),
+    ],
+    ids=["nll", "crps, averaged", "stopped early"],
+)
+def test_a_run_is_the_products_own_training(
+    tmp_path: Path, mixture: MixtureSettings, changes: dict[str, object]
+) -> None:
     model = MIXTURE.model_copy(update={"mixture": mixture})
-    settings = TINY.model_copy(update={"model": model})
+    settings = TINY.model_copy(update={"model": model, "training": TINY.training.model_copy(update=changes)})
     found = train_candidate(settings, OriginWindows(tiny_origin(), CPU))
 
     dataset, inputs = tiny_dataset(), ModelInputs.from_dataset(tiny_dataset())
@@ -48,7 +58,9 @@ def test_a_run_is_the_products_own_training(tmp_path: Path, mixture: MixtureSett
             inputs=inputs,
             memory=memory,
         )
-    assert len(result.history) == 3
+    untrained = found["epochs"][0]["validation"]["loss"]
+    assert untrained == pytest.approx(result.untrained_validation_loss, rel=1e-5)
+    assert (found["best_epoch"], found["stopped_because"]) == (result.best_epoch, result.stopped_because)
     for row, epoch in zip(result.history, found["epochs"][1:], strict=True):
         assert epoch["train_loss"] == pytest.approx(row["train_loss"], rel=1e-9)
         # Validated in batches of another size.
