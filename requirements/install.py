@@ -86,7 +86,7 @@ def compile_used() -> None:
     for half in halves:
         _, said = half.communicate()
         if half.returncode:
-            raise InstallError(f"what was installed cannot be imported: {said.strip()}")
+            raise InstallError(f"what was installed cannot be imported: {said.strip().splitlines()[-1]}")
 
 
 def try_uv() -> bool:

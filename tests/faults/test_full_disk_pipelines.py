@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from components.steps import STEPS
 from model_core.artifacts import read_json
 from pipelines.__main__ import main
 from pipelines.runners.process import RunProgress, run_step
@@ -60,19 +61,20 @@ def test_a_place_on_a_full_disk_is_refused_before_the_work(
 
 @pytest.mark.e2e
 @pytest.mark.slow
-@pytest.mark.parametrize("room_bytes", [250_000, 500_000])
 def test_a_run_whose_disk_fills_up_fails_in_one_sentence_and_goes_on_when_there_is_room(
-    room_bytes: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the first step, and in the second one."""
+    """In the first step, again in the second one, and then to the end."""
     with small_disk(tmp_path / "runs", 64_000) as disk:
-        ballast = fill(disk, room_bytes)
-        code = main([*RUN, "--runs", str(disk)])
-        said = capsys.readouterr()
-        assert code in (1, 2), said.out
-        assert "Traceback" not in said.out + said.err
-        assert "make room there" in said.err.splitlines()[-1]
-        ballast.unlink()
+        for room_bytes, step in ((250_000, "prepare_data"), (500_000, "train")):
+            ballast = fill(disk, room_bytes)
+            code = main([*RUN, "--runs", str(disk)])
+            said = capsys.readouterr()
+            assert code in (1, 2), said.out
+            assert "Traceback" not in said.out + said.err
+            assert said.out.count("/5] ") == list(STEPS).index(step) + 1, said.out
+            assert "make room there" in said.err.splitlines()[-1]
+            ballast.unlink()
         assert main([*RUN, "--runs", str(disk)]) == 0
         assert read_json(disk / "x" / "run.json")["status"] == "succeeded"
 

@@ -13,7 +13,8 @@ from model_core.artifacts import read_json
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
 TINY = ["--config", str(Path(__file__).parent / "tiny.yaml"), "--source", "sample://synthetic"]
-EPOCHS = 40
+EPOCHS = 16
+"""Two to be stopped in, and enough after them that the signal arrives before the end on a busy machine."""
 ENGINE = """import os, sys
 match sys.argv[1]:
     case "image":
