@@ -6,6 +6,7 @@ from pathlib import Path
 
 from docs.generate.artifacts import RESULTS, artifacts_page, schema_path, schema_text
 from docs.generate.commands import commands_page
+from docs.generate.images import compose_file, dockerfile
 from docs.generate.resources import resources_page
 from docs.generate.settings import settings_file, settings_page
 from docs.generate.waves import waves_page
@@ -13,6 +14,8 @@ from docs.generate.waves import waves_page
 ROOT = Path(__file__).parent.parent.parent
 PAGES: dict[str, Callable[[], str]] = {
     "configs/celestial_enhanced_pgat.yaml": settings_file,
+    "docker/Dockerfile": dockerfile,
+    "docker/compose.yaml": compose_file,
     "docs/artifacts.md": artifacts_page,
     **{schema_path(kind): partial(schema_text, kind) for kind in RESULTS},
     "docs/cli.md": commands_page,
