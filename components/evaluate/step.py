@@ -66,13 +66,20 @@ def run(*, dataset: Path, model: Path, evaluation: Path, settings: EvaluationSet
     log.info("best checkpoint: %s", loaded.checkpoint.in_words)
     training = read_result(TrainResults, model)
     with staged_folder(evaluation) as folder:
-        validation, windows = (WindowSet(prepared, split, device) for split in ("validation", "test"))
-        known, predictions = (
-            evaluate_model(loaded.model, those, settings.batch_size, what=f"forecasting {split} windows")
-            for split, those in (("validation", validation), ("test", windows))
+        windows = WindowSet(prepared, "test", device)
+        predictions = evaluate_model(
+            loaded.model, windows, settings.batch_size, what="forecasting test windows"
         )
         baselines = baseline_forecasts(prepared, prepared.splits.test, settings)
-        quantiles, kind = forecast_quantiles(predictions, known)
+        quantiles, kind = forecast_quantiles(
+            predictions,
+            lambda: evaluate_model(
+                loaded.model,
+                WindowSet(prepared, "validation", device),
+                settings.batch_size,
+                what="forecasting validation windows",
+            ),
+        )
         result = scores(
             prepared,
             predictions,

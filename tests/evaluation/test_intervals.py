@@ -27,13 +27,13 @@ def errors(count: int = 400) -> Predictions:
 
 def test_quantiles_of_a_point_head_are_those_of_its_validation_errors_in_units_of_the_range() -> None:
     validation = errors()
-    found, kind = forecast_quantiles(validation, validation)
+    found, kind = forecast_quantiles(validation, lambda: validation)
     assert kind == "conformal"
     for name, probability in QUANTILES.items():
         below = (validation.true < found[name]).mean(axis=0)
         np.testing.assert_allclose(below, probability, atol=0.005)
     wild = replace(validation, scale=2 * validation.scale)
-    wider, _ = forecast_quantiles(wild, validation)
+    wider, _ = forecast_quantiles(wild, lambda: validation)
     np.testing.assert_allclose(wider["q05"], 2 * found["q05"])
 
 
@@ -45,7 +45,11 @@ def test_quantiles_of_a_mixture_are_those_of_its_distribution() -> None:
         mean=torch.zeros(1, 2, 1, 4),
         log_scale=torch.full((1, 2, 1, 4), np.log(2)),
     )
-    found, kind = forecast_quantiles(replace(one, mixture=mixture), one)
+
+    def validation() -> Predictions:
+        raise AssertionError("a mixture needs no validation errors")
+
+    found, kind = forecast_quantiles(replace(one, mixture=mixture), validation)
     assert kind == "mixture"
     for name, z in {"q05": -1.6449, "q25": -0.6745, "q75": 0.6745, "q95": 1.6449}.items():
         np.testing.assert_allclose(found[name], 0.02 * z, rtol=1e-4)

@@ -90,7 +90,7 @@ def baselines() -> tuple[BaselineForecast, ...]:
 def scored() -> Scores:
     """The scores of those forecasts."""
     p = forecasts()
-    quantiles, kind = forecast_quantiles(p, p)
+    quantiles, kind = forecast_quantiles(p, forecasts)
     return scores(
         market(),
         p,
@@ -133,7 +133,7 @@ def departure() -> Departure:
 def evidence(folder: Path) -> Evidence:
     """A run with those forecasts and the scores in ``folder``; the rest is what a run once left."""
     p = forecasts()
-    quantiles, _ = forecast_quantiles(p, p)
+    quantiles, _ = forecast_quantiles(p, forecasts)
     walk = next(b.displacement for b in baselines() if b.name == "structured_walk")
     steps = ("prepare_data", "train", "evaluate", "diagnose")
     return Evidence(
