@@ -45,11 +45,13 @@ def test_the_steps_with_a_model_speak_of_all_their_work(
     settings = DiagnosticsSettings(batch_size=2, max_windows=8, pgd_steps=1)
     diagnose(**given, findings=tmp_path / "findings", settings=settings)
     assert spoken_of() == [
+        "validating epoch 0",
         "epoch 1/1",
         "validating epoch 1",
         "reading the best checkpoint back",
-        "forecasting validation windows",
         "forecasting test windows",
+        "forecasting validation windows",
+        "exchanging inputs",
         "reading the learned graph",
         "forecasting clean windows",
         "disturbing windows",
