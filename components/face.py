@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from model_core.config.data import SkySettings
 from model_core.config.load import validated
-from model_core.errors import PgatError, StoreError, shown
+from model_core.errors import PgatError, StoreError, denied, shown
 from model_core.store.ownership import distrusted_folder
 
 ERROR_PREFIX = "error: "
@@ -72,9 +72,12 @@ class _OwnLinesPlain(_Shown):
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Deliberate errors end the process with one line instead of a traceback."""
+    """Deliberate errors end the process with one line instead of a traceback; so does a file that may not be used."""
     try:
-        yield
+        try:
+            yield
+        except PermissionError as error:
+            raise denied(error) from error
     except PgatError as error:
         print(f"{ERROR_PREFIX}{error}{_kept_details(error)}", file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from error

@@ -159,6 +159,14 @@ class UserError(PgatError):
     exit_code: ClassVar[int] = 2
 
 
+def denied(error: PermissionError) -> UserError:
+    """What to say of a file or folder that the system keeps from this user, wherever that shows."""
+    return UserError(
+        f"{error.filename or 'a file'} may not be used ({error.strerror}); look at its permissions and its folders', "
+        "or choose another one"
+    )
+
+
 class SettingsError(UserError):
     """A setting is unknown, has a wrong value, or contradicts another one."""
 

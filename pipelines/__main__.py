@@ -12,7 +12,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from components.arguments import Parser, parse
-from model_core.errors import PgatError
+from model_core.errors import PgatError, denied
 from pipelines.commands import compile, run, runs, store, submit
 from pipelines.stopping import StoppedBySignal
 
@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input, 128 + the signal."""
     given = parse(pipelines_parser(), arguments)
     try:
-        given.action(given)
+        try:
+            given.action(given)
+        except PermissionError as error:
+            raise denied(error) from error
     except PgatError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

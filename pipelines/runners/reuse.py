@@ -43,10 +43,14 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                 return None
             try:
                 seal = _unchanged_entry(entry)
-                outputs: dict[str, Any] | None = super().get(key)
-                # None: a run's folder was deleted, and its artifacts with it.
-                for name, artifact in (outputs or {}).items():
-                    refuse_changed(Path(artifact.uri), seal.outputs.get(name), entry.with_suffix(_SEAL))
+                try:
+                    outputs: dict[str, Any] | None = super().get(key)
+                    # None: a run's folder was deleted, and its artifacts with it.
+                    places = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
+                except (AttributeError, RecursionError, TypeError, ValueError) as error:
+                    raise ArtifactError(f"{entry} is no entry of this version's cache") from error
+                for name, place in places.items():
+                    refuse_changed(place, seal.outputs.get(name), entry.with_suffix(_SEAL))
                 return outputs
             except PgatError as error:
                 say(f"\nmade again: {shown(_REMEDY.sub('', str(error)))}")

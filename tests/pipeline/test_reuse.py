@@ -7,7 +7,14 @@ import pytest
 from kfp import dsl
 from kfp.local import cache
 
-from model_core.artifacts import staged_folder, write_json, write_manifest
+from model_core.artifacts import (
+    read_json,
+    replace_json,
+    sha256_of,
+    staged_folder,
+    write_json,
+    write_manifest,
+)
 from pipelines.runners.reuse import verified_reuse
 
 KEY = "0" * 64
@@ -99,3 +106,29 @@ def test_a_deleted_run_is_no_damage(reuse: Reuse) -> None:
     (reuse.folder / "model").rmdir()
     assert reuse.get() is None
     assert reuse.said == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"null",
+        b"5",
+        b'{"model": 1}',
+        b'{"model": {"uri": "/etc/passwd"}}',
+        b"[" * 100_000,
+        b"\xff",
+    ],
+    ids=range(7),
+)
+def test_an_entry_that_another_version_or_somebody_else_wrote_is_made_again(
+    reuse: Reuse, content: bytes
+) -> None:
+    """With a seal that fits: whoever can write to the cache can write that, too."""
+    (seal,) = (reuse.folder / "cache").rglob("*.seal")
+    entry = seal.with_suffix(".json")
+    entry.write_bytes(content)
+    replace_json(seal, read_json(seal) | {"entry": sha256_of(entry)})
+    assert reuse.get() is None
+    (said,) = reuse.said
+    assert "is no entry of this version's cache" in said

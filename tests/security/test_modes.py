@@ -109,3 +109,34 @@ def test_a_list_of_what_is_wrong_is_not_written_through_a_link_of_somebody_elses
         raise error
     assert "can be written by others (mode 777)" in capsys.readouterr().err
     assert victim.read_text() == "untouched"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "prepare_data", "runs"])
+def test_a_folder_that_another_user_keeps_closed_is_one_sentence(command: str, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "a").mkdir(parents=True)
+    words = {
+        "train": ["components.train", "--dataset", str(closed), "--model", str(tmp_path / "model")],
+        "prepare_data": [
+            "components.prepare_data",
+            "--source",
+            "sample://synthetic",
+            "--dataset",
+            str(closed),
+        ],
+        "runs": ["pipelines", "runs", "show", "a", "--runs", str(closed)],
+    }[command]
+    # root may go everywhere, unless it gives that up
+    as_others = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] if os.getuid() == 0 else []
+    closed.chmod(0)
+    try:
+        done = subprocess.run(
+            [*as_others, sys.executable, "-m", *words], capture_output=True, text=True, timeout=120
+        )
+    finally:
+        closed.chmod(0o700)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"error: {closed}")
+    assert "may not be used (Permission denied); look at its permissions" in done.stderr
+    assert done.stderr.count("\n") == 1
