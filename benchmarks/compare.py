@@ -28,7 +28,7 @@ from benchmarks.train_step import (
     timed,
     training_step,
 )
-from components.face import one_sentence
+from components.entry_points import exit_on_user_error
 from model_core.build import build_model
 from model_core.config.data import WindowSettings
 from model_core.config.load import load_settings, validated
@@ -37,7 +37,7 @@ from model_core.config.load import load_settings, validated
 def main(words: list[str] | None = None) -> None:
     """Time both models and print the line."""
     given = _arguments(words)
-    with one_sentence():
+    with exit_on_user_error():
         print(json.dumps(compared(given)), flush=True)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from components.face import one_sentence
+from components.entry_points import exit_on_user_error
 from model_core.build import build_model
 from model_core.config.data import WindowSettings
 from model_core.config.load import load_settings, validated
@@ -55,7 +55,7 @@ def main(words: list[str] | None = None) -> None:
     arguments = _arguments(words)
     lengths = arguments.seq_len or [None]
     if len(lengths) == 1:
-        with one_sentence():
+        with exit_on_user_error():
             for line in run_case(arguments, lengths[0]):
                 print(json.dumps(line), flush=True)
         return

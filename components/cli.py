@@ -1,4 +1,4 @@
-"""What the command line faces of the steps share: settings flags, URIs as inputs and outputs, exit codes.
+"""What the command lines of the steps share: settings flags, URIs as inputs and outputs, exit codes.
 
 Inputs and outputs are paths, ``file://`` or ``s3://`` URIs. An input from an object store is fetched to a
 temporary folder; an output for one is tried before the work, kept in an outbox and sent from there once the
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from components.arguments import Parser, parse
-from components.face import one_sentence, start_logging
+from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import Outbox, outbox, request_of
 from components.work import Work
 from model_core.artifacts import code_version
@@ -64,7 +64,7 @@ def execute(
     """
     given = parse(parser, arguments)
     start_logging()
-    with one_sentence():
+    with exit_on_user_error():
         settings = load_settings(given.config, given.set)
         made_from, made = (
             [uri for name in names if (uri := getattr(given, name))] for names in (inputs, outputs)
@@ -72,8 +72,8 @@ def execute(
 
         def request() -> str:
             asked = vars(given) | {"config": None, "set": None}
-            told = settings.model_dump(mode="json", exclude={"store"})
-            return request_of([parser.prog, asked, told, code_version()], made_from)
+            values = settings.model_dump(mode="json", exclude={"store"})
+            return request_of([parser.prog, asked, values, code_version()], made_from)
 
         with settings.store.limits().in_force(), outbox(made, request) as box:
             headline = box.result()

@@ -1,7 +1,7 @@
 """Every error the package raises on purpose, drawn once.
 
     PgatError                   anything below; its text is one sentence with a next step
-    ├── UserError               the caller can mend it; commands exit with code 2
+    ├── UserError               the caller can put it right; commands exit with code 2
     │   ├── SettingsError       a settings file, an --set override or a combination of settings
     │   ├── SourceError         a market table that cannot be read or is refused by the quality gate
     │   ├── SkyError            a date or place the ephemeris does not cover
@@ -74,21 +74,21 @@ def redacted(text: str) -> str:
 
 def _without_userinfo(word: str) -> str:
     """Cut out what stands between a ``://`` and the last ``@``: a password may hold ``@`` and ``/`` itself."""
-    last, place = word.rfind("@"), word.find("://")
-    while 0 <= place < last:
-        start = place + 3
+    last, scheme = word.rfind("@"), word.find("://")
+    while 0 <= scheme < last:
+        start = scheme + 3
         slash = word.find("/", start, last)
         # Without a colon before it, a slash ends the host, and the ``@`` belongs to the path.
         if slash < 0 or ":" in word[start:slash]:
             return f"{word[:start]}…{word[last:]}"
-        place = word.find("://", start)
+        scheme = word.find("://", start)
     return word
 
 
 def _without_query(word: str) -> str:
     """Cut out what follows the ``?`` of each URI, up to a quote or the end of the word."""
     kept, done = [], 0
-    while (place := word.find("://", done)) >= 0 and (mark := _QUOTES_OR_QUERY.search(word, place)):
+    while (scheme := word.find("://", done)) >= 0 and (mark := _QUOTES_OR_QUERY.search(word, scheme)):
         kept.append(word[done : mark.end()])
         done = mark.end()
         if mark[0] == "?":
@@ -154,7 +154,7 @@ class PgatError(Exception):
 
 
 class UserError(PgatError):
-    """The input is wrong; the message names the place and the remedy."""
+    """The input is wrong; the message says what and where it is, and the remedy."""
 
     exit_code: ClassVar[int] = 2
 

@@ -84,13 +84,13 @@ def read_record(path: Path) -> RunRecord:
         raise ArtifactError(f"{path} names another run than its folder does; delete it or run that again")
     if record.status == RUNNING and not is_held(path.parent):
         # A process that was killed cannot say so.
-        told = {
+        changes = {
             "status": "interrupted",
             "failed_step": record.running_step or "before the first step",
             "reason": "its process was killed; the same command goes on: it reuses the steps that ended, and training "
             "resumes from its last checkpoint",
         }
-        return record.model_copy(update=told)
+        return record.model_copy(update=changes)
     return record
 
 

@@ -30,15 +30,15 @@ class RunState:
 
     def __init__(self, folder: Path, settings: Settings, source: str, progress: RunProgress) -> None:
         self._path, self._progress = folder / RECORD, progress
-        told = settings.model_dump(mode="json")
-        (folder / "settings.yaml").write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+        values = settings.model_dump(mode="json")
+        (folder / "settings.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
         self._fixed = {
             "schema_version": 1,
             "name": folder.name,
             "source": source,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "code_version": code_version(),
-            "settings": told,
+            "settings": values,
         }
 
     def going_on(self) -> None:

@@ -22,7 +22,7 @@ from model_core.artifacts import code_version
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
 from model_core.errors import PipelineError, UserError, quoted, shown
-from model_core.store.locate import check_uri
+from model_core.store.locate import check_uri, in_object_store
 from model_core.store.names import refuse_bad_run_name
 from pipelines.compile import compile_pipeline
 from pipelines.kubeflow_api import connected, mapped, quiet, refuse_bad_host, token_for
@@ -86,17 +86,17 @@ class Submission:
             )
         for uri in filter(None, (self.pipeline_root, self.checkpoint_uri, self.publish_uri)):
             check_uri(uri)
-        if self.source.startswith("s3://"):
+        if in_object_store(self.source):
             check_uri(self.source)
         refuse_bad_host(self.host)
-        if sample_of(self.source) is None and not self.source.startswith("s3://"):
+        if sample_of(self.source) is None and not in_object_store(self.source):
             raise UserError(
                 f"--source {quoted(self.source)}: pods cannot read it; upload the table and name s3://…"
             )
         for flag, uri in (("--checkpoint-uri", self.checkpoint_uri), ("--publish-uri", self.publish_uri)):
-            if uri and not uri.startswith("s3://"):
+            if uri and not in_object_store(uri):
                 raise UserError(f"{flag} {uri} ends with the pod that writes it; name an s3://… there")
-        remote = [u for u in (self.source, self.checkpoint_uri, self.publish_uri) if u.startswith("s3://")]
+        remote = [u for u in (self.source, self.checkpoint_uri, self.publish_uri) if in_object_store(u)]
         if remote and not self.cluster.secret:
             raise UserError(
                 f"{remote[0]} needs the store's keys; name the Kubernetes Secret that holds them, "
@@ -192,14 +192,14 @@ def _watch(
 
     ``kfp.Client.wait_for_run_completion`` waits for ever on a run that was cancelled.
     """
-    told: dict[str, str] = {}
+    last_state: dict[str, str] = {}
     while True:
         with mapped(host):
             run = client.get_run(run_id)
             tasks = (run.run_details.task_details if run.run_details else None) or []
             for task in tasks:
-                if task.state and told.get(task.display_name) != task.state:
-                    told[task.display_name] = task.state
+                if task.state and last_state.get(task.display_name) != task.state:
+                    last_state[task.display_name] = task.state
                     say(shown(f"  {task.display_name}: {task.state.lower()}"))
             if run.state in _GOOD:
                 say(shown(f"run {run.display_name}: {run.state.lower()}"))

@@ -8,8 +8,8 @@ from kfp.dsl import HTML, Artifact, Dataset, Markdown, Model, PipelineTask
 from kfp.dsl.graph_component import GraphComponent
 
 from components.diagnose.component import diagnose
+from components.entry_points import parameters_of
 from components.evaluate.component import evaluate
-from components.face import parameters_of
 from components.prepare_data.component import prepare_data
 from components.report.component import report
 from components.train.component import train

@@ -21,10 +21,10 @@ def diagnose(
     from pathlib import Path
 
     from components.diagnose.step import run
-    from components.face import section_of, step_face
+    from components.entry_points import kfp_entry_point, section_of
     from model_core.config.run import DiagnosticsSettings
 
-    with step_face(metrics) as headline:
+    with kfp_entry_point(metrics) as headline:
         headline |= run(
             dataset=Path(dataset.path),
             model=Path(model.path),

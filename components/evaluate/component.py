@@ -20,11 +20,11 @@ def evaluate(
     """
     from pathlib import Path
 
+    from components.entry_points import kfp_entry_point, section_of
     from components.evaluate.step import run
-    from components.face import section_of, step_face
     from model_core.config.run import EvaluationSettings
 
-    with step_face(metrics) as headline:
+    with kfp_entry_point(metrics) as headline:
         headline |= run(
             dataset=Path(dataset.path),
             model=Path(model.path),

@@ -20,11 +20,11 @@ def prepare_data(
     """
     from pathlib import Path
 
-    from components.face import section_of, step_face
+    from components.entry_points import kfp_entry_point, section_of
     from components.prepare_data.step import run
     from model_core.config.data import DataSettings
 
-    with step_face(metrics) as headline:
+    with kfp_entry_point(metrics) as headline:
         headline |= run(
             source=source,
             dataset=Path(dataset.path),

@@ -34,7 +34,7 @@ def run(*, source: str, dataset: Path, settings: DataSettings) -> dict[str, floa
     with staged_folder(dataset) as folder:
         prepared = prepare(source, settings)
         _write(folder, prepared, source, settings)
-    return _told(source, prepared)
+    return _log_summary(source, prepared)
 
 
 def inspect(*, source: str, settings: DataSettings) -> tuple[str, dict[str, float]]:
@@ -74,17 +74,17 @@ def rebuild(*, manifest: Path, dataset: Path) -> dict[str, float]:
         prepared = prepare_table(table, settings)
         made = _write(folder, prepared, source, settings)
         _refuse_differences(made, wanted, manifest)
-    return _told(source, prepared)
+    return _log_summary(source, prepared)
 
 
 def _write(folder: Path, prepared: MarketDataset, source: str, settings: DataSettings) -> Manifest:
     prepared.write(folder)
-    told = {
+    recorded = {
         "source": source,
         "source_sha256": prepared.quality.source.sha256,
         "data": settings.model_dump(mode="json"),
     }
-    return write_manifest(folder, producer=PRODUCER, settings=told)
+    return write_manifest(folder, producer=PRODUCER, settings=recorded)
 
 
 def _refuse_differences(made: Manifest, wanted: Manifest, manifest: Path) -> None:
@@ -105,7 +105,7 @@ def _refuse_differences(made: Manifest, wanted: Manifest, manifest: Path) -> Non
     )
 
 
-def _told(source: str, prepared: MarketDataset) -> dict[str, float]:
+def _log_summary(source: str, prepared: MarketDataset) -> dict[str, float]:
     """Log what was prepared and return its headline numbers."""
     splits = prepared.splits
     log.info(

@@ -25,11 +25,11 @@ def report(
     """
     from pathlib import Path
 
-    from components.face import section_of, step_face
+    from components.entry_points import kfp_entry_point, section_of
     from components.report.step import run
     from model_core.config.run import ReportSettings
 
-    with step_face(metrics) as headline:
+    with kfp_entry_point(metrics) as headline:
         headline |= run(
             dataset=Path(dataset.path),
             model=Path(model.path),

@@ -20,14 +20,14 @@ def train(
 
     ``code_version`` is not read: it makes KFP's cache notice an edit.
     """
-    from components.face import section_of, step_face
+    from components.entry_points import kfp_entry_point, section_of
     from components.train.job import Job
     from components.train.launchers import launch_from_settings
     from components.work import work_of_local_run
     from model_core.config.model import ModelSettings
     from model_core.config.run import TrainingSettings
 
-    with step_face(metrics) as headline:
+    with kfp_entry_point(metrics) as headline:
         job = Job(
             dataset=dataset.path,
             model=model.path,

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from components.cli import Files
-from components.face import one_sentence, start_logging
+from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import outbox, request_of
 from components.train.job import Job
 from components.train.step import run
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
         if arguments[0].lstrip().startswith("{")
         else Path(arguments[0]).read_text(encoding="utf-8")
     )
-    with one_sentence():
+    with exit_on_user_error():
         job = validated(Job, json.loads(text))
         if job.credentials is not None:
             for name, variable in SECRET_FIELDS.items():

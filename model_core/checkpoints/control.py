@@ -153,7 +153,7 @@ def repair_log(path: Path, kind: type[Kind], wanted: Callable[[Kind], bool] = _a
     """
     if not path.exists():
         return
-    staging = path.with_name(f".{path.name}-mended")
+    staging = path.with_name(f".{path.name}-repaired")
     faults: list[str] = []
     with path.open("rb") as lines, staging.open("wb") as kept:
         while line := lines.readline(MAX_LINE_BYTES):

@@ -150,7 +150,7 @@ def fetch_newest(store: Store, folder: Path, newer_than: tuple[int, int] | None 
     if keys and newer_than is None:
         raise CheckpointError(
             f"none of the {len(keys)} checkpoints in {store.uri} can be read; "
-            "mend the store, or choose another --checkpoint-uri to start anew"
+            "repair the store, or choose another --checkpoint-uri to start anew"
         )
     return False
 
@@ -167,7 +167,7 @@ def fetch_best(store: Store, folder: Path, epoch: int) -> bool:
             files = {n: file for n, file in files_of(source, key).items() if n.startswith(f"{BEST}/")}
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
                 for name, file in files.items():
-                    _download(source, file, _place(Path(scratch), name))
+                    _download(source, file, _folder_of(Path(scratch), name))
                 verify_checkpoint(Path(scratch) / BEST)
                 if saved_info(Path(scratch) / BEST).epoch == epoch:
                     _move(Path(scratch), folder)
@@ -188,7 +188,7 @@ def _fetch(store: PatientStore, key: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as scratch:
         for name, file in files.items():
             try:
-                _download(store, file, _place(Path(scratch), name))
+                _download(store, file, _folder_of(Path(scratch), name))
             except Damage as damage:
                 if name.startswith(f"{LAST}/"):
                     raise Damage(f"{name}: {damage}") from damage
@@ -201,7 +201,7 @@ def _fetch(store: PatientStore, key: str, folder: Path) -> None:
         _move(Path(scratch), folder)
 
 
-def _place(scratch: Path, name: str) -> Path:
+def _folder_of(scratch: Path, name: str) -> Path:
     try:
         return contained(scratch, name)
     except StoreError as error:

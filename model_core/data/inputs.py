@@ -85,13 +85,13 @@ class ModelInputs(Section):
             return
         lengths = ", ".join(f"{name}: {length}" for name, length in self.window.model_dump().items())
         raise ArtifactError(
-            f"the model was trained on windows of {_told(self.layout, self.window)}, and the dataset holds windows of "
-            f"{_told(dataset.layout, dataset.window)}; prepare the table with --set data.layout={self.layout} --set "
-            f"'data.window={{{lengths}}}', or train a model on this dataset"
+            f"the model was trained on windows of {_described(self.layout, self.window)}, and the dataset holds "
+            f"windows of {_described(dataset.layout, dataset.window)}; prepare the table with --set "
+            f"data.layout={self.layout} --set 'data.window={{{lengths}}}', or train a model on this dataset"
         )
 
 
-def _told(layout: str, window: WindowSettings) -> str:
+def _described(layout: str, window: WindowSettings) -> str:
     return (
         f"{window.seq_len} known days (label_len {window.label_len}) and {window.pred_len} forecast days in layout "
         f"{layout}"

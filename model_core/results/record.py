@@ -114,8 +114,8 @@ def read_result(kind: type[Kind], folder: Path) -> Kind:
 
 
 def first_fault(error: ValidationError) -> str:
-    """``place: what is wrong``, and how many faults more."""
+    """``field: what is wrong``, and how many faults more."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = shortened(".".join(map(str, first["loc"])))
+    field = shortened(".".join(map(str, first["loc"])))
     more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-    return f"{f'{place}: ' if place else ''}{shortened(first['msg'])}{more}"
+    return f"{f'{field}: ' if field else ''}{shortened(first['msg'])}{more}"

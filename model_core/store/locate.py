@@ -9,6 +9,7 @@ from model_core.errors import StoreError, printable, quoted
 from model_core.store.base import READ_BYTES, Store
 from model_core.store.local import LocalStore
 
+_S3 = "s3://"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -26,9 +27,14 @@ def open_store(uri: str) -> Store:
     from model_core.store.client import connect
     from model_core.store.s3 import S3Store
 
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    bucket, _, prefix = uri.removeprefix(_S3).partition("/")
     limits = Limits.of_environment()
     return S3Store(bucket, prefix, connect(limits=limits), limits)
+
+
+def in_object_store(uri: str) -> bool:
+    """Whether ``uri`` names a place in a bucket; a path or ``file://`` names one on this machine."""
+    return uri.startswith(_S3)
 
 
 def check_uri(uri: str) -> None:

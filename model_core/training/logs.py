@@ -70,8 +70,8 @@ class Board:
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add the values of a step by their names."""
-        told = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=told)))
+        values_of_step = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=values_of_step)))
 
     def close(self) -> None:
         """No more values."""

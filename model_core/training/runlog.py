@@ -65,9 +65,9 @@ class RunLog:
         }
         self._steps.write(line)
         if self._board is not None:
-            told = {**result.losses, "gradient_norm": result.gradient_norm, "learning_rate": learning_rate}
+            scalars = {**result.losses, "gradient_norm": result.gradient_norm, "learning_rate": learning_rate}
             self._board.scalars(
-                {f"step/{name}": value for name, value in told.items()},
+                {f"step/{name}": value for name, value in scalars.items()},
                 progress.epoch * steps + progress.step,
             )
 

@@ -6,7 +6,7 @@ in the step's log; on the screen it would bury the scores.
 
 import re
 
-from components.face import ERROR_PREFIX
+from components.entry_points import ERROR_PREFIX
 
 _NOTE = re.compile(r"\[KFP Executor \S+ \S+ INFO\]: ")
 _NOTE_START = "[KFP Executor "

@@ -26,7 +26,7 @@ from typing import TextIO
 from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
 
-from components.face import ERROR_PREFIX
+from components.entry_points import ERROR_PREFIX
 from components.work import WORK_VARIABLE
 from model_core.disk import temporary_folder
 from model_core.errors import shown

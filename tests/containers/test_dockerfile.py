@@ -154,7 +154,7 @@ class LockedOnly:
 
 sys.meta_path.insert(0, LockedOnly())
 # KFP sends a component's body to the image, which imports these.
-for module in (f"{step}.__main__", f"{step}.step", "face"):
+for module in (f"{step}.__main__", f"{step}.step", "entry_points"):
     importlib.import_module(f"components.{module}")
 """
 

@@ -247,7 +247,7 @@ def test_checkpoints_that_are_damaged_while_training_goes_on_are_whole_in_the_en
 
 
 @pytest.mark.parametrize("name", [CHECKPOINT_MANIFEST, SETTINGS_FILE])
-def test_each_flipped_bit_of_the_control_files_of_best_is_harmless_or_mended(
+def test_each_flipped_bit_of_the_control_files_of_best_is_harmless_or_repaired(
     name: str, trained: Path, tmp_path: Path
 ) -> None:
     for content in flipped((trained / BEST / name).read_bytes(), 40):

@@ -132,7 +132,7 @@ def test_steps_that_train_or_predict_have_shared_memory(documents: list[dict[str
 @pytest.mark.parametrize("file", sorted(p.name for p in (REPOSITORY / "configs").glob("*.yaml")))
 def test_settings_survive_the_way_through_kfp(file: str) -> None:
     """KFP turns whole numbers into floats and knows no null; the steps read the same settings all the same."""
-    from components.face import section_of
+    from components.entry_points import section_of
 
     settings = load_settings(str(REPOSITORY / "configs" / file), [])
     for name, parameters in settings_parameters(settings).items():
@@ -158,8 +158,8 @@ def _as_floats(value: Any) -> Any:
 @pytest.mark.parametrize("step", STEPS)
 def test_both_faces_of_a_step_offer_the_same_inputs(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cluster can ask of a step, the command line can too, and the other way round."""
-    face = getattr(import_module(f"components.{step}.component"), step)
-    kfp_inputs = set(inspect.signature(face.python_func).parameters) - CACHE_ONLY - {"metrics"}
+    component = getattr(import_module(f"components.{step}.component"), step)
+    kfp_inputs = set(inspect.signature(component.python_func).parameters) - CACHE_ONLY - {"metrics"}
     kfp_inputs = {name for name in kfp_inputs if not name.endswith("_settings")}
     parsers: list[ArgumentParser] = []
     command_line = import_module(f"components.{step}.__main__")

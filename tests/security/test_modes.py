@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.face import one_sentence
+from components.entry_points import exit_on_user_error
 from model_core.artifacts import staged_folder, write_json, write_manifest
 from model_core.build import build_model
 from model_core.checkpoints.files import save_checkpoint
@@ -96,7 +96,7 @@ def test_a_list_of_what_is_wrong_is_not_written_through_a_link_of_somebody_elses
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     error = SourceError("the table is refused", details=["row 1: what is wrong"])
-    with pytest.raises(SystemExit), one_sentence():
+    with pytest.raises(SystemExit), exit_on_user_error():
         raise error
     (listed,) = (tmp_path / "cache").rglob("*.txt")
     assert str(listed) in capsys.readouterr().err
@@ -105,7 +105,7 @@ def test_a_list_of_what_is_wrong_is_not_written_through_a_link_of_somebody_elses
     victim.write_text("untouched")
     listed.symlink_to(victim)
     (listed.parent.parent if above else listed.parent).chmod(0o777)
-    with pytest.raises(SystemExit), one_sentence():
+    with pytest.raises(SystemExit), exit_on_user_error():
         raise error
     assert "can be written by others (mode 777)" in capsys.readouterr().err
     assert victim.read_text() == "untouched"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.face import start_logging
+from components.entry_points import start_logging
 from model_core.checkpoints.records import RECORDS, newest_position
 from model_core.report.index import published_runs
 from model_core.store.local import LocalStore

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from model_core.errors import Problem, SourceError, shortened
 
 _IN_FULL = 10
-"""Problems told one by one; of the rest each kind is told once, with the rows where it occurs."""
+"""Problems stated one by one; of the rest each kind is stated once, with the rows where it occurs."""
 _STRETCHES = 3
-"""Stretches of rows told for one kind; the rest are counted."""
+"""Stretches of rows named for one kind; the rest are counted."""
 _LONGEST = 60
 """Characters of a value that are shown."""
 
@@ -88,12 +88,12 @@ def _by_kind(problems: Sequence[Problem], dates: NDArray[np.datetime64] | None) 
 def format_row_ranges(rows: Sequence[int], dates: NDArray[np.datetime64] | None) -> str:
     """Rows as stretches: ``rows 21–300 (2010-02-01 … 2011-02-25) and row 400 (…)``; the first few."""
     stretches = np.split(np.array(rows), np.flatnonzero(np.diff(rows) > 1) + 1)
-    told = []
+    ranges = []
     for stretch in stretches[:_STRETCHES]:
         first, last = int(stretch[0]), int(stretch[-1])
         unknown = dates is None or np.isnat(dates[first]) or np.isnat(dates[last])
         span = "" if unknown or dates is None else f" ({dates[first]} … {dates[last]})"
-        told.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
+        ranges.append(row_name(first, dates) if first == last else f"rows {first + 1}–{last + 1}{span}")
     if len(stretches) > _STRETCHES:
-        told.append(f"{sum(map(len, stretches[_STRETCHES:]))} more rows")
-    return " and ".join(told)
+        ranges.append(f"{sum(map(len, stretches[_STRETCHES:]))} more rows")
+    return " and ".join(ranges)

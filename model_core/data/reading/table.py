@@ -83,10 +83,10 @@ def without_float_noise(prices: NDArray[np.float64]) -> tuple[NDArray[np.float64
     top, bottom = np.maximum(opens, closes), np.minimum(opens, closes)
     short = (highs < top) & (highs >= top * (1 - _FLOAT_NOISE))
     long = (lows > bottom) & (lows <= bottom * (1 + _FLOAT_NOISE))
-    mended = prices.copy()
-    mended[short, HIGH] = top[short]
-    mended[long, LOW] = bottom[long]
-    return mended, np.flatnonzero(short | long)
+    widened = prices.copy()
+    widened[short, HIGH] = top[short]
+    widened[long, LOW] = bottom[long]
+    return widened, np.flatnonzero(short | long)
 
 
 def _noise_notes(rows: NDArray[np.intp], dates: NDArray[np.datetime64]) -> list[TableWarning]:

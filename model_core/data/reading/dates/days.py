@@ -78,15 +78,15 @@ def _unread(text: pd.Series, days: NDArray[np.datetime64], outside: NDArray[np.b
     said = []
     for row in rows:
         written = text.iloc[row]
-        told = f"{shown_value(written)} is not a date" if written else "the date is missing"
-        said.append(told + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
+        text_of_row = f"{shown_value(written)} is not a date" if written else "the date is missing"
+        said.append(text_of_row + (f" from {_FIRST_DAY} to {_LAST_DAY}" if outside[row] else ""))
     if mostly(rows, len(days), _A_WAY):
         remedy = DESCRIBE
         if outside[rows[0]]:
             all_rows = len(rows) == len(days)
             remedy = "give dates in these years" if all_rows else "leave those rows out of the table"
         return [Problem("no dates", f"{said[0]}, in {among(rows, len(days))}; {remedy}")]
-    return [Problem("no date", told, row) for row, told in zip(rows, said, strict=True)]
+    return [Problem("no date", sentence, row) for row, sentence in zip(rows, said, strict=True)]
 
 
 def _notes(read: LocalDates, days: NDArray[np.datetime64]) -> list[TableWarning]:

@@ -190,10 +190,10 @@ def _by_shape(dates: pd.Series) -> tuple[pd.Series, list[Problem], str]:
     days = read[chosen]
     if days.isna().any():  # of years that no table has: days all the same, which are refused as what they are
         days = days.fillna(pd.to_datetime(plain.where(of_shape), format=chosen, errors="coerce"))
-    told = _shown(chosen, mark, example)
+    written_as = _shown(chosen, mark, example)
     if two_digit_years(chosen):
-        problems = in_the_future(days, dates) or two_centuries(days, dates, told)
-    return days, problems, told
+        problems = in_the_future(days, dates) or two_centuries(days, dates, written_as)
+    return days, problems, written_as
 
 
 def _canonical(dates: pd.Series) -> tuple[pd.Series, str]:

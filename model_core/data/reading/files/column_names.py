@@ -32,14 +32,14 @@ def flat_names(columns: Sequence[Hashable]) -> list[str]:
     levels = [
         tuple(map(_text, column)) if isinstance(column, tuple) else (_text(column),) for column in columns
     ]
-    told = [
+    levels = [
         level
         for level in zip(*levels, strict=True)
         if len(set(filter(None, level))) > 1 or len(levels[0]) == 1
     ]
-    if not told:
+    if not levels:
         return [" ".join(filter(None, level)) for level in levels]
-    return [" ".join(filter(None, parts)) for parts in zip(*told, strict=True)]
+    return [" ".join(filter(None, parts)) for parts in zip(*levels, strict=True)]
 
 
 def _text(part: object) -> str:

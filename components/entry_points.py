@@ -1,6 +1,6 @@
-"""What the two faces of every step share: how a step speaks, and how it fails.
+"""What the two entry points of every step share: how a step speaks, and how it fails.
 
-A step's ``run`` knows neither KFP nor a command line. Its faces set up logging, call it, and turn the
+A step's ``run`` knows neither KFP nor a command line. Its entry points set up logging, call it, and turn the
 errors that the package raises on purpose into one line and an exit code: 1 the work failed, 2 the input
 is wrong. Anything else is a bug and keeps its traceback.
 """
@@ -71,7 +71,7 @@ class _OwnLinesPlain(_Shown):
 
 
 @contextmanager
-def one_sentence() -> Iterator[None]:
+def exit_on_user_error() -> Iterator[None]:
     """Deliberate errors end the process with one line instead of a traceback; so does a file that may not be used."""
     try:
         try:
@@ -108,11 +108,11 @@ def _kept_details(error: PgatError) -> str:
 
 
 @contextmanager
-def step_face(metrics: MetricsArtifact) -> Iterator[dict[str, float]]:
-    """The KFP face of a step: the block puts the step's headline numbers into the mapping it is given."""
+def kfp_entry_point(metrics: MetricsArtifact) -> Iterator[dict[str, float]]:
+    """The KFP entry point of a step: the block puts the step's headline numbers into the mapping it is given."""
     headline: dict[str, float] = {}
     start_logging()
-    with one_sentence():
+    with exit_on_user_error():
         yield headline
     for name, value in headline.items():
         metrics.log_metric(name, value)
