@@ -270,10 +270,8 @@ def builder(name: str | None, flag: str = "--model") -> Callable[[ModelSettings,
 
 def _without_seq_len(words: list[str]) -> list[str]:
     start = words.index("--seq-len")
-    stop = start + 1
-    while stop < len(words) and not words[stop].startswith("-"):
-        stop += 1
-    return words[:start] + words[stop:]
+    flags = (place for place, word in enumerate(words) if place > start and word.startswith("-"))
+    return words[:start] + words[next(flags, len(words)) :]
 
 
 def count(text: str) -> int:
