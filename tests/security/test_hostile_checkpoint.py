@@ -20,7 +20,7 @@ from model_core.checkpoints.loading import load_model
 from model_core.config.load import load_settings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError
-from tests.security.test_fuzz import damaged, fuzzed, read_or_refused, reseal, seeds
+from tests.security.fuzzing import damaged, fuzzed, read_or_refused, reseal, seeds
 from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
 

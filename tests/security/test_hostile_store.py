@@ -14,8 +14,8 @@ from model_core.store import client, s3
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.pace import PacedRetry
+from tests.security.fuzzing import damaged, fuzzed, read_or_refused, seeds
 from tests.security.hostile_s3 import BUCKET, HostileS3, serving
-from tests.security.test_fuzz import damaged, fuzzed, read_or_refused, seeds
 
 ONCE_MORE = PacedRetry(total=1, redirect=False, backoff_factor=0, status_forcelist=(500, 503))
 ENTITIES = b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 10) for n in range(1, 10))
