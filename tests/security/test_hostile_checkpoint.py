@@ -14,7 +14,7 @@ from hypothesis import given
 
 from model_core.artifacts import write_json
 from model_core.build import build_model
-from model_core.checkpoints import files
+from model_core.checkpoints import loading
 from model_core.checkpoints.files import SETTINGS, TRAINING, load_training, save_checkpoint
 from model_core.checkpoints.loading import load_model
 from model_core.config.load import load_settings
@@ -57,7 +57,7 @@ def test_settings_that_ask_for_more_than_the_weights_hold_are_refused_before_any
     def built(*_: object) -> None:
         raise AssertionError("a model was built")
 
-    monkeypatch.setattr(files, "build_model", built)
+    monkeypatch.setattr(loading, "build_model", built)
     with pytest.raises(CheckpointError, match="train again"):
         load_model(checkpoint)
 
