@@ -225,5 +225,5 @@ def _plain(text: str | None) -> str:
 
 
 def _markdown(text: str | None) -> str:
-    linked = re.sub(r"docs/(\w+\.md)", r"[\1](\1)", _spoken(text))
+    linked = re.sub(r"docs/([\w-]+\.md)", r"[\1](\1)", _spoken(text))
     return linked.replace("``", "`")

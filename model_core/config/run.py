@@ -102,7 +102,7 @@ class TrainingSettings(Section):
     threads: int | None = Field(None, ge=1)
     """CPU threads of a process; ``None``: one a core, within the container's CPU limit."""
     launcher: LauncherSettings = LauncherSettings()
-    """Where training runs; see docs/training.md, "Several devices"."""
+    """Where training runs; see docs/devices.md."""
 
 
 class EvaluationSettings(Section):
@@ -190,7 +190,7 @@ class Settings(Section):
     report: ReportSettings = ReportSettings()
     """The review page."""
     store: StoreSettings = StoreSettings()
-    """How long an object store may take, in every step that asks one; see docs/reliability.md."""
+    """How long an object store may take, in every step that asks one; see docs/stores-and-disks.md."""
 
     def of_steps(self) -> dict[str, Section]:
         """What the steps' results depend on: each section but ``store``, which reaches the steps by the environment."""

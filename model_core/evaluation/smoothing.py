@@ -8,7 +8,7 @@ If the mean is 0 and B is small beside n / horizon, X_0 … X_B are nearly indep
 the long-run variance of the series. So X_0 / √(mean of X_1² … X_B²) has Student's t distribution with B degrees of
 freedom, however few windows there are (equal-weighted cosine estimator: Müller, 2007; Lazarus, Lewis, Stock and
 Watson, 2018; for Diebold and Mariano's test: Coroneo and Iacone, 2020). ``benchmarks/null_markets.py`` compares it with
-other tests, and ``docs/evaluation.md`` has the table.
+other tests, and ``docs/significance.md`` has the table.
 """
 
 from dataclasses import dataclass

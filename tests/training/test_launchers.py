@@ -168,7 +168,7 @@ def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_o
     results = read_result(TrainResults, tmp_path / "torchrun")
     assert results.processes == 2
     assert metrics["best_validation_loss"] == results.best_validation_loss
-    # The first step only: what rounds differently before it is amplified by training (docs/training.md). That
+    # The first step only: what rounds differently before it is amplified by training (docs/devices.md). That
     # all steps are the same but for rounding is what test_distributed.py shows, in float64.
     ours, theirs = (json_lines(tmp_path / name / "steps.jsonl") for name in ("torchrun", "inline"))
     assert len(ours) == len(theirs)
