@@ -41,7 +41,7 @@ def chain(place: str, step: Step) -> None:
     flags = {name: [f"--{name}", uri] for name, uri in places.items()}
     trained = [*flags["dataset"], *flags["model"]]
     step("prepare_data", "--source", "sample://synthetic", *flags["dataset"])
-    assert step("train", *trained)["best_epoch"] == 1
+    assert step("train", *trained)["epochs"] == 1
     step("evaluate", *trained, *flags["evaluation"])
     step("diagnose", *trained, *flags["findings"])
     pages = ["--report", f"{place}/report.html", "--summary", f"{place}/summary.md", "--run-name", "by-hand"]
