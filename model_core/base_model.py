@@ -19,6 +19,7 @@ from model_core.data.windows import Window
 from model_core.nn.blocks import EMBEDDING_STD
 from model_core.nn.bundles import Explanation, Forecast, Reads
 from model_core.nn.embedding import sinusoids
+from model_core.nn.forecaster import Forecaster
 from model_core.nn.graph.combiners.gated import GatedGraphCombiner
 from model_core.nn.slots import HorizonDecoder
 from model_core.nn.waves.features import FourierPhases, delayed_influence
@@ -139,7 +140,7 @@ class WaveGraph:
     context: Float[Tensor, "B D"]
 
 
-class EnhancedPGAT(nn.Module):
+class EnhancedPGAT(Forecaster):
     """Patched graph attention over the waves; built by ``model_core.build``.
 
     Args:
@@ -204,6 +205,10 @@ class EnhancedPGAT(nn.Module):
 
         baseline = self.baseline(window.past_waves[..., :FIRST_WAVE], window.scale)
         return self.head(tokens, baseline)
+
+    def at_rest(self, window: Window) -> Forecast:
+        """The forecast before training: the structured walk."""
+        return self.head.at_rest(self.baseline(window.past_waves[..., :FIRST_WAVE], window.scale))
 
     @torch.no_grad()
     def explain(self, window: Window) -> Explanation:

@@ -37,7 +37,7 @@ from model_core.nn.heads.point import PointHead
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
 from model_core.nn.market_context import MarketContextEncoder
 from model_core.nn.recomputation import RunPolicy, activation_checkpoint, direct
-from model_core.nn.slots import HorizonDecoder
+from model_core.nn.slots import ForecastHead, HorizonDecoder
 from model_core.nn.temporal.dynamic import DynamicSpatioTemporalEncoding
 from model_core.nn.temporal.hierarchical import HierarchicalTemporalSpatialMapper
 from model_core.nn.temporal.joint import JointSpatioTemporalEncoding, NoTemporalMapper
@@ -266,7 +266,7 @@ def _mapper(settings: ModelSettings) -> nn.Module:
     return HierarchicalTemporalSpatialMapper(settings.width, settings.hierarchical_mapper)
 
 
-def _head(settings: ModelSettings) -> nn.Module:
+def _head(settings: ModelSettings) -> ForecastHead:
     if not settings.use_mixture_decoder:
         return PointHead(settings.width)
     match settings.mixture.kind:

@@ -14,6 +14,7 @@ from model_core.nn.bundles import BodyStates, Explanation, Forecast, Reads
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, LatentNodes
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
+from model_core.nn.forecaster import Forecaster
 from model_core.nn.graph.edges import EdgeSources
 from model_core.nn.recomputation import RunPolicy
 from model_core.nn.slots import (
@@ -74,7 +75,7 @@ class Graph(NamedTuple):
     penalties: dict[str, Tensor]
 
 
-class CelestialEnhancedPGAT(nn.Module):
+class CelestialEnhancedPGAT(Forecaster):
     """Phase-aware graph attention over thirteen bodies and four targets; built by ``model_core.build``.
 
     Nothing here asks which variant a slot holds. The head corrects a structured random walk and is zero before
@@ -136,6 +137,10 @@ class CelestialEnhancedPGAT(nn.Module):
         baseline = self.baseline(window.past_waves[..., : len(TARGETS)], window.scale)
         forecast = self.head(decoded, baseline)
         return replace(forecast, penalties={**graph.penalties, **forecast.penalties})
+
+    def at_rest(self, window: Window) -> Forecast:
+        """The forecast before training: the structured walk."""
+        return self.head.at_rest(self.baseline(window.past_waves[..., : len(TARGETS)], window.scale))
 
     @torch.no_grad()
     def explain(self, window: Window) -> Explanation:

@@ -34,6 +34,7 @@ from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.runlog import HISTORY, write_history
 from model_core.training.seeds import seed_everything
+from model_core.training.shrinkage import fit_shrinkage, in_words
 from model_core.training.threads import use_threads
 from model_core.training.validation import read_back
 
@@ -117,10 +118,15 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
             dataset_sha256=_content_of(Path(job.dataset)),
         )
         peak_memory_mb = memory.peak_mb
-        read_back_loss = None
+        read_back_loss = shrinkage = None
         if group.is_main:
             memory.stage("evaluation", epoch=result.best_epoch)
-            read_back_loss = read_back(work / BEST, validation_windows, precision, settings.batch_size)
+            read_back_loss, validated = read_back(
+                work / BEST, validation_windows, precision, settings.batch_size
+            )
+            if settings.shrinkage:
+                shrinkage = fit_shrinkage(validated)
+                log.info("%s", in_words(shrinkage))
         memory.stage("end")
         results = TrainResults(
             best_epoch=result.best_epoch,
@@ -130,6 +136,7 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
             lost_best_epoch=result.lost_best_epoch,
             last_epoch=result.epochs,
             epochs_run=len(result.history),
+            shrinkage=shrinkage,
             stopped_because=result.stopped_because,
             resumed_at=result.resumed_at,
             seconds=time.monotonic() - started,
@@ -219,8 +226,8 @@ def _publish(job: Job, work: Path, results: TrainResults, history: list[HistoryR
 
 def _write_artifact(job: Job, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
     with staged_folder(Path(job.model)) as folder:
-        for name in (BEST, LAST):
-            export_checkpoint(work / name, folder / name)
+        export_checkpoint(work / BEST, folder / BEST, results.shrinkage)
+        export_checkpoint(work / LAST, folder / LAST)
         write_history(folder / HISTORY, history)
         for name in LOGS:
             if (work / name).is_file():

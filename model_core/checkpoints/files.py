@@ -30,6 +30,8 @@ from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.disk import disk_error
 from model_core.errors import CheckpointError, StoreError
+from model_core.results.record import write_result
+from model_core.results.shrinkage import Shrinkage
 from model_core.store.names import contained
 from model_core.store.ownership import within_umask
 from model_core.versions import versions
@@ -74,8 +76,11 @@ def save_checkpoint(
             _save_training(staging / TRAINING, training)
 
 
-def export_checkpoint(source: Path, folder: Path) -> None:
+def export_checkpoint(source: Path, folder: Path, shrinkage: Shrinkage | None = None) -> None:
     """Copy a checkpoint without the state of its training run: what a reader of the model needs.
+
+    Args:
+        shrinkage: how much of the model a reader is to keep; all of it if there is none.
 
     Raises:
         CheckpointError: the source is damaged.
@@ -85,6 +90,8 @@ def export_checkpoint(source: Path, folder: Path) -> None:
     with _staged(folder) as staging:
         for name in (WEIGHTS, SETTINGS):
             shutil.copyfile(source / name, staging / name)
+        if shrinkage is not None:
+            write_result(staging, shrinkage)
 
 
 def recover(folder: Path) -> None:
@@ -96,8 +103,8 @@ def recover(folder: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def verify_checkpoint(folder: Path) -> None:
-    """Check that every file of its manifest is there and unchanged.
+def verify_checkpoint(folder: Path) -> frozenset[str]:
+    """Check that every file of its manifest is there and unchanged; returns their names.
 
     Raises:
         CheckpointError: it is not.
@@ -122,6 +129,7 @@ def verify_checkpoint(folder: Path) -> None:
             ) from error
         if not whole:
             raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
+    return frozenset(files)
 
 
 def position(folder: Path) -> tuple[int, int] | None:

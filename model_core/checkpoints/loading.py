@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from model_core.build import Model, build_model
+from model_core.build import build_model
 from model_core.checkpoints.control import SavedInfo
 from model_core.checkpoints.files import SETTINGS, WEIGHTS, load_weights, saved_settings, verify_checkpoint
 from model_core.checkpoints.measure import refuse_other_shapes
@@ -14,6 +14,10 @@ from model_core.config.model import ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.errors import CheckpointError
 from model_core.nn.bundles import Reads
+from model_core.nn.forecaster import Forecaster
+from model_core.nn.shrinkage import ShrunkModel
+from model_core.results.record import read_result
+from model_core.results.shrinkage import Shrinkage
 from model_core.results.training import Checkpoint
 
 
@@ -21,11 +25,13 @@ from model_core.results.training import Checkpoint
 class LoadedModel:
     """A model as it was saved, in evaluation mode."""
 
-    model: Model
+    model: Forecaster
     settings: ModelSettings
     inputs: ModelInputs
     info: SavedInfo
     """What was known when it was saved."""
+    shrinkage: Shrinkage | None = None
+    """How much of what was learned its forecasts keep; all of it if there is none."""
 
     @property
     def reads(self) -> Reads:
@@ -39,13 +45,14 @@ class LoadedModel:
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Rebuild the model of a checkpoint and load its weights.
+    """Rebuild the model of a checkpoint, load its weights, and let its forecasts keep what they are to keep.
 
     Raises:
+        ArtifactError: how much that is cannot be read.
         CheckpointError: the checkpoint is missing, damaged, or of another version of the model.
     """
     folder = Path(folder)
-    verify_checkpoint(folder)
+    files = verify_checkpoint(folder)
     saved = saved_settings(folder)
     try:
         settings = ModelSettings.model_validate(saved.model)
@@ -53,6 +60,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
     except ValidationError as error:
         raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
     refuse_other_shapes(folder / WEIGHTS, settings, inputs)
-    model = build_model(settings, inputs)
+    model: Forecaster = build_model(settings, inputs)
     load_weights(folder, model)
-    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info)
+    shrinkage = read_result(Shrinkage, folder) if Shrinkage.file in files else None
+    if shrinkage is not None:
+        model = ShrunkModel(model, shrinkage.shares)
+    return LoadedModel(model.to(device).eval(), settings, inputs, saved.info, shrinkage)

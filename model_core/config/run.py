@@ -46,6 +46,9 @@ class TrainingSettings(Section):
     """Of weights, dropout and the order of windows."""
     train_epochs: Annotated[int, Unit("epochs")] = Field(50, ge=1)
     """Length of the training."""
+    shrinkage: bool = True
+    """Forecasts keep only as much of what the model learned as its validation windows speak for; see
+    docs/training.md."""
     batch_size: Annotated[int, Unit("windows")] = Field(16, ge=1)
     """Windows of a forward pass, over all processes."""
     learning_rate: float = Field(1e-3, gt=0)

@@ -189,12 +189,18 @@ def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
         if unit == 0:
             return 0.0
         losses.append([np.square(share * drift - true).mean() / unit for share in SHARES])
-    if not losses:
-        return 0.0
-    table = np.array(losses)
-    excess = table - table[:, [np.argmin(table.mean(axis=0))]]
+    return smallest_share(np.array(losses), SHARES) if losses else 0.0
+
+
+def smallest_share(losses: Values, shares: Values) -> float:
+    """The smallest share that is no worse than the best one by more than a standard error of their difference.
+
+    Args:
+        losses: [blocks, shares] mean loss of each block with each share; at least two blocks.
+    """
+    excess = losses - losses[:, [np.argmin(losses.mean(axis=0))]]
     error = excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
-    return float(SHARES[np.argmax(excess.mean(axis=0) <= error)])
+    return float(shares[np.argmax(excess.mean(axis=0) <= error)])
 
 
 def rolling_blocks(windows: Span, pred_len: int) -> list[tuple[Span, Span]]:

@@ -37,6 +37,7 @@ class WalkForecast:
 
     point: Tensor
     mixture: None = None
+    unshrunk: None = None
 
 
 class ShownWalk(nn.Module):

@@ -2,9 +2,9 @@
 
 import torch
 
-from model_core.build import Model
 from model_core.data.windows import WindowSet
 from model_core.evaluation.predict import spread_over
+from model_core.nn.forecaster import Forecaster
 from model_core.progress import ProgressMeter
 from model_core.results.explanation import Explanation
 
@@ -12,7 +12,7 @@ WINDOWS_AT_MOST = 128
 """Means over so many windows, evenly spread; every window of a split would double the time of evaluating."""
 
 
-def explain_model(model: Model, windows: WindowSet, batch_size: int) -> Explanation:
+def explain_model(model: Forecaster, windows: WindowSet, batch_size: int) -> Explanation:
     """Mean explanation of at most ``WINDOWS_AT_MOST`` windows."""
     model.eval()
     chosen = spread_over(len(windows), WINDOWS_AT_MOST)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model_core.data.windows import Window, WindowSet
-from model_core.nn.bundles import Mixture
+from model_core.nn.bundles import Forecast, Mixture
 from model_core.progress import ProgressMeter
 
 Perturb = Callable[[Window], Window]
@@ -31,6 +31,8 @@ class Predictions:
     """[n, 1 + P] anchor date, then target dates."""
     mixture: Mixture | None
     """On the CPU, in scaled displacements; for models with a mixture head."""
+    unshrunk: "Predictions | None" = None
+    """What the model itself says, where forecasts keep only a share of that."""
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -97,17 +99,20 @@ def evaluate_each(
         known.append((clean.scale, windows.displacements(part), clean.anchor, clean.dates))
     scale, true, anchor, days = (torch.cat(parts).cpu() for parts in zip(*known, strict=True))
     unit = scale.double()[:, None, None]
-    return [
-        Predictions(
+
+    def of_all(parts: Sequence[Forecast]) -> Predictions:
+        whole = [f.unshrunk for f in parts if f.unshrunk is not None]
+        return Predictions(
             forecast=(torch.cat([f.point.double().cpu() for f in parts]) * unit).numpy(),
             true=true.numpy(),
             anchor=anchor.numpy(),
             scale=scale.double().numpy(),
             dates=days.numpy().astype("datetime64[D]"),
             mixture=_joined([f.mixture for f in parts if f.mixture is not None]),
+            unshrunk=of_all(whole) if whole else None,
         )
-        for parts in zip(*forecasts, strict=True)
-    ]
+
+    return [of_all(parts) for parts in zip(*forecasts, strict=True)]
 
 
 def _joined(mixtures: list[Mixture]) -> Mixture | None:

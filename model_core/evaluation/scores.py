@@ -16,6 +16,7 @@ from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.significance import compare
+from model_core.evaluation.unshrunk import unshrunk_scores
 from model_core.evaluation.verdict import departure_text, distribution_text, point_text, training_text
 from model_core.metrics.direction import direction_score
 from model_core.metrics.point import Scale
@@ -115,6 +116,7 @@ def scores(
         candles=Candles(invalid_share=invalid_candles(predictions.forecast)),
         interval_coverage=coverage,
         departure=departure,
+        unshrunk=unshrunk_scores(predictions, best, settings),
     )
 
 

@@ -75,6 +75,8 @@ class Forecast:
     mixture: Mixture | None = None
     penalties: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     """Terms that the loss adds as they are, e.g. ``{"graph_kl": …}``."""
+    unshrunk: "Forecast | None" = None
+    """What the model itself says, where only a share of that is kept (``shrinkage.py``)."""
 
 
 @dataclass(frozen=True)

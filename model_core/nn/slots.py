@@ -64,6 +64,10 @@ class ForecastHead(Protocol):
 
     def __call__(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast: ...
 
+    def at_rest(self, baseline: Baseline) -> Forecast:
+        """The same before training, whatever was decoded: the base of every forecast."""
+        ...
+
 
 @dataclass(frozen=True)
 class HorizonDecoder:

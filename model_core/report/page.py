@@ -111,6 +111,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "target_svg": figures.target_figure(scores.forecasts, names),
         "examples": examples(evidence, settings.example_windows),
         "training": evidence.training,
+        "kept": phrases.kept_rows(evidence.training),
         "lost_epoch": phrases.lost_epoch(evidence.training),
         "training_svg": figures.training_figure(evidence.history, evidence.training),
         "findings": evidence.findings,

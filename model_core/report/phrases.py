@@ -16,6 +16,7 @@ from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure
 from model_core.results.findings import Findings, Growth, Invariant, Scenario
 from model_core.results.scores import MODEL, PointErrors, Scores
+from model_core.results.shrinkage import FittedShare
 from model_core.results.skill import Comparison, Outcome
 from model_core.results.training import TrainResults
 
@@ -67,14 +68,19 @@ def verdict(evidence: Evidence) -> Verdict:
             Finding(headline(what, outcome), tone(outcome), text) for what, outcome, text in judged
         ),
         model=tuple(said for said in (found.departure, found.training) if said is not None),
-        celestial=_celestial(evidence.findings),
+        celestial=_celestial(evidence),
         robustness=_robustness(evidence.findings.scenarios) + _insensitive(evidence.scores.departure),
         invariants=_invariants(evidence.findings.invariants),
     )
 
 
-def _celestial(findings: Findings) -> str:
+def _celestial(evidence: Evidence) -> str:
+    findings, kept = evidence.findings, evidence.training.shrinkage
     reads = findings.reads
+    if findings.checkpoint.epoch > 0 and kept is not None and kept.shares.means_are_the_base:
+        return (
+            "No celestial wave reaches the point forecast, since nothing of what was learned of it is kept."
+        )
     if findings.checkpoint.epoch == 0:
         return "The untrained model was the best on validation, and no celestial wave reaches its forecasts."
     if reads is not None and not (reads.past_sky or reads.future_sky):
@@ -140,6 +146,20 @@ def lost_epoch(training: TrainResults) -> str:
         f"Epoch {training.lost_best_epoch} had a lower validation loss, but its weights were lost to damage on the "
         f"disk, so the numbers on this page are those of {training.best_in_words}."
     )
+
+
+def kept_rows(training: TrainResults) -> list[tuple[str, FittedShare]]:
+    """What forecasts keep of what was learned, and what it is called; empty where they keep all."""
+    kept = training.shrinkage
+    if kept is None:
+        return []
+    parts = {
+        "path of Close": kept.close,
+        "candle about Close": kept.candle,
+        "width of Close": kept.close_width,
+        "widths of the candle": kept.candle_width,
+    }
+    return [(title, part) for title, part in parts.items() if part is not None]
 
 
 @dataclass(frozen=True)

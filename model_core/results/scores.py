@@ -13,6 +13,7 @@ from model_core.results.record import (
     Day,
     Finite,
     JsonObject,
+    Number,
     Record,
     Result,
     Rows,
@@ -195,12 +196,25 @@ class WalkChoice(Record):
     """In log price, by variant."""
 
 
+class Unshrunk(Record):
+    """What the model itself would have scored, where forecasts keep only a share of what it learned."""
+
+    skill: Comparison
+    """Against the best baseline, in squared log error of all targets."""
+    gain: Comparison
+    """Skill of the forecasts against it, in squared log error of all targets: what shrinking brought."""
+    close_crps: Number | None
+    """Of Close, in log price; null for a head that says a point only."""
+    close_crps_gain: Comparison | None
+    """Skill of the forecasts against it, in CRPS of Close."""
+
+
 class Scores(Result):
     """``scores.json``: every metric, every baseline, how sure, and a verdict."""
 
     file: ClassVar[str] = "scores.json"
     step: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     windows: Annotated[int, Field(ge=1, le=10**12)]
     """Test windows; each of them was scored once."""
@@ -230,6 +244,8 @@ class Scores(Result):
     interval_coverage: Coverage
     departure: Departure | None = None
     """Null in files that did not measure it yet."""
+    unshrunk: Unshrunk | None = None
+    """Null where forecasts keep all that the model learned (``training.shrinkage``)."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -250,8 +266,9 @@ class Scores(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """Version 4 did not say whether the model does anything, up to version 3 one distribution stood beside the
-        model's, and versions 1 and 2 listed skills row by row.
+        """Up to version 5 forecasts kept all that a model had learned, version 4 did not say whether the model does
+        anything, up to version 3 one distribution stood beside the model's, and versions 1 and 2 listed skills row by
+        row.
         """
         from model_core.results.earlier_scores import upgraded_scores
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from model_core.results.record import Count, Finite, Number, Record, Result, Words
+from model_core.results.shrinkage import Shrinkage
 
 HistoryRow = dict[str, float]
 """A finished epoch, by the columns of ``history.parquet``; whole numbers stay whole."""
@@ -71,6 +72,8 @@ class TrainResults(Result):
     """Epochs finished when the run ended."""
     epochs_run: Count
     """Epochs of all attempts together."""
+    shrinkage: Shrinkage | None = None
+    """How much of what was learned forecasts keep; null if all of it."""
     stopped_because: Words
     """In words."""
     resumed_at: Annotated[tuple[Count, Count], Field(strict=False)] | None = None

@@ -29,7 +29,8 @@ TINY = [
     *(f"model.{name}=1" for name in ("e_layers", "d_layers", "celestial_fusion_layers")),
     *("model.d_model=26", "model.n_heads=2", "model.d_ff=32", "model.celestial_dim=4"),
     *("training.train_epochs=1", "training.warmup_epochs=0", "training.train_window_stride=8"),
-    *("training.tensorboard=false", "training.device=cpu"),
+    # Of a few validation windows nothing would be kept, and this is about what the model does.
+    *("training.tensorboard=false", "training.device=cpu", "training.shrinkage=false"),
     "evaluation.device=cpu",
     *("diagnostics.max_batches=1", "diagnostics.batch_size=12", "diagnostics.device=cpu"),
     *("diagnostics.attack_strengths=[0.05]", "diagnostics.pgd_steps=2"),

@@ -53,6 +53,19 @@ class MixtureDensityDecoder(nn.Module):
             logits, corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction), log_scale
         )
 
+    def at_rest(self, baseline: Baseline) -> Forecast:
+        """The forecast before training."""
+        return mixture_at_rest(baseline, self.log_spread)
+
+
+def mixture_at_rest(baseline: Baseline, log_spread: Float[Tensor, " M"]) -> Forecast:
+    """The forecast of a mixture head with corrections and stretches of 0: its base."""
+    # [B, P, 1, T] + [M, 1]
+    log_scale = at_least_fp32(baseline.deviation).log().unsqueeze(2) + log_spread[:, None]
+    zeros = torch.zeros_like(log_scale)
+    candle = corrected_candle(baseline.walk.unsqueeze(2).expand_as(zeros), zeros)
+    return mixture_forecast(zeros[..., 0], candle, log_scale)
+
 
 def mixture_forecast(
     logits: Float[Tensor, "B P M"], mean: Float[Tensor, "B P M T"], log_scale: Float[Tensor, "B P M T"]

@@ -1,5 +1,6 @@
 """The point head: a zero-initialized correction to the structured random walk."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,3 +21,7 @@ class PointHead(nn.Module):
 
     def forward(self, decoded: Float[Tensor, "B P D"], baseline: Baseline) -> Forecast:
         return Forecast(point=corrected_candle(baseline.walk, self.projection(self.norm(decoded))))
+
+    def at_rest(self, baseline: Baseline) -> Forecast:
+        """The forecast with a correction of 0."""
+        return Forecast(point=corrected_candle(baseline.walk, torch.zeros_like(baseline.walk)))

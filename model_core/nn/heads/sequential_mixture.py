@@ -22,6 +22,7 @@ from model_core.nn.heads.candle import corrected_candle
 from model_core.nn.heads.mixture import (
     bounded,
     components,
+    mixture_at_rest,
     mixture_forecast,
     starting_log_spread,
     zero_linear,
@@ -68,3 +69,7 @@ class SequentialMixtureDensityDecoder(nn.Module):
         log_scale = base + 0.5 * ((before + self.share * stretched) / days).log()
         candles = corrected_candle(baseline.walk.unsqueeze(2).expand_as(correction), correction)
         return mixture_forecast(at_least_fp32(self.weights(states)), candles, log_scale)
+
+    def at_rest(self, baseline: Baseline) -> Forecast:
+        """The forecast before training."""
+        return mixture_at_rest(baseline, self.log_spread)

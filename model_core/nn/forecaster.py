@@ -1,0 +1,24 @@
+"""What everything that forecasts has in common: the models, and what is wrapped around them."""
+
+from torch import nn
+
+from model_core.data.windows import Window
+from model_core.nn.bundles import Explanation, Forecast, Reads
+
+
+class Forecaster(nn.Module):
+    """``forward(window)`` returns a ``Forecast``."""
+
+    reads: Reads
+    """What of a window reaches the point forecast."""
+
+    baseline: nn.Module
+    """Known displacements and the window's scale → ``Baseline``."""
+
+    def at_rest(self, window: Window) -> Forecast:
+        """What it says before training: the base that its forecasts are a correction of."""
+        raise NotImplementedError
+
+    def explain(self, window: Window) -> Explanation:
+        """What it looks at."""
+        raise NotImplementedError
