@@ -2,46 +2,43 @@
 
 import hashlib
 import logging
-import math
 import shutil
 import time
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from torch import nn
-
 from components.train.job import Job
+from components.train.members import (
+    Member,
+    Surroundings,
+    export_members,
+    finite,
+    history_of,
+    mirrored,
+    train_members,
+)
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
 from components.work import begin, mark_finished
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
-from model_core.build import build_model, parameters_by_part
-from model_core.checkpoints.files import export_checkpoint
-from model_core.checkpoints.local import BEST, LAST
-from model_core.checkpoints.mirror import Mirror, open_mirror
-from model_core.config.run import TrainingSettings
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.deadlines import Ending
-from model_core.disk import require_room
 from model_core.distributed import ProcessGroup
 from model_core.errors import ArtifactError, DiskError
 from model_core.results.record import read_result, write_result
-from model_core.results.training import HistoryRow, Parameters, TrainResults
-from model_core.training.loop import identity_of, train
+from model_core.results.training import TrainResults
+from model_core.training.loop import identity_of
 from model_core.training.memory import memory_log
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.runlog import HISTORY, write_history
-from model_core.training.seeds import seed_everything
-from model_core.training.shrinkage import fit_shrinkage, in_words
+from model_core.training.shrinkage import fit_shrinkage, in_words, mean_loss
 from model_core.training.threads import use_threads
-from model_core.training.validation import read_back
 
 log = logging.getLogger("pgat.train")
 PRODUCER = "train"
 MEMORY_LOG = "memory_diagnostics.log"
-LOGS = ("steps.jsonl", MEMORY_LOG)
 
 
 def run(job: Job) -> dict[str, float]:
@@ -87,101 +84,64 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
     settings, device = job.training_settings, precision.device
     prepared = MarketDataset.open(Path(job.dataset))
     inputs = ModelInputs.from_dataset(prepared)
-    with memory_log(work / MEMORY_LOG, device, settings.memory_log_interval) as memory, ExitStack() as stack:
+    with memory_log(work / MEMORY_LOG, device, settings.memory_log_interval) as memory:
         memory.stage("device", device=str(device), precision=precision.kind, processes=group.size)
         train_windows = WindowSet(prepared, "train", device, settings.train_window_stride)
         validation_windows = WindowSet(prepared, "validation", device)
         memory.stage("data", train_windows=len(train_windows), validation_windows=len(validation_windows))
-        seed_everything(settings.seed)
-        network = build_model(job.model_settings, inputs).to(device)
-        memory.stage("model", parameters=sum(p.numel() for p in network.parameters()))
-        if not group.is_main:
-            # The weights are those of the main process; dropout is not to be the same in every process.
-            seed_everything(settings.seed + group.rank)
-        _announce(job, network, precision, group, len(train_windows))
-        if group.is_main:
-            require_room(work, _checkpoints_at_once(settings) * _bytes_of(network))
-        # Only now, when nothing can be refused any more, is anything written to the store.
-        mirror = _mirror(job, ending, group, work)
-        stack.enter_context(mirror or nullcontext())
-        result = train(
-            network,
-            train_windows,
-            validation_windows,
-            settings,
-            work,
-            model_settings=job.model_settings,
+        around = Surroundings(
+            job=job,
             inputs=inputs,
-            memory=memory,
+            train_windows=train_windows,
+            validation_windows=validation_windows,
+            precision=precision,
             group=group,
-            mirror=mirror,
+            memory=memory,
+            ending=ending,
             dataset_sha256=_content_of(Path(job.dataset)),
         )
-        peak_memory_mb = memory.peak_mb
-        read_back_loss = shrinkage = None
-        if group.is_main:
-            memory.stage("evaluation", epoch=result.best_epoch)
-            read_back_loss, validated = read_back(
-                work / BEST, validation_windows, precision, settings.batch_size
-            )
-            if settings.shrinkage:
-                shrinkage = fit_shrinkage(validated)
-                log.info("%s", in_words(shrinkage))
+        members = train_members(around, work)
+        shrinkage, together = None, members[0].result.best_validation_loss
+        validated = [member.validated for member in members if member.validated is not None]
+        if len(validated) > 1:
+            together = mean_loss(validated, job.model_settings.mixture)
+        if settings.shrinkage and validated:
+            shrinkage = fit_shrinkage(validated)
+            log.info("%s", in_words(shrinkage))
         memory.stage("end")
+        alone, all_rows = len(members) == 1, history_of(members)
+        first, runs = members[0], [member.result for member in members]
         results = TrainResults(
-            best_epoch=result.best_epoch,
-            best_validation_loss=result.best_validation_loss,
-            best_validation_loss_read_back=read_back_loss,
-            untrained_validation_loss=_finite(result.untrained_validation_loss),
-            lost_best_epoch=result.lost_best_epoch,
-            last_epoch=result.epochs,
-            epochs_run=len(result.history),
+            best_epoch=max(run.best_epoch for run in runs),
+            best_validation_loss=together,
+            best_validation_loss_read_back=first.read_back_loss if alone else together,
+            untrained_validation_loss=finite(first.result.untrained_validation_loss),
+            lost_best_epoch=first.result.lost_best_epoch if alone else None,
+            last_epoch=max(run.epochs for run in runs),
+            epochs_run=len(all_rows),
+            members=() if alone else tuple(member.results for member in members),
             shrinkage=shrinkage,
-            stopped_because=result.stopped_because,
-            resumed_at=result.resumed_at,
+            stopped_because="; ".join(dict.fromkeys(run.stopped_because for run in runs)),
+            resumed_at=runs[-1].resumed_at,
             seconds=time.monotonic() - started,
-            seconds_of_all_attempts=sum(row["seconds"] for row in result.history),
+            seconds_of_all_attempts=sum(row["seconds"] for row in all_rows),
             device=str(device),
             processes=group.size,
             precision=precision.kind,
-            seed=settings.seed,
+            seed=first.settings.seed if alone else None,
             d_model_requested=job.model_settings.d_model,
             d_model_used=job.model_settings.width,
-            parameters=Parameters(
-                total=sum(p.numel() for p in network.parameters()),
-                without_gradient=sum(p.numel() for p in network.parameters() if not p.requires_grad),
-                by_part=parameters_by_part(network),
-            ),
+            parameters=first.parameters,
             gradient_checkpointing=job.model_settings.gradient_checkpointing,
-            peak_memory_mb=peak_memory_mb,
+            peak_memory_mb=max(member.peak_memory_mb for member in members),
             memory_growth_mb_per_epoch=memory.growth_mb_per_epoch(),
             train_windows=len(train_windows),
             validation_windows=len(validation_windows),
-            mirror=None if mirror is None else mirror.close(),
+            mirror=mirrored(members, job.checkpoint_uri),
         )
     if group.is_main:
-        _publish(job, work, results, result.history)
+        _publish(job, work, results, members)
     return headline(results)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _mirror(job: Job, ending: Ending, group: ProcessGroup, work: Path) -> Mirror | None:
-    if job.checkpoint_uri is None or not group.is_main:
-        return None
-    return open_mirror(job.checkpoint_uri, work, job.training_settings.keep_checkpoints, ending)
-
-
-def _checkpoints_at_once(settings: TrainingSettings) -> int:
-    """In sizes of the weights: the newest state and the one that replaces it, each with two moments of every weight
-    (and the weights beside their average, if there is one), and the best weights and those that replace them."""
-    return 8 if settings.ema_decay is None else 10
-
-
-def _bytes_of(network: nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in network.parameters())
 
 
 def _content_of(dataset: Path) -> str:
@@ -193,27 +153,14 @@ def _content_of(dataset: Path) -> str:
     return digest.hexdigest()
 
 
-def _announce(job: Job, network: nn.Module, precision: Precision, group: ProcessGroup, windows: int) -> None:
-    wanted, width = job.model_settings.d_model, job.model_settings.width
-    log.info(
-        "%d parameters; d_model %s; %d process(es) on %s in %s; %d windows",
-        sum(p.numel() for p in network.parameters()),
-        width if width == wanted else f"{wanted} adjusted to {width}",
-        group.size,
-        precision.device,
-        precision.kind,
-        windows,
-    )
-
-
-def _publish(job: Job, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
+def _publish(job: Job, work: Path, results: TrainResults, members: list[Member]) -> None:
     """Turn the finished workspace into the artifact; then it may go.
 
     Raises:
         DiskError: that cannot be written; the workspace stays.
     """
     try:
-        _write_artifact(job, work, results, history)
+        _write_artifact(job, work, results, members)
     except (ArtifactError, DiskError) as error:
         raise DiskError(f"{error}; the training is done, and its checkpoints are in {work}") from error
     # The model is whole: what cannot be removed or marked costs some room, and no run.
@@ -224,18 +171,14 @@ def _publish(job: Job, work: Path, results: TrainResults, history: list[HistoryR
             mark_finished(work)
 
 
-def _write_artifact(job: Job, work: Path, results: TrainResults, history: list[HistoryRow]) -> None:
+def _write_artifact(job: Job, work: Path, results: TrainResults, members: list[Member]) -> None:
     with staged_folder(Path(job.model)) as folder:
-        export_checkpoint(work / BEST, folder / BEST, results.shrinkage)
-        export_checkpoint(work / LAST, folder / LAST)
-        write_history(folder / HISTORY, history)
-        for name in LOGS:
-            if (work / name).is_file():
-                shutil.copyfile(work / name, folder / name)
-            else:
-                log.warning("%s is gone, so the model folder has none", work / name)
-        if (work / "tensorboard").exists():
-            shutil.copytree(work / "tensorboard", folder / "tensorboard")
+        export_members(members, folder, results.shrinkage, results.best_validation_loss)
+        write_history(folder / HISTORY, history_of(members))
+        if (work / MEMORY_LOG).is_file():
+            shutil.copyfile(work / MEMORY_LOG, folder / MEMORY_LOG)
+        else:
+            log.warning("%s is gone, so the model folder has none", work / MEMORY_LOG)
         write_result(folder, results)
         write_manifest(
             folder,
@@ -244,7 +187,7 @@ def _write_artifact(job: Job, work: Path, results: TrainResults, history: list[H
                 "model": job.model_settings.model_dump(mode="json"),
                 "training": job.training_settings.model_dump(mode="json"),
             },
-            seed=job.training_settings.seed,
+            seed=members[0].settings.seed,
             inputs={"dataset": Path(job.dataset)},
         )
 

@@ -43,7 +43,7 @@ def workspace(model: Path, is_main: bool, kept: Path | None = None) -> Iterator[
             require_room(work)
             yield work
         except (UserError, KeyboardInterrupt):
-            if not states(work) and not (work / DEBUG).exists():
+            if not any(states(place) or (place / DEBUG).exists() for place in (work, *work.glob("member-*"))):
                 shutil.rmtree(work, ignore_errors=True)
             raise
 

@@ -14,11 +14,12 @@ to a size; whatever does not fit is ``Damage`` whose text says why, and what the
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.artifacts import FileRecord
+from model_core.config.run import MOST_SEEDS
 from model_core.documents import parse_json, read_text
 from model_core.errors import shortened
 
@@ -85,6 +86,16 @@ class Saved(_Open):
     inputs: dict[str, object]
     info: SavedInfo
     versions: dict[str, str | None] = Field(default_factory=dict)
+
+
+class Ensemble(_Control):
+    """``ensemble.json``: the members, by the names of their folders."""
+
+    members: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^member-[0-9]{1,3}$")], ...],
+        Field(strict=False, min_length=1, max_length=MOST_SEEDS),
+    ]
+    validation_loss: float | None
 
 
 class StepLine(_Open):

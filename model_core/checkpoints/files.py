@@ -5,6 +5,8 @@
     training.pt         optional: optimizer, gradient scaler, random states; tensors and plain values only
     checkpoint.json     SHA-256 and size of the files above; written last
 
+That of an ensemble holds a checkpoint a member, member-1, member-2, …, and ``ensemble.json`` with their names.
+
 A checkpoint is written beside its place, synced to disk and renamed: it is whole or not there at all.
 """
 
@@ -13,7 +15,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ from model_core.store.ownership import within_umask
 from model_core.versions import versions
 
 WEIGHTS, SETTINGS, TRAINING = "model.safetensors", "settings.json", "training.pt"
+ENSEMBLE = "ensemble.json"
 CHECKPOINT_MANIFEST = "checkpoint.json"
 CODE = "pgat"
 """Name of this project's own code among the versions."""
@@ -94,6 +97,28 @@ def export_checkpoint(source: Path, folder: Path, shrinkage: Shrinkage | None = 
             write_result(staging, shrinkage)
 
 
+def export_ensemble(
+    sources: Sequence[Path], folder: Path, shrinkage: Shrinkage | None, loss: float | None
+) -> None:
+    """Copy the checkpoints of several members, of which each stays a checkpoint of its own, into one.
+
+    Args:
+        shrinkage: how much of each member a reader is to keep.
+        loss: validation loss of all members together, if that is known.
+
+    Raises:
+        CheckpointError: a source is damaged.
+        DiskError: the folder cannot be written.
+    """
+    with _staged(folder) as staging:
+        names = [member_name(number) for number in range(1, len(sources) + 1)]
+        for source, name in zip(sources, names, strict=True):
+            export_checkpoint(source, staging / name)
+        write_json(staging / ENSEMBLE, {"members": names, "validation_loss": loss})
+        if shrinkage is not None:
+            write_result(staging, shrinkage)
+
+
 def recover(folder: Path) -> None:
     """Tidy up after a process that was killed while it replaced this checkpoint."""
     retired = _retired(folder)
@@ -114,7 +139,7 @@ def verify_checkpoint(folder: Path) -> frozenset[str]:
     manifest = folder / CHECKPOINT_MANIFEST
     try:
         files = load(CheckpointManifest, manifest).files
-        missing = {WEIGHTS, SETTINGS} - files.keys()
+        missing = set() if ENSEMBLE in files else {WEIGHTS, SETTINGS} - files.keys()
         if missing:
             raise Damage(f"it does not name {min(missing)}")
     except Damage as damage:
@@ -222,6 +247,11 @@ def _save_training(path: Path, training: Mapping[str, Any]) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
+def member_name(number: int) -> str:
+    """Folder of a member of an ensemble, by its number from 1."""
+    return f"member-{number}"
+
+
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that gets its manifest, is synced to disk and put in its place at the end."""
@@ -230,10 +260,11 @@ def _staged(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         yield staging
-        files = sorted(staging.iterdir())
+        files = sorted(path for path in staging.rglob("*") if path.is_file())
+        names = {path: path.relative_to(staging).as_posix() for path in files}
         write_json(
             staging / CHECKPOINT_MANIFEST,
-            {"files": {f.name: {"sha256": sha256_of(f), "size": f.stat().st_size} for f in files}},
+            {"files": {names[f]: {"sha256": sha256_of(f), "size": f.stat().st_size} for f in files}},
         )
         for path in (*files, staging / CHECKPOINT_MANIFEST, staging):
             _sync(path)

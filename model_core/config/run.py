@@ -4,9 +4,9 @@ The defaults here are the standard run; ``make docs`` writes them and the text b
 ``configs/celestial_enhanced_pgat.yaml`` and ``docs/settings.md``.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from model_core.config.base import Section, Unit
 from model_core.config.data import DataSettings
@@ -39,16 +39,22 @@ class LauncherSettings(Section):
     """``trainer``: Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
 
 
+MOST_SEEDS = 32
+"""Members of an ensemble."""
+
+
 class TrainingSettings(Section):
     """Optimization, precision, checkpoints and diagnostics of the training step."""
 
     seed: int = 2024
     """Of weights, dropout and the order of windows."""
+    seeds: tuple[int, ...] | None = Field(None, min_length=1, max_length=MOST_SEEDS)
+    """Train one model for each of these instead of ``seed``, one after the other, and forecast with all of them."""
     train_epochs: Annotated[int, Unit("epochs")] = Field(50, ge=1)
     """Length of the training."""
     shrinkage: bool = True
     """Forecasts keep only as much of what the model learned as its validation windows speak for; see
-    docs/training.md."""
+    docs/keeping.md."""
     batch_size: Annotated[int, Unit("windows")] = Field(16, ge=1)
     """Windows of a forward pass, over all processes."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -106,6 +112,18 @@ class TrainingSettings(Section):
     """CPU threads of a process; ``None``: one a core, within the container's CPU limit."""
     launcher: LauncherSettings = LauncherSettings()
     """Where training runs; see docs/devices.md."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("two members with one seed would be one and the same; name each seed once")
+        return value
+
+    def of_members(self) -> list[Self]:
+        """The settings of every model that is trained: one for each seed."""
+        seeds = (self.seed,) if self.seeds is None else self.seeds
+        return [self.model_copy(update={"seed": seed, "seeds": None}) for seed in seeds]
 
 
 class EvaluationSettings(Section):

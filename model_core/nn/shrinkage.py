@@ -68,7 +68,10 @@ def shrunk(forecast: Forecast, base: Forecast, shares: Shares) -> Forecast:
     mean = shrunk_candle(forecast.mixture.mean, base.mixture.mean, shares.close, shares.candle)
     log_scale = _shrunk_log_scale(forecast.mixture, base.mixture, shares)
     logits = shares.close_width * at_least_fp32(forecast.mixture.logits)
-    return replace(mixture_forecast(logits, mean, log_scale), penalties=forecast.penalties)
+    mixed = mixture_forecast(logits, mean, log_scale)
+    # Where all means are the base's, weights that a model learned would only round their mean.
+    point = base.point if shares.means_are_the_base else mixed.point
+    return Forecast(point=point, mixture=mixed.mixture, penalties=forecast.penalties)
 
 
 def shrunk_candle(

@@ -125,36 +125,30 @@ def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) 
 
 
 def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
-    """Loss by epoch over the learning rate; epoch 0 is the untrained model."""
-    best_epoch, untrained = training.best_epoch, training.untrained_validation_loss
+    """Loss by epoch over the learning rate, a line each member; epoch 0 is the untrained model."""
     with canvas(320) as figure:
         losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        epochs = history["epoch"]
         bare(losses)
         marker = "o" if len(history) < 25 else ""
-        losses.plot(epochs, history["train_loss"], color=MUTED, marker=marker, markersize=4, label="training")
-        validated = dict(zip(epochs, history["validation_loss"], strict=True))
-        if untrained is not None:
-            validated = {0: untrained} | validated
-        losses.plot(
-            list(validated),
-            list(validated.values()),
-            color=MODEL,
-            marker=marker,
-            markersize=4,
-            label="validation",
-        )
-        if best_epoch in validated:
-            losses.plot(
-                *(best_epoch, validated[best_epoch], "o"),
-                color=GOOD,
-                markersize=9,
-                label=f"best: {training.best_in_words}",
-            )
+        # Each member begins with epoch 1.
+        runs = [run for _, run in history.groupby((history["epoch"].diff() <= 0).cumsum())]
+        of_members = [(m.best_epoch, m.untrained_validation_loss) for m in training.members]
+        known = of_members or [(training.best_epoch, training.untrained_validation_loss)]
+        for number, (run, (best_epoch, untrained)) in enumerate(zip(runs, known, strict=False)):
+            style = {"marker": marker, "markersize": 4}
+            said = ("training", "validation", f"best: {training.best_in_words}") if number == 0 else ("",) * 3
+            losses.plot(run["epoch"], run["train_loss"], color=MUTED, label=said[0], **style)
+            validated = dict(zip(run["epoch"], run["validation_loss"], strict=True))
+            if untrained is not None:
+                validated = {0: untrained} | validated
+            losses.plot(list(validated), list(validated.values()), color=MODEL, label=said[1], **style)
+            if best_epoch in validated:
+                losses.plot(best_epoch, validated[best_epoch], "o", color=GOOD, markersize=9, label=said[2])
         losses.set_ylabel("loss")
         losses.legend(loc="best")
         bare(rates)
-        rates.plot(epochs, history["learning_rate"], color=MUTED, drawstyle="steps-mid")
+        for run in runs:
+            rates.plot(run["epoch"], run["learning_rate"], color=MUTED, drawstyle="steps-mid")
         rates.set_ylabel("learning rate")
         rates.set_ylim(bottom=0)
         rates.set_xlabel("epoch")

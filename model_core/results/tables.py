@@ -77,7 +77,8 @@ HISTORY = Table(
         Column("samples_per_second", "number", "training windows a second"),
         Column("peak_memory_mb", "number", "MiB, of the run so far"),
     ),
-    others="`train_<part>` and `validation_<part>`: each part of the loss",
+    others="`train_<part>` and `validation_<part>`: each part of the loss; `member`: number of the model, where "
+    "several were trained",
 )
 PREDICTIONS = Table(
     file="predictions.parquet",

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from model_core.results.record import Count, Finite, Number, Record, Result, Words
+from model_core.results.record import Count, Finite, Number, Record, Result, Rows, Words
 from model_core.results.shrinkage import Shrinkage
 
 HistoryRow = dict[str, float]
@@ -22,10 +22,14 @@ class Checkpoint(Record):
     epoch: Count
     """0 is the untrained model."""
     validation_loss: Finite | None = None
+    members: Count = 1
+    """How many models forecast together; ``epoch`` is then the latest of theirs."""
 
     @property
     def in_words(self) -> str:
         """As people are told."""
+        if self.members > 1 and self.epoch > 0:
+            return f"{self.members} seeds, up to epoch {self.epoch}"
         return epoch_in_words(self.epoch)
 
 
@@ -51,6 +55,21 @@ class MirrorOutcome(Record):
     """To reach it."""
 
 
+class MemberResults(Record):
+    """How one of several models that forecast together was trained."""
+
+    seed: int
+    best_epoch: Count
+    """0 is the untrained model."""
+    best_validation_loss: Finite
+    """Of this member alone."""
+    best_validation_loss_read_back: Finite | None
+    untrained_validation_loss: Finite | None
+    lost_best_epoch: Count | None
+    last_epoch: Count
+    stopped_because: Words
+
+
 class TrainResults(Result):
     """``results.json``: how a training run ended, and with what."""
 
@@ -72,6 +91,9 @@ class TrainResults(Result):
     """Epochs finished when the run ended."""
     epochs_run: Count
     """Epochs of all attempts together."""
+    members: Rows[MemberResults] = ()
+    """With ``training.seeds``, in their order; then the epochs above are the latest of theirs, and the losses those of
+    all members together."""
     shrinkage: Shrinkage | None = None
     """How much of what was learned forecasts keep; null if all of it."""
     stopped_because: Words
@@ -107,4 +129,6 @@ class TrainResults(Result):
     @property
     def best_in_words(self) -> str:
         """As people are told."""
+        if self.members and self.best_epoch > 0:
+            return f"{len(self.members)} seeds, up to epoch {self.best_epoch}"
         return epoch_in_words(self.best_epoch)

@@ -190,9 +190,10 @@ def identity_of(
     decisive = {
         "seed", "batch_size", "learning_rate", "lradj", "lr_update", "warmup_epochs", "min_lr", "weight_decay",
         "clip_grad_norm", "gradient_accumulation_steps", "train_window_stride", "ema_decay",
+        "seeds",
     }  # fmt: skip
     # Checkpoints of earlier code don't know these, and go on where they are off.
-    later = {"ema_decay"}
+    later = {"ema_decay", "seeds"}
     return {
         "dataset": dataset_sha256,
         "model": model_settings.model_dump(mode="json"),

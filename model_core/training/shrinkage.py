@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model_core.axes import CLOSE
+from model_core.config.model import MixtureSettings
 from model_core.data.walk import smallest_share
-from model_core.losses import mixture_crps
+from model_core.losses import forecast_loss, mixture_crps
 from model_core.nn.bundles import Forecast, Mixture
+from model_core.nn.ensemble import combined
 from model_core.nn.shrinkage import shrunk, shrunk_candle
 from model_core.results.shrinkage import WHOLE, FittedShare, Shrinkage
 
@@ -52,10 +54,14 @@ class Validated:
         return cls(_joined(forecasts), _joined(bases), torch.cat([t.cpu().double() for t in targets]))
 
 
-def fit_shrinkage(validated: Validated) -> Shrinkage:
-    """The shares of a model by its forecasts of the validation windows."""
-    validated = _thinned(validated)
-    target, mixture = validated.target, validated.forecast.mixture
+def fit_shrinkage(members: Sequence[Validated]) -> Shrinkage:
+    """The shares of a model, or of all members of an ensemble, by the forecasts of the validation windows.
+
+    Args:
+        members: the forecasts of each, of the same windows.
+    """
+    members = [_thinned(member) for member in members]
+    target, mixture = members[0].target, members[0].forecast.mixture
     count, horizon = len(target), target.shape[1]
     nothing = FittedShare(share=0.0, base_loss=None, kept_loss=None, model_loss=None)
     if count < BLOCKS * horizon:
@@ -65,7 +71,8 @@ def fit_shrinkage(validated: Validated) -> Shrinkage:
             nothing,
             mixture is not None,
         )
-    model, base = validated.forecast.point, validated.base.point
+    base = members[0].base.point
+    model = torch.stack([member.forecast.point for member in members]).mean(0)
 
     def by_error(columns: slice, candle: Callable[[float], Tensor]) -> FittedShare:
         return _fitted(lambda share: (candle(share) - target)[..., columns].square().mean((1, 2)), nothing)
@@ -80,7 +87,8 @@ def fit_shrinkage(validated: Validated) -> Shrinkage:
 
     def by_crps(columns: slice, kept: Callable[[float], dict[str, float]]) -> FittedShare:
         def loss(share: float) -> Tensor:
-            moved = shrunk(validated.forecast, validated.base, shares.model_copy(update=kept(share))).mixture
+            tried = shares.model_copy(update=kept(share))
+            moved = combined([shrunk(m.forecast, m.base, tried) for m in members]).mixture
             assert moved is not None
             part = Mixture(moved.logits, moved.mean[..., columns], moved.log_scale[..., columns])
             return mixture_crps(part, target[..., columns]).mean((1, 2))
@@ -98,6 +106,12 @@ def fit_shrinkage(validated: Validated) -> Shrinkage:
         close_width=close_width,
         candle_width=candle_width,
     )
+
+
+def mean_loss(members: Sequence[Validated], settings: MixtureSettings) -> float:
+    """Of all members together on their validation windows, without penalties."""
+    forecast = combined([member.forecast for member in members])
+    return float(forecast_loss(forecast, members[0].target, settings).total)
 
 
 def in_words(shrinkage: Shrinkage) -> str:

@@ -58,7 +58,7 @@ def planted(close: float, candle: float, noise: float = 0.3) -> Validated:
 
 @pytest.mark.parametrize(("close", "candle"), [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.2, 0.9)])
 def test_the_share_of_the_truth_that_a_model_holds_is_found(close: float, candle: float) -> None:
-    found = fit_shrinkage(planted(close, candle))
+    found = fit_shrinkage([planted(close, candle)])
     assert found.close.share == pytest.approx(close, abs=0.101)
     assert found.candle.share == pytest.approx(candle, abs=0.101)
     assert (found.close_width, found.candle_width, found.reason) == (None, None, None)
@@ -69,7 +69,7 @@ def test_the_share_of_the_truth_that_a_model_holds_is_found(close: float, candle
 
 
 def test_nothing_is_kept_of_a_model_that_adds_noise_to_its_base() -> None:
-    found = fit_shrinkage(planted(0.0, 0.0))
+    found = fit_shrinkage([planted(0.0, 0.0)])
     assert found.close.share == found.candle.share == 0
     assert found.close.model_loss is not None
     assert found.close.model_loss > 1
@@ -108,7 +108,7 @@ def test_widths_are_kept_as_far_as_they_are_those_of_the_truth(
     close: tuple[float, float],
     candle: tuple[float, float],
 ) -> None:
-    found = fit_shrinkage(widths(learned, true))
+    found = fit_shrinkage([widths(learned, true)])
     assert found.close_width is not None
     assert found.candle_width is not None
     assert close[0] <= found.close_width.share <= close[1]
@@ -119,7 +119,7 @@ def test_widths_are_kept_as_far_as_they_are_those_of_the_truth(
 def test_too_short_a_span_speaks_for_nothing_and_says_so() -> None:
     whole = planted(1.0, 1.0)
     short = Validated(Forecast(whole.forecast.point[:39]), Forecast(whole.base.point[:39]), whole.target[:39])
-    found = fit_shrinkage(short)
+    found = fit_shrinkage([short])
     assert found.shares.means_are_the_base
     assert found.blocks == 0
     assert found.reason is not None

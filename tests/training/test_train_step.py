@@ -295,13 +295,13 @@ def test_the_settings_of_a_run_say_what_its_checkpoints_may_be_used_for() -> Non
     from model_core.training.loop import identity_of
     from model_core.training.precision import resolve_precision
 
-    averaged = TRAINING.model_copy(update={"ema_decay": 0.9})
+    averaged = TRAINING.model_copy(update={"ema_decay": 0.9, "seeds": (1, 2)})
     precision = resolve_precision(TRAINING)
     same = {key.removeprefix("training.") for key in identity_of(averaged, MODEL, precision, "")}
     may_change = {
         "train_epochs", "patience", "device", "mixed_precision", "compile", "checkpoint_interval",
         "checkpoint_interval_minutes", "keep_checkpoints", "mirror_patience_seconds", "termination_grace_seconds",
         "max_nonfinite_losses", "memory_log_interval", "step_log_interval", "tensorboard", "threads",
-        "launcher", "cuda_graph",
+        "launcher", "cuda_graph", "shrinkage",
     }  # fmt: skip
     assert same - {"dataset", "model"} | may_change == set(TrainingSettings.model_fields)
