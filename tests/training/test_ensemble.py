@@ -39,9 +39,18 @@ SEEDS = (7, 8)
 RESTLESS = MODEL.model_copy(update={"dropout": 0.1, "use_mixture_decoder": True})
 
 
-def train_with(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
-    settings = TRAINING.model_copy(update={"tensorboard": False} | changes)
-    return train(Job(dataset=dataset, model=model, model_settings=RESTLESS, training_settings=settings))
+def train_with(
+    dataset: Path, model: Path, checkpoint_uri: str | None = None, **changes: Any
+) -> dict[str, float]:
+    return train(
+        Job(
+            dataset=str(dataset),
+            model=str(model),
+            model_settings=RESTLESS,
+            training_settings=TRAINING.model_copy(update={"tensorboard": False} | changes),
+            checkpoint_uri=checkpoint_uri,
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +133,21 @@ def test_a_step_that_is_stopped_in_its_second_member_goes_on_there(
         assert (tmp_path / "model" / weights).read_bytes() == (pair / weights).read_bytes()
     assert first > 0
     assert not work.exists()
+
+
+def test_members_are_mirrored_apart_and_fetched_again(dataset: Path, pair: Path, tmp_path: Path) -> None:
+    uri = str(tmp_path / "store")
+    train_with(dataset, tmp_path / "first", seeds=SEEDS, checkpoint_uri=uri)
+    mirror = read_result(TrainResults, tmp_path / "first").mirror
+    assert mirror is not None
+    assert mirror.newest_is_complete
+    assert mirror.uri == uri
+    train_with(dataset, tmp_path / "again", seeds=SEEDS, checkpoint_uri=uri)
+    results = read_result(TrainResults, tmp_path / "again")
+    assert results.resumed_at == (2, 0)
+    for number in (1, 2):
+        weights = Path("best") / f"member-{number}" / WEIGHTS
+        assert (tmp_path / "again" / weights).read_bytes() == (pair / weights).read_bytes()
 
 
 def test_a_refusal_in_a_later_member_keeps_the_work_of_the_first(dataset: Path, tmp_path: Path) -> None:
