@@ -24,6 +24,7 @@ from model_core.config.run import DiagnosticsSettings, EvaluationSettings, Repor
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
+from model_core.training.state import Progress
 from tests.data.market import saved, table
 from tests.training.prepared import MODEL, TRAINING
 
@@ -41,6 +42,12 @@ pytestmark = pytest.mark.slow
 ROWS = 160
 PRICES = ("Open", "High", "Low", "Close")
 FIRST_TEST_ROW = ROWS - TEST
+
+
+@pytest.fixture(autouse=True)
+def _a_trained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The untrained one, which is its base and makes exactly the base's errors, is no candidate here."""
+    monkeypatch.setattr(Progress, "awaits_first_score", False)
 
 
 def one_price(close: np.ndarray) -> pd.DataFrame:
