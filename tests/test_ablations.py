@@ -32,26 +32,6 @@ def leaves(tree: dict[str, object]) -> int:
     return sum(leaves(value) if isinstance(value, dict) else 1 for value in tree.values())
 
 
-def test_every_idea_of_the_comparison_has_a_file() -> None:
-    assert {path.stem for path in FILES} == {
-        "aggregate_processor",
-        "aspects_only",
-        "base_model",
-        "ewma_scale",
-        "gated_combiner",
-        "hierarchical_mapper",
-        "mixture_head",
-        "no_covariate_interaction",
-        "no_future_sky",
-        "no_learned_graph",
-        "no_sky",
-        "sequential_combiner",
-        "sequential_mixture_head",
-        "static_encoding",
-        "stochastic_graph",
-    }
-
-
 def test_an_ablation_is_one_idea_in_ten_lines(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     content = yaml.safe_load(text)
