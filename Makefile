@@ -31,7 +31,7 @@ override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
 override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
-.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint golden bench store lock audit docs
+.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint coverage golden bench store lock audit docs
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -90,6 +90,12 @@ test-fast: $(READY)  ## the tests without the slow ones
 
 test-containers: $(READY)  ## build the step images and test them (needs docker or podman)
 	@$(WORDS); exec $(PY) -m pytest -m containers tests/containers "$$@"
+
+coverage: $(READY)  ## list the lines that no test runs  ARGS=tests/store (pip install coverage first)
+	@$(PY) -c "import coverage" 2>/dev/null \
+	  || { echo "error: no lock holds coverage; $(PY) -m pip install coverage" >&2; exit 2; }
+	@$(WORDS); $(PY) -m coverage run -m pytest "$$@"
+	@$(PY) -m coverage combine --quiet; $(PY) -m coverage report --show-missing --skip-covered
 
 golden: $(READY)  ## rewrite the golden files; the commit says why
 	@$(WORDS); exec $(PY) -m pytest --golden -k golden "$$@"
