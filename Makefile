@@ -103,8 +103,8 @@ golden: $(READY)  ## rewrite the golden files; the commit says why
 docs: $(READY)  ## write the generated pages and the settings file anew
 	@$(PY) -m docs.generate
 
-bench: $(READY)  ## measure; one JSON line a case
-	@$(WORDS); for bench in benchmarks/*.py; do $(PY) "$$bench" "$$@"; done
+bench: $(READY)  ## measure all figures of docs/performance.md  ARGS="--part step"
+	@$(WORDS); exec $(PY) -m benchmarks.performance "$$@"
 
 lock: $(READY)  ## resolve the ranges of pyproject.toml into requirements/*.lock
 	@$(PY) requirements/lock.py

@@ -7,6 +7,7 @@ from pathlib import Path
 from docs.generate.artifacts import RESULTS, artifacts_page, schema_path, schema_text
 from docs.generate.commands import commands_page
 from docs.generate.images import compose_file, dockerfile
+from docs.generate.performance import performance_page
 from docs.generate.resources import resources_page
 from docs.generate.settings import settings_file, settings_page
 from docs.generate.waves import waves_page
@@ -19,6 +20,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/artifacts.md": artifacts_page,
     **{schema_path(kind): partial(schema_text, kind) for kind in RESULTS},
     "docs/cli.md": commands_page,
+    "docs/performance.md": performance_page,
     "docs/resources.md": resources_page,
     "docs/settings.md": settings_page,
     "docs/waves.md": waves_page,
