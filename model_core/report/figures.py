@@ -71,7 +71,7 @@ def skill_figure(rows: dict[str, Comparison], titles: Mapping[str, str]) -> str:
         axes.set_yticks(range(len(rows)), [titles[name] for name in reversed(rows)])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.set_ylim(-0.6, len(rows) - 0.3)
-        axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better")
+        axes.set_xlabel("skill in % of the baseline's squared error: left worse, right better", loc="right")
         words = "; ".join(f"{titles[name]} {skill_words(row)}" for name, row in rows.items())
         return svg_of(figure, "skill", f"Skill of the model against each baseline: {words}")
 
