@@ -68,9 +68,10 @@ def unpacked_bytes(content: Content, stated: pq.FileMetaData) -> int:
     total = 0
     for group in (stated.row_group(i) for i in range(stated.num_row_groups)):
         for column in (group.column(i) for i in range(group.num_columns)):
-            start = column.data_page_offset
-            if column.has_dictionary_page and 0 < column.dictionary_page_offset < start:
-                start = column.dictionary_page_offset
+            start, dictionary = column.data_page_offset, column.dictionary_page_offset or 0
+            # A column without rows may have a dictionary and no data page, which is then said to stand at 0.
+            if 0 < dictionary < start or start == 0:
+                start = dictionary
             total += _unpacked_bytes_between(content, start, start + column.total_compressed_size)
     return total
 

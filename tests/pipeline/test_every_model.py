@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
@@ -129,7 +130,7 @@ def the_findings_fit_what_it_reads(findings: Findings, settings: Settings, page:
         assert row.perturbed.mae > 0
         assert row.degradation.ratio is not None
         assert row.title in page
-    assert all(reason in page for reason in findings.left_out)
+    assert all(escape(reason) in page for reason in findings.left_out)
 
 
 def sky_of(settings: Settings) -> SkyRead:

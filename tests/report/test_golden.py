@@ -16,6 +16,8 @@ from tests.report.synthetic import evidence, scored
 
 RELATIVE = 1e-9
 """Of scores: sums in another order change the fifteenth digit, and a change of any formula far more."""
+FITTED_RELATIVE = 1e-2
+"""Of what the fitted GARCH says: where its optimizer stops depends on the last digits of sums, so on the processor."""
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
 LAST_DIGITS = 2
 """Units of the last digit of a number on the page, which another rounding may move by one."""
@@ -54,7 +56,8 @@ def test_the_scores_of_golden_forecasts_are_the_golden_ones(
     assert found.keys() == expected.keys()
     for place, value in found.items():
         if isinstance(value, float):
-            assert value == pytest.approx(expected[place], rel=RELATIVE, abs=1e-13), place
+            relative = FITTED_RELATIVE if ".garch" in place else RELATIVE
+            assert value == pytest.approx(expected[place], rel=relative, abs=1e-13), place
         else:
             assert value == expected[place], place
 

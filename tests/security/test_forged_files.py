@@ -22,6 +22,7 @@ import pytest
 from model_core.config.data import DataSettings
 from model_core.data.reading.sources import read_source
 from model_core.errors import SourceError
+from model_core.parquet import read_table
 from model_core.parquet_pages import refuse_contradictions, unpacked_bytes
 from tests.data.market import table
 
@@ -243,3 +244,11 @@ def test_pages_are_counted_in_files_of_every_kind(codec: str, version: str) -> N
     refuse_contradictions(stated)
     counted = unpacked_bytes(sink.getvalue(), stated)
     assert 0.9 * said < counted <= said
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_table_without_rows_is_no_forgery(dictionary: bool, tmp_path: Path) -> None:
+    """Its columns have a dictionary at most, and a first page that is said to stand at byte 0."""
+    empty = pa.table({"date": pa.array([], pa.timestamp("s")), "log_close": pa.array([], pa.float64())})
+    pq.write_table(empty, tmp_path / "future.parquet", use_dictionary=dictionary)
+    assert read_table(tmp_path / "future.parquet").schema.names == ["date", "log_close"]
