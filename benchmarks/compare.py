@@ -1,12 +1,18 @@
 """Training steps of this model and of a peer, in turn in one process: seconds of each and the ratio of their medians.
 
-    python -m benchmarks.compare --peer benchmarks.peers.patchtst:build
-    python -m benchmarks.compare --peer module:callable --batch 4 --seq-len 125 --steps 9 --device cuda
+    python benchmarks/compare.py --peer benchmarks.peers.patchtst:build
+    python benchmarks/compare.py --peer module:callable --batch 4 --seq-len 125 --steps 9 --device cuda
 
 The callable gets (ModelSettings, ModelInputs) and returns a module that maps a Window to a Forecast or to [B, P, 4].
 Both take the same step on the same random batch: forward, loss, backward, clipping, Adam. They take turns, so that a
 machine whose speed drifts treats them alike. Prints one JSON line. A ratio above 1: ours is the faster one.
 """
+
+import sys
+from pathlib import Path
+
+# A script's own folder is on the path, and the repository is not.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import components  # noqa: F401 - before torch, whose threads then wait as those of the steps do
 

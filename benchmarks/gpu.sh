@@ -2,14 +2,23 @@
 # Everything of this project that needs a CUDA device, in at most 8 minutes: the tests marked gpu, the times of training
 # steps, the kernels of one step, and the production run with its report.
 #
-#   benchmarks/gpu.sh OUT DATASET [rehearse]
+#   benchmarks/gpu.sh OUT [DATASET] [rehearse]
 #
-# DATASET is an output folder of prepare_data under configs/celestial_enhanced_pgat_production.yaml. Writes to OUT:
+# DATASET is an output folder of prepare_data under configs/celestial_enhanced_pgat_production.yaml; left out, the one of
+# benchmarks/carry.py's archive. Writes to OUT:
 #   card.txt tests.txt steps.jsonl compiled.jsonl production.txt and the run's folders under run/
 # Needs python3 (or PYTHON) with torch and the packages of requirements/train.lock and evaluate.lock; neither kfp nor
 # skyfield. `rehearse` does all of it on a processor, small.
 set -uo pipefail
-out=$1 dataset=$2 rehearse=${3:-}
+if [ $# = 0 ]; then
+    echo "error: say where to: benchmarks/gpu.sh OUT [DATASET] [rehearse]" >&2
+    exit 2
+fi
+out=$1 dataset=${2:-carry/dataset} rehearse=${3:-}
+if [ ! -f "$dataset/manifest.json" ]; then
+    echo "error: $dataset holds no dataset; python -m components.prepare_data makes one" >&2
+    exit 2
+fi
 python=${PYTHON:-python3}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 mkdir -p "$out/run"

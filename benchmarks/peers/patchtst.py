@@ -1,7 +1,7 @@
 """PatchTST of Hugging Face's ``transformers``, on the windows of this project.
 
     pip install transformers
-    python -m benchmarks.compare --peer benchmarks.peers.patchtst:build
+    python benchmarks/compare.py --peer benchmarks.peers.patchtst:build
 
 Nie, Nguyen, Sinthong and Kalagnanam (2023), "A Time Series is Worth 64 Words". It reads every wave as a channel of its
 own and forecasts all of them; the four prices are what is scored. Its width, heads, layers and dropout are those of
