@@ -1,12 +1,14 @@
 """What everything that forecasts has in common: the models, and what is wrapped around them."""
 
+from abc import ABC, abstractmethod
+
 from torch import nn
 
 from model_core.data.windows import Window
 from model_core.nn.bundles import Explanation, Forecast, Reads
 
 
-class Forecaster(nn.Module):
+class Forecaster(nn.Module, ABC):
     """``forward(window)`` returns a ``Forecast``."""
 
     reads: Reads
@@ -15,10 +17,10 @@ class Forecaster(nn.Module):
     baseline: nn.Module
     """Known displacements and the window's scale → ``Baseline``."""
 
+    @abstractmethod
     def at_rest(self, window: Window) -> Forecast:
         """What it says before training: the base that its forecasts are a correction of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def explain(self, window: Window) -> Explanation:
         """What it looks at."""
-        raise NotImplementedError

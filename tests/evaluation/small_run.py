@@ -10,10 +10,11 @@ import pytest
 
 from components.diagnose.step import run as diagnose
 from components.evaluate.step import run as evaluate
+from components.report.step import run as report
 from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import write_manifest
-from model_core.config.run import DiagnosticsSettings, EvaluationSettings
+from model_core.config.run import DiagnosticsSettings, EvaluationSettings, ReportSettings
 from model_core.data.dataset import PRODUCER
 from model_core.training.state import Progress
 from tests.data.market import noise_dataset
@@ -53,3 +54,19 @@ def small_run() -> dict[str, Path]:
     evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)
     diagnose(**given, findings=folders["findings"], settings=DIAGNOSTICS)
     return folders
+
+
+def steps_after_training(folders: dict[str, Path], root: Path, name: str) -> dict[str, Path]:
+    """``evaluate``, ``diagnose`` and ``report`` on a trained model; ``folders`` with the page besides."""
+    given = {"dataset": folders["dataset"], "model": folders["model"]}
+    evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)
+    diagnose(**given, findings=folders["findings"], settings=DIAGNOSTICS)
+    found = folders | {"report": root / "report.html"}
+    report(
+        **found,
+        summary=root / "summary.md",
+        settings=ReportSettings(example_windows=1),
+        publish_uri=None,
+        run_name=name,
+    )
+    return found

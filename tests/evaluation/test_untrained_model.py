@@ -4,20 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from components.diagnose.step import run as diagnose
-from components.evaluate.step import run as evaluate
-from components.report.step import run as report
 from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import write_manifest
 from model_core.checkpoints.loading import load_model
-from model_core.config.run import ReportSettings
 from model_core.data.dataset import PRODUCER
 from model_core.results.findings import Findings, SkyRead
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
 from tests.data.market import noise_dataset
-from tests.evaluation.small_run import DIAGNOSTICS, EVALUATION
+from tests.evaluation.small_run import steps_after_training
 from tests.training.prepared import MODEL, TRAINING
 
 
@@ -38,18 +34,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         )
     )
     assert metrics["best_epoch"] == 0
-    given = {"dataset": found["dataset"], "model": found["model"]}
-    evaluate(**given, evaluation=found["evaluation"], settings=EVALUATION)
-    diagnose(**given, findings=found["findings"], settings=DIAGNOSTICS)
-    found |= {"report": root / "report.html"}
-    report(
-        **found,
-        summary=root / "summary.md",
-        settings=ReportSettings(example_windows=1),
-        publish_uri=None,
-        run_name="untrained",
-    )
-    return found
+    return steps_after_training(found, root, "untrained")
 
 
 def test_it_is_scored_as_the_walk_itself_and_not_as_its_rounding(folders: dict[str, Path]) -> None:

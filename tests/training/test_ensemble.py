@@ -9,15 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from components.diagnose.step import run as diagnose
-from components.evaluate.step import run as evaluate
-from components.report.step import run as report
 from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import read_json, write_json, write_manifest
 from model_core.checkpoints.files import ENSEMBLE, WEIGHTS
 from model_core.checkpoints.loading import load_model
-from model_core.config.run import ReportSettings, TrainingSettings
+from model_core.config.run import TrainingSettings
 from model_core.data.dataset import PRODUCER, MarketDataset
 from model_core.data.windows import WindowSet
 from model_core.errors import CheckpointError
@@ -30,7 +27,7 @@ from model_core.results.tables import HISTORY, read_table
 from model_core.results.training import TrainResults
 from tests.checkpoints.fakes import renew_manifest
 from tests.data.market import noise_dataset
-from tests.evaluation.small_run import DIAGNOSTICS, EVALUATION
+from tests.evaluation.small_run import EVALUATION, steps_after_training
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 from tests.training.processes import in_a_process
 from tests.training.tiny import json_lines
@@ -196,17 +193,7 @@ def test_two_seeds_go_through_all_five_steps(tmp_path: Path) -> None:
     noise_dataset().write(found["dataset"])
     write_manifest(found["dataset"], producer=PRODUCER, settings={"data": {}})
     train_with(found["dataset"], found["model"], seeds=SEEDS, shrinkage=True, train_window_stride=2)
-    given = {"dataset": found["dataset"], "model": found["model"]}
-    evaluate(**given, evaluation=found["evaluation"], settings=EVALUATION)
-    diagnose(**given, findings=found["findings"], settings=DIAGNOSTICS)
-    found |= {"report": tmp_path / "report.html"}
-    report(
-        **found,
-        summary=tmp_path / "summary.md",
-        settings=ReportSettings(example_windows=1),
-        publish_uri=None,
-        run_name="pair",
-    )
+    found = steps_after_training(found, tmp_path, "pair")
     loaded = load_model(found["model"] / "best")
     assert loaded.shrinkage is not None
     predictions = evaluate_model(

@@ -7,15 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.diagnose.step import run as diagnose
-from components.evaluate.step import run as evaluate
-from components.report.step import run as report
 from components.train.job import Job
 from components.train.step import run as train
 from model_core.artifacts import read_json, write_json, write_manifest
 from model_core.checkpoints.files import export_checkpoint
 from model_core.checkpoints.loading import load_model
-from model_core.config.run import ReportSettings
 from model_core.data.dataset import PRODUCER, MarketDataset
 from model_core.data.windows import WindowSet
 from model_core.errors import ArtifactError, CheckpointError
@@ -30,7 +26,7 @@ from model_core.results.training import TrainResults
 from model_core.training.shrinkage import Validated, fit_shrinkage, in_words
 from tests.checkpoints.fakes import renew_manifest
 from tests.data.market import noise_dataset
-from tests.evaluation.small_run import DIAGNOSTICS, EVALUATION
+from tests.evaluation.small_run import steps_after_training
 from tests.training.prepared import MODEL, TRAINING
 
 COUNT, HORIZON = 400, 5
@@ -144,18 +140,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             training_settings=TRAINING.model_copy(update=more),
         )
     )
-    given = {"dataset": found["dataset"], "model": found["model"]}
-    evaluate(**given, evaluation=found["evaluation"], settings=EVALUATION)
-    diagnose(**given, findings=found["findings"], settings=DIAGNOSTICS)
-    found |= {"report": root / "report.html"}
-    report(
-        **found,
-        summary=root / "summary.md",
-        settings=ReportSettings(example_windows=1),
-        publish_uri=None,
-        run_name="shrunk",
-    )
-    return found
+    return steps_after_training(found, root, "shrunk")
 
 
 def test_every_step_forecasts_with_the_shares_beside_the_best_checkpoint(folders: dict[str, Path]) -> None:
