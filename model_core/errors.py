@@ -8,7 +8,9 @@
     │   ├── ArtifactError       a step's folder is missing, damaged, or made by another step
     │   ├── StoreError          an object store or folder that cannot be read or written
     │   │   ├── OversizedError  an object larger than its reader allows
-    │   │   └── StoreTimeoutError  a store that does not answer in time, or too slowly
+    │   │   ├── StoreTimeoutError  a store that does not answer in time, or too slowly
+    │   │   └── UnavailableError  a server that does not answer now; asking again later may help
+    │   ├── DeniedError         a server that wants to know who asks, or does not let them
     │   └── CheckpointError     a checkpoint that is missing, damaged or does not fit the model
     └── RunError                the work itself failed; commands exit with code 1
         ├── UploadError         finished work that a store did not take
@@ -222,6 +224,14 @@ class OversizedError(StoreError):
 
 class StoreTimeoutError(StoreError):
     """A store does not answer in time, or its bytes come too slowly; asking again at once is no use."""
+
+
+class UnavailableError(StoreError):
+    """A server does not answer now: it is not there, is overloaded, or is being restarted."""
+
+
+class DeniedError(UserError):
+    """A server wants to know who asks, or does not let them do it."""
 
 
 class CheckpointError(UserError):

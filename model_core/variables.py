@@ -14,6 +14,13 @@ LIMITS = "PGAT_STORE_LIMITS"
 """Limits which are not the usual ones, as JSON: ``model_core.deadlines``."""
 KFP_TOKEN = "KFP_TOKEN"
 """Token for the API of Kubeflow Pipelines."""
+KFP_TOKEN_FILE = "KFP_TOKEN_FILE"
+"""A file that holds it, read anew for each request."""
+KFP_COOKIE = "KFP_COOKIE"
+"""Cookie of a session that is signed in there."""
+KFP_COOKIE_FILE = "KFP_COOKIE_FILE"
+CERTIFICATES = "SSL_CERT_FILE"
+"""File with the certificates of the authorities that this machine trusts."""
 
 KEYS = (ACCESS_KEY, SECRET_KEY)
 """Without them no store is opened."""
@@ -21,7 +28,7 @@ WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, LIMITS)
 """Where the store is and how long it may take: no secrets, so that they may stand in the description of a job."""
 STORE = (*KEYS, SESSION_TOKEN, *WHEREABOUTS)
 """What a step in a container may learn of its surroundings."""
-SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN)
+SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE)
 """Variables whose values no text may hold."""
 
 SECRET_FIELDS = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY}

@@ -2,7 +2,8 @@
 
 python -m pipelines run --config configs/quickstart.yaml --source sample://nasdaq
 python -m pipelines compile --tag $(git rev-parse --short=12 HEAD) --output pipeline.yaml
-python -m pipelines submit --host https://kubeflow.example --tag … --source s3://bucket/table.csv
+python -m pipelines submit --host https://kubeflow.example/pipeline --source s3://bucket/table.csv
+python -m pipelines follow | terminate ID --host https://kubeflow.example/pipeline
 python -m pipelines runs list | show NAME | compare NAME NAME | open NAME
 python -m pipelines store
 """
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from components.arguments import Parser, parse
 from model_core.errors import PgatError, denied
-from pipelines.commands import compile, run, runs, store, submit
+from pipelines.commands import compile, follow, run, runs, store, submit, terminate
 from pipelines.stopping import StoppedBySignal
 
 
@@ -42,8 +43,10 @@ def pipelines_parser() -> ArgumentParser:
     parser = Parser(
         prog="python -m pipelines", description=__doc__, formatter_class=RawDescriptionHelpFormatter
     )
-    actions = parser.add_subparsers(required=True, metavar="run | compile | submit | runs | store")
-    for command in (run, compile, submit, runs, store):
+    actions = parser.add_subparsers(
+        required=True, metavar="run | compile | submit | follow | terminate | runs | store"
+    )
+    for command in (run, compile, submit, follow, terminate, runs, store):
         command.add(actions)
     return parser
 

@@ -3,13 +3,21 @@
 from contextlib import suppress
 from pathlib import Path
 
-from kfp import compiler
+from kfp import compiler, dsl
+from kfp.dsl.graph_component import GraphComponent
 
 from model_core.config.run import Settings
 from model_core.disk import disk_error, require_file
 from model_core.errors import UserError
 from pipelines.resources import Cluster
 from pipelines.training import training_pipeline
+
+
+def cluster_pipeline(settings: Settings, cluster: Cluster, code_version: str) -> GraphComponent:
+    """The pipeline as a cluster runs it."""
+    # A workflow's name is the one that no other run has.
+    called = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
+    return training_pipeline(settings, cluster.configure_task, code_version, run_called=called)
 
 
 def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_version: str) -> None:
@@ -24,9 +32,7 @@ def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_vers
     path = require_file(path, "--output")
     staging = path.with_name(f".{path.stem}.partial.yaml")
     try:
-        compiler.Compiler().compile(
-            training_pipeline(settings, cluster.configure_task, code_version), str(staging)
-        )
+        compiler.Compiler().compile(cluster_pipeline(settings, cluster, code_version), str(staging))
         text = staging.read_text(encoding="utf-8")
         staging.write_text(_without_comments(text), encoding="utf-8")
         staging.replace(path)

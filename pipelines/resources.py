@@ -45,6 +45,7 @@ class Cluster:
         secret_keys: its keys → environment variables.
         endpoint: URL of the object store.
         store_limits: how long that may take, as ``model_core.deadlines.Limits`` writes it; empty for the usual.
+        caching: whether a step that ran with the same inputs before is reused.
     """
 
     registry: str = ""
@@ -56,14 +57,19 @@ class Cluster:
     secret_keys: Mapping[str, str] = field(default_factory=lambda: dict(SECRET_FIELDS))
     endpoint: str = CLUSTER_STORE
     store_limits: str = ""
+    caching: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what would silently run the wrong code.
 
         Raises:
             UserError: credentials in the store's URL, an unknown step among the images, or an image that may
-                change under its name, or has none.
+                change under its name, has none, or cannot hold this checkout's changes; fewer than 0 GPUs.
         """
+        if self.gpus < 0:
+            raise UserError(
+                f"--gpus {self.gpus} is less than none; write how many each step gets, or leave it out"
+            )
         if "@" in self.endpoint:
             raise UserError(
                 "--s3-endpoint holds credentials, which would stand in the pipeline; use --secret for them"
@@ -84,6 +90,10 @@ class Cluster:
                     f"the image {image} may change under its name, and KFP's cache would serve stale results; "
                     "pin a tag (--tag, the git commit) or a digest"
                 )
+            if step not in self.images and self.tag.endswith("-dirty"):
+                raise UserError(
+                    "this checkout has changes that no image holds; commit them, or name the images' --tag"
+                )
 
     def image_of(self, step: str) -> str:
         """Full name of a step's image."""
@@ -102,6 +112,7 @@ class Cluster:
         # The user is the image's own, or one that the namespace gives; a cluster drops the capabilities by itself.
         kubernetes.set_security_context(task, run_as_non_root=True)
         kubernetes.set_timeout(task, need.timeout_hours * 3600)
+        task.set_caching_options(self.caching)
         if need.gpu:
             # PyTorch's worker processes share tensors through /dev/shm, which is 64 MiB otherwise.
             kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="8Gi")

@@ -37,7 +37,7 @@ def settings_parameters(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def training_pipeline(
-    settings: Settings, configure_task: TaskConfigurator, code_version: str
+    settings: Settings, configure_task: TaskConfigurator, code_version: str, run_called: str = "run"
 ) -> GraphComponent:
     """The pipeline with the given settings as its parameters' defaults.
 
@@ -45,6 +45,8 @@ def training_pipeline(
         settings: each step gets its own section only, so that an edit of another one leaves it cached.
         configure_task: called with each task and the name of its step.
         code_version: part of every step's cache key.
+        run_called: name of a run that is given none; on a cluster a placeholder that it fills in, so that two runs of a
+            schedule have two.
     """
     default = settings_parameters(settings)
 
@@ -53,7 +55,7 @@ def training_pipeline(
         source: str = "sample://nasdaq",
         source_version: str = "",
         code_version: str = code_version,
-        run_name: str = "run",
+        run_name: str = "",
         checkpoint_uri: str = "",
         launcher: str = "",
         publish_uri: str = "",
@@ -105,6 +107,7 @@ def training_pipeline(
             findings=diagnosed.outputs["findings"],
             report_settings=report_settings,
             run_name=run_name,
+            run_called=run_called,
             publish_uri=publish_uri,
             code_version=code_version,
         )

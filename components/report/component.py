@@ -18,16 +18,19 @@ def report(
     summary: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
     publish_uri: str = "",
+    run_called: str = "",
 ) -> None:
     """Write one self-contained page for whoever reviews the run, and publish it.
 
-    ``code_version`` is not read: it makes KFP's cache notice an edit.
+    ``code_version`` is not read: it makes KFP's cache notice an edit. ``run_called`` is the name of a run that was
+    given no ``run_name``, as the cluster calls it.
     """
     from pathlib import Path
 
     from components.entry_points import kfp_entry_point, section_of
     from components.report.step import run
     from model_core.config.run import ReportSettings
+    from model_core.store.names import run_name_of
 
     with kfp_entry_point(metrics) as headline:
         headline |= run(
@@ -39,5 +42,5 @@ def report(
             summary=Path(summary.path),
             settings=section_of(ReportSettings, report_settings, "report"),
             publish_uri=publish_uri or None,
-            run_name=run_name,
+            run_name=run_name or run_name_of(run_called),
         )

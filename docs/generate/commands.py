@@ -17,6 +17,8 @@ Exit codes: 0 done, 1 failed, 2 wrong input, 143 stopped by SIGTERM, 130 by Ctrl
 `--set training.train_epochs=10`; [settings.md](settings.md) lists all of them. [reliability.md](reliability.md) says
 what a command leaves behind when it fails.
 """
+_ARGPARSES_OWN = {"positional arguments", "options"}
+"""Titles of the groups that every parser has."""
 _STEPS = """## The steps
 
 What the pipeline runs, one step at a time. Inputs and outputs may be paths, `file://` or `s3://` URIs. In the image of
@@ -45,8 +47,19 @@ def _section(parser: ArgumentParser, level: str = "##") -> Iterator[str]:
     """What the command does and a table of what it takes."""
     yield f"{level} `{parser.prog}`\n"
     yield textwrap.fill(parser.description or "", 120) + "\n"
-    rows = [_row(action) for action in parser._actions if action.help != SUPPRESS and action.dest != "help"]
-    yield "\n".join(["| argument | must be given | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
+    for group in parser._action_groups:
+        rows = [
+            _row(action)
+            for action in group._group_actions
+            if action.help != SUPPRESS and action.dest != "help"
+        ]
+        if not rows:
+            continue
+        if group.title not in _ARGPARSES_OWN:
+            yield f"{str(group.title).capitalize()}:\n"
+        yield (
+            "\n".join(["| argument | must be given | default | meaning |", "|---|---|---|---|", *rows]) + "\n"
+        )
 
 
 def _row(action: Action) -> str:

@@ -8,6 +8,7 @@ from model_core.errors import StoreError, UserError, printable, quoted
 
 _MOST_CHARACTERS = 1024
 """Of a name: as many as S3 allows in a key."""
+_RUN_NAME_CHARACTERS = 63
 _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 INDEX = "index.html"
 """What the list of published runs is called, beside their folders."""
@@ -46,6 +47,12 @@ def contained(root: Path, name: object) -> Path:
 def is_run_name(name: object) -> bool:
     """Whether ``name`` can name a run: a folder, a key, a link and a word in a table all at once."""
     return isinstance(name, str) and _RUN_NAME.fullmatch(name) is not None and name != INDEX
+
+
+def run_name_of(text: str) -> str:
+    """``text``, such as a cluster's name of a run, as a run's name; of a long one the end, which tells it apart."""
+    plain = re.sub(r"[^a-z0-9.-]+", "-", text.lower())[-_RUN_NAME_CHARACTERS:]
+    return plain.lstrip(".-")
 
 
 def refuse_bad_run_name(name: str, flag: str) -> None:

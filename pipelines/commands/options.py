@@ -29,16 +29,32 @@ def add_settings(parser: ArgumentParser) -> None:
     )
 
 
+def add_host(parser: ArgumentParser) -> None:
+    """Which cluster."""
+    group = parser.add_argument_group("the cluster")
+    group.add_argument(
+        "--host",
+        required=True,
+        help="URL of the Kubeflow Pipelines API, e.g. https://kubeflow.example/pipeline",
+    )
+    group.add_argument(
+        "--token-over-http",
+        action="store_true",
+        help="send KFP_TOKEN or KFP_COOKIE unencrypted to an http:// host",
+    )
+
+
 def add_cluster(parser: ArgumentParser) -> None:
     """Images, and what the cluster offers."""
-    parser.add_argument("--registry", default="", help="prefix of the images, e.g. ghcr.io/example/")
-    parser.add_argument("--tag", help="of the images; default: the git commit of this checkout")
-    parser.add_argument(
+    group = parser.add_argument_group("the images and the pods")
+    group.add_argument("--registry", default="", help="prefix of the images, e.g. ghcr.io/example/")
+    group.add_argument("--tag", help="of the images; default: the git commit of this checkout")
+    group.add_argument(
         "--image", action="append", default=[], metavar="STEP=IMAGE", help="one step's image, e.g. by digest"
     )
-    parser.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
-    parser.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
-    parser.add_argument(
+    group.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
+    group.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
+    group.add_argument(
         "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
     )
 

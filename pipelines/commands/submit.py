@@ -2,47 +2,81 @@
 
 from argparse import Namespace
 
-from pipelines.commands.options import DEFAULT_SOURCE, Commands, add_cluster, add_settings, cluster_of
+from pipelines.commands.options import (
+    DEFAULT_SOURCE,
+    Commands,
+    add_cluster,
+    add_host,
+    add_settings,
+    cluster_of,
+)
 
-_DESCRIPTION = "Start a run on a cluster. A token for its API is read from KFP_TOKEN."
+_DESCRIPTION = (
+    "Start a run on a cluster, or a schedule of runs. A token for its API is read from KFP_TOKEN or the file "
+    "KFP_TOKEN_FILE, the cookie of a signed-in page from KFP_COOKIE or KFP_COOKIE_FILE."
+)
 
 
 def add(actions: Commands) -> None:
     """Add the command to the parser."""
     parser = actions.add_parser("submit", help="start a run on a cluster", description=_DESCRIPTION)
     add_settings(parser)
-    add_cluster(parser)
-    parser.add_argument("--host", required=True, help="URL of the Kubeflow Pipelines API")
-    parser.add_argument("--source", default=DEFAULT_SOURCE, help="table, e.g. s3://bucket/table.csv")
-    parser.add_argument(
-        "--source-version", default="", help="any text that changes when the table there does; else reused"
+    add_host(parser)
+    run = parser.add_argument_group("the run")
+    run.add_argument("--name", default="", help="of the run; default: made from the time")
+    run.add_argument("--experiment", default="celestial-enhanced-pgat", help="group of runs")
+    run.add_argument("--namespace", default="", help="Kubernetes namespace, on clusters of several users")
+    run.add_argument("--no-cache", action="store_true", help="run every step again")
+    run.add_argument(
+        "--cron",
+        default="",
+        metavar="'S M H D M W'",
+        help="start runs by this schedule instead of one now; six fields, seconds first; without cache",
     )
-    parser.add_argument("--name", default="", help="of the run; default: made from the time")
-    parser.add_argument("--experiment", default="celestial-enhanced-pgat", help="group of runs")
-    parser.add_argument("--namespace", default="", help="Kubernetes namespace, on multi-user clusters")
-    parser.add_argument("--service-account", default="", help="of the pods, e.g. one that may make TrainJobs")
-    parser.add_argument(
-        "--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's"
+    run.add_argument(
+        "--mlflow-experiment",
+        default="",
+        metavar="NAME",
+        help="of the MLflow that the cluster is connected to",
     )
-    parser.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
-    parser.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
-    parser.add_argument("--no-cache", action="store_true", help="run every step again")
-    parser.add_argument(
+    run.add_argument(
         "--register", action="store_true", help="also store the pipeline, to start it from the UI"
     )
-    parser.add_argument(
-        "--token-over-http", action="store_true", help="send KFP_TOKEN unencrypted to an http:// host"
+    places = parser.add_argument_group("the table and the places for what the run makes")
+    places.add_argument("--source", default=DEFAULT_SOURCE, help="table, e.g. s3://bucket/table.csv")
+    places.add_argument(
+        "--source-version", default="", help="any text that changes when the table there does; else reused"
     )
-    parser.add_argument(
+    places.add_argument(
+        "--upload-uri", default="", help="s3://… to which a --source of this machine is uploaded first"
+    )
+    places.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
+    places.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
+    places.add_argument(
+        "--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's"
+    )
+    add_cluster(parser)
+    parser.add_argument_group("the pods").add_argument(
+        "--service-account", default="", help="of the pods, e.g. one that may make TrainJobs"
+    )
+    doing = parser.add_argument_group("what to do")
+    doing.add_argument(
         "--wait", action="store_true", help="until the run has ended; Ctrl-C only stops waiting"
+    )
+    doing.add_argument(
+        "--dry-run", action="store_true", help="print the request; nothing is sent or uploaded"
     )
     parser.set_defaults(action=_act, parser=parser)
 
 
 def _act(given: Namespace) -> None:
     from model_core.config.load import load_settings
-    from pipelines.submit import Submission, submit
+    from model_core.errors import UserError
+    from pipelines.submission import Submission
+    from pipelines.submit import dry_run, submit
 
+    if given.wait and given.cron:
+        raise UserError("--wait waits for one run, and --cron starts many; leave one of them out")
     settings = load_settings(given.config, given.set)
     submission = Submission(
         host=given.host,
@@ -50,6 +84,7 @@ def _act(given: Namespace) -> None:
         cluster=cluster_of(given, settings),
         source=given.source,
         source_version=given.source_version,
+        upload_uri=given.upload_uri,
         name=given.name,
         experiment=given.experiment,
         namespace=given.namespace,
@@ -60,5 +95,7 @@ def _act(given: Namespace) -> None:
         caching=not given.no_cache,
         register=given.register,
         token_over_http=given.token_over_http,
+        cron=given.cron,
+        mlflow_experiment=given.mlflow_experiment,
     )
-    print(submit(submission, wait=given.wait))
+    print(dry_run(submission) if given.dry_run else submit(submission, wait=given.wait))

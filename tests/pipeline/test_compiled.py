@@ -37,6 +37,8 @@ SECTIONS = {
 """Which settings each step is given; everything else it cannot depend on. A step that is not named has none."""
 CACHE_ONLY = {"code_version", "source_version"}
 """Inputs that no step reads: they make the cache notice an edit."""
+CLUSTER_ONLY = {"run_called"}
+"""How a cluster calls a run that was given no name."""
 TERMINAL_ONLY = {"inspect", "like"}
 """prepare_data's card for the terminal, and its way to repeat a preparation from a manifest."""
 
@@ -159,7 +161,8 @@ def _as_floats(value: Any) -> Any:
 def test_both_faces_of_a_step_offer_the_same_inputs(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cluster can ask of a step, the command line can too, and the other way round."""
     component = getattr(import_module(f"components.{step}.component"), step)
-    kfp_inputs = set(inspect.signature(component.python_func).parameters) - CACHE_ONLY - {"metrics"}
+    kfp_inputs = set(inspect.signature(component.python_func).parameters) - CACHE_ONLY - CLUSTER_ONLY
+    kfp_inputs -= {"metrics"}
     kfp_inputs = {name for name in kfp_inputs if not name.endswith("_settings")}
     parsers: list[ArgumentParser] = []
     command_line = import_module(f"components.{step}.__main__")

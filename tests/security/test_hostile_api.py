@@ -67,8 +67,6 @@ def running(server: Impostor) -> Iterator[Impostor]:
 @pytest.fixture(autouse=True)
 def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
-    # The client asks five times whether a server is healthy, with five seconds between.
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
 def submit(server: Impostor, *flags: str) -> int:
@@ -84,7 +82,6 @@ ANSWERS: dict[str, object] = {
     "no run": {"experiment_id": "e1"},
     "a run whose id steers": {"experiment_id": "e1", "run_id": f"r{STEERING}"},
     "other kinds": {"experiment_id": [1], "run_id": {"a": 1}, "run_details": 5},
-    "no date": {"experiment_id": "e1", "run_id": "r1", "created_at": "never"},
 }
 
 
@@ -132,10 +129,9 @@ def test_a_run_is_watched_as_long_as_the_api_answers_for_it(
     assert err == "stopped\n" or (err.startswith("error: ") and err.count("\n") == 1)
 
 
-def test_a_redirect_to_another_server_takes_no_token_there() -> None:
+def test_a_redirect_to_another_server_is_not_followed() -> None:
     with running(Impostor({"experiment_id": "e1", "run_id": "r1"})) as thief:
         with running(Impostor(redirect=thief.url)) as server:
-            assert submit(server) == 0
+            assert submit(server) == 2
         assert f"Bearer {TOKEN}" in server.heard
-        assert thief.heard
-        assert not [value for value in thief.heard if TOKEN in value]
+        assert thief.heard == []

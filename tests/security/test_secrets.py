@@ -12,8 +12,9 @@ import pytest
 from model_core.errors import PgatError, StoreError, UserError, redacted, shown
 from model_core.store.locate import open_store
 from pipelines.__main__ import main as pipelines
+from tests.pipeline.kubeflow_server import Api, status
 from tests.pipeline.test_end_to_end import TINY
-from tests.pipeline.test_submit import Api, api  # noqa: F401  a fixture
+from tests.pipeline.test_submit import api  # noqa: F401  a fixture
 from tests.security.hostile_s3 import HostileS3, _Handler, serving
 
 CANARY = re.compile("canary", re.IGNORECASE)
@@ -195,7 +196,7 @@ def test_what_is_compiled_submitted_and_told_of_it_holds_no_secret(
     submit = ["submit", "--host", api.url, "--tag", "1", "--secret", "keys", "--source", "s3://bucket/t.csv"]
     assert pipelines([*submit, "--checkpoint-uri", "s3://bucket/c"]) == 0
     assert api.tokens == {f"Bearer {ENVIRONMENT['KFP_TOKEN']}"}
-    api.refuse_with = 403
+    api.fail("GET .*/healthz", status(403))
     assert pipelines(submit) == 2
     assert not CANARY.search(told())
     assert not CANARY.search(json.dumps(api.runs))

@@ -1,0 +1,22 @@
+"""``python -m pipelines follow``: watch a run that was submitted before."""
+
+from argparse import Namespace
+
+from pipelines.commands.options import Commands, add_host
+
+_DESCRIPTION = "Watch a run on a cluster until it has ended; exit code 0 if it succeeded, 1 if not."
+
+
+def add(actions: Commands) -> None:
+    """Add the command to the parser."""
+    parser = actions.add_parser("follow", help="watch a run on a cluster", description=_DESCRIPTION)
+    parser.add_argument("run_id", metavar="ID", help="of the run, as submit and the UI show it")
+    add_host(parser)
+    parser.set_defaults(action=_act, parser=parser)
+
+
+def _act(given: Namespace) -> None:
+    from pipelines.kubeflow.api import Api, checked_id
+    from pipelines.kubeflow.watch import watch
+
+    watch(Api(given.host, over_http=given.token_over_http), checked_id(given.run_id), say=print)

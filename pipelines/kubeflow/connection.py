@@ -1,0 +1,189 @@
+"""One request to the API of Kubeflow Pipelines and its answer, which is believed only if it is one of the API's.
+
+Whoever answers may be another server, such as a page to sign in, and may repeat what it was sent.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model_core.documents import DocumentError, parse_json
+from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, shortened
+from model_core.variables import CERTIFICATES
+from pipelines.kubeflow.address import DASHBOARD_PATH, EXAMPLE
+from pipelines.kubeflow.credentials import Credentials, credentials_for
+
+_PREFIX = "/apis/v2beta1"
+_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
+_PASSING = {429, 500, 502, 503, 504}
+"""What a gateway or an API that is just being restarted answers."""
+_SAID_CHARACTERS = 500
+
+
+class Answer(BaseModel):
+    """What the API answers, as far as it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class NotTheApiError(StoreError):
+    """Something else answers."""
+
+
+_Answer = TypeVar("_Answer", bound=Answer)
+
+
+class Connection:
+    """Requests to one host.
+
+    Args:
+        host: URL, without a slash at its end.
+        over_http: whether credentials may travel unencrypted to another machine.
+
+    Raises:
+        UserError: the credentials cannot be read or sent, or there are no certificates where they should be.
+    """
+
+    def __init__(self, host: str, *, over_http: bool) -> None:
+        self.host, self._over_http = host, over_http
+        self.credentials()
+        self._pool = urllib3.PoolManager(ssl_context=_certificates(), retries=False)
+
+    def credentials(self) -> Credentials:
+        """Those of this moment."""
+        return credentials_for(self.host, over_http=self._over_http)
+
+    def beside(self, path: str) -> Self:
+        """The same host, with ``path`` behind it."""
+        return type(self)(self.host + path, over_http=self._over_http)
+
+    def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Where the API has ``path``."""
+        return f"{self.host}{_PREFIX}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[_Answer],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        file: tuple[str, bytes] | None = None,
+    ) -> _Answer:
+        """One request, which is not repeated.
+
+        Args:
+            query: what follows the path; empty values are left out.
+            body: sent as JSON; None: nothing.
+            file: name and content, sent as a form; None: none.
+
+        Raises:
+            DeniedError: the API wants to know who asks, or does not let them.
+            UnavailableError: it does not answer now.
+            StoreError: something else answers, or the way to it is not safe.
+            UserError: the API refuses.
+        """
+        credentials = self.credentials()
+        more: dict[str, Any] = {"headers": dict(credentials.headers)}
+        if body is not None:
+            more["json"] = body
+        if file is not None:
+            more["fields"] = {"uploadfile": file}
+        url = self.url(path, {name: value for name, value in (query or {}).items() if value})
+        try:
+            response = self._pool.request(
+                method,
+                url,
+                redirect=False,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+                **more,
+            )
+        except urllib3.exceptions.SSLError as error:
+            raise self._unsafe(error) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            reason = credentials.cut_out(shortened(str(error).rpartition(": ")[2]))
+            raise UnavailableError(
+                f"cannot reach {self.host} ({reason or type(error).__name__}); check --host and the network"
+            ) from error
+        self._refuse_status(response, credentials)
+        try:
+            return kind.model_validate(parse_json(response.data))
+        except (DocumentError, ValidationError) as error:
+            raise self._not_the_api("answers what the API of Kubeflow Pipelines never does") from error
+
+    def _refuse_status(self, response: urllib3.BaseHTTPResponse, credentials: Credentials) -> None:
+        status = response.status
+        if 200 <= status < 300 and not _is_page(response):
+            return
+        if place := response.get_redirect_location():
+            parts = urlsplit(str(place))
+            target = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
+            raise self._not_the_api(f"sends to {target}, as one does to a page to sign in")
+        said = f"{status} {credentials.cut_out(_said(response))}".strip()
+        if status in {401, 403}:
+            raise DeniedError(f"{self.host} answered {said}; {_remedy(status, credentials)}")
+        if status in _PASSING:
+            raise UnavailableError(f"{self.host} answered {said}; try again, or look at the cluster")
+        if _is_page(response):
+            raise self._not_the_api(f"answers with a web page ({status})")
+        raise UserError(f"{self.host} answered {said}; check --host and the submission")
+
+    def _not_the_api(self, what: str) -> NotTheApiError:
+        return NotTheApiError(
+            f"{self.host} {what}; set KFP_TOKEN or KFP_COOKIE if it wants to know who asks, and check --host: where "
+            f"Kubeflow's dashboard answers, the API stands below {DASHBOARD_PATH}, e.g. {EXAMPLE}"
+        )
+
+    def _unsafe(self, error: urllib3.exceptions.SSLError) -> StoreError:
+        cause = error.args[0] if error.args else None
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return StoreError(
+                f"the certificate of {self.host} cannot be trusted ({cause.verify_message}); if it is of a private "
+                f"authority, let {CERTIFICATES} name the file with the authority's certificate"
+            )
+        return StoreError(
+            f"{self.host} does not speak TLS as it should ({shortened(str(cause or error))}); check whether it is "
+            "http:// or https://, and its port"
+        )
+
+
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust: the authorities of this machine, or those of the file that the environment names."""
+    file = os.environ.get(CERTIFICATES)
+    try:
+        return ssl.create_default_context(cafile=file or None)
+    except OSError as error:
+        raise UserError(
+            f"{CERTIFICATES} names {file}, which holds no certificates ({error.strerror or error}); give a file in PEM"
+        ) from error
+
+
+def _is_page(response: urllib3.BaseHTTPResponse) -> bool:
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html"
+
+
+def _said(response: urllib3.BaseHTTPResponse) -> str:
+    """The API's own words, which stand in the field ``message`` of a JSON object, or HTTP's."""
+    try:
+        message = parse_json(response.data)["message"]
+    except (DocumentError, TypeError, KeyError):
+        message = response.reason
+    return shortened(str(message or ""), _SAID_CHARACTERS)
+
+
+def _remedy(status: int, credentials: Credentials) -> str:
+    if not credentials.named:
+        return (
+            "set KFP_TOKEN to a bearer token, KFP_TOKEN_FILE to a file that holds one, or KFP_COOKIE to the cookie of "
+            "a signed-in page (NAME=VALUE)"
+        )
+    given = " and ".join(credentials.named)
+    if status == 401:
+        return f"{given} may have run out; get a new one"
+    return f"whom {given} stands for may not do this; ask for the right, or check --namespace"

@@ -1,0 +1,90 @@
+"""Who asks the API: a bearer token or a session's cookie from the environment, read anew for every request.
+
+Both run out while a run is watched. A variable cannot change within a process, so each may also name a file, such as
+the token that a cluster projects into a pod and renews.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_core.documents import DocumentError, read_text
+from model_core.errors import UserError
+from model_core.variables import KFP_COOKIE, KFP_COOKIE_FILE, KFP_TOKEN, KFP_TOKEN_FILE
+from pipelines.kubeflow.address import is_readable_on_the_way
+
+_FILE_BYTES = 2**16
+_SHORTEST_SECRET = 6
+_KINDS = {"Authorization": (KFP_TOKEN, KFP_TOKEN_FILE), "Cookie": (KFP_COOKIE, KFP_COOKIE_FILE)}
+"""Header → the variable that holds its secret, and the one that names a file with it."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request carries to say who asks.
+
+    Args:
+        headers: of HTTP.
+        named: the variables that they come from, for messages.
+        renewed: whether one of them is a file, which may hold another secret a moment later.
+    """
+
+    headers: Mapping[str, str]
+    named: tuple[str, ...]
+    renewed: bool = False
+
+    def cut_out(self, text: str) -> str:
+        """``text`` without them: a server may repeat what it was sent."""
+        for value in self.headers.values():
+            for piece in re.split(r"[\s;]+", value.removeprefix("Bearer ")):
+                for secret in (piece, piece.partition("=")[2]):
+                    if len(secret) >= _SHORTEST_SECRET:
+                        text = text.replace(secret, "…")
+        return text
+
+
+def credentials_for(host: str, *, over_http: bool) -> Credentials:
+    """Those of the environment, where they may travel to ``host``.
+
+    Raises:
+        UserError: one cannot be read or sent, or would go over the network for everybody to read.
+    """
+    headers, named, renewed = {}, [], False
+    for header, (variable, file_variable) in _KINDS.items():
+        name, text = variable, os.environ.get(variable, "")
+        if not text.strip() and (file := os.environ.get(file_variable)):
+            name, text, renewed = file_variable, _content(file_variable, file), True
+        if secret := text.strip():
+            headers[header] = _sendable(name, secret, header)
+            named.append(name)
+    if named and is_readable_on_the_way(host) and not over_http:
+        raise UserError(
+            f"--host {host} is not encrypted, and {named[0]} would be readable on the way; use https://, or "
+            "say --token-over-http where the network is trusted"
+        )
+    return Credentials(headers, tuple(named), renewed)
+
+
+def _content(variable: str, file: str) -> str:
+    try:
+        return read_text(Path(file), _FILE_BYTES)
+    except (OSError, DocumentError) as error:
+        raise UserError(f"{variable} names a file that cannot be read ({error}); check its path") from error
+
+
+def _sendable(name: str, secret: str, header: str) -> str:
+    """The header's value; no message repeats it."""
+    cookie = header == "Cookie"
+    if not re.fullmatch(r"[!-~]+(?: [!-~]+)*" if cookie else r"[!-~]+", secret):
+        raise UserError(
+            f"{name} holds a character that cannot be sent, for example a line break; copy it again"
+        )
+    if not cookie:
+        return f"Bearer {secret}"
+    if not re.match(r"[^=;:]+=", secret):
+        raise UserError(
+            f"{name} holds no cookie; write NAME=VALUE, as the browser shows it of a signed-in page"
+        )
+    return secret

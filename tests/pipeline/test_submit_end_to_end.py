@@ -1,0 +1,63 @@
+"""A run as a user sees it: submitted over HTTP, watched until it has ended, and scored.
+
+The server does with the pipeline what a cluster does: it runs what it received, and nothing else.
+"""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import components, local
+
+from components.steps import STEPS
+from model_core.config.load import load_settings
+from model_core.results.record import read_result
+from model_core.results.scores import Scores
+from pipelines.submit import submit
+from tests.pipeline.kubeflow_server import Api, Object, serving
+from tests.pipeline.test_submit import submission
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+TINY = str(Path(__file__).parent / "tiny.yaml")
+
+
+class Cluster(threading.Thread):
+    """Runs the specification of a run with ``kfp.local``; ``server`` tells of its state."""
+
+    def __init__(self, server: Api, run: Object, folder: Path) -> None:
+        super().__init__()
+        self._server, self._run, self._folder = server, run, folder
+        self.start()
+
+    def run(self) -> None:
+        documents = [self._run["pipeline_spec"][name] for name in ("pipeline_spec", "platform_spec")]
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(self._folder))
+        try:
+            pipeline = components.load_component_from_text(yaml.safe_dump_all(documents))
+            pipeline(**self._run["runtime_config"]["parameters"])
+        except RuntimeError:
+            self._server.states[:] = ["FAILED"]
+        else:
+            self._server.states[:] = ["SUCCEEDED"]
+
+
+def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    threads: list[Cluster] = []
+    told: list[str] = []
+    with serving(Api(["RUNNING"])) as api:
+        api.started = lambda run: threads.append(Cluster(api, run, tmp_path))
+        settings = load_settings(TINY, [])
+        wanted = submission(api.url, settings=settings, source="sample://synthetic", name="far")
+        submit(wanted, wait=True, poll_seconds=1.0, say=told.append)
+        threads[0].join()
+    assert told[-1] == "run a: succeeded"
+    (run,) = (folder for folder in tmp_path.iterdir() if folder.is_dir())
+    assert {step.replace("_", "-") for step in STEPS} <= {folder.name for folder in run.iterdir()}
+    scores = read_result(Scores, run / "evaluate/evaluation")
+    assert scores.windows > 0
+    assert scores.verdict.sentences
+    assert "far" in (run / "report/report").read_text(encoding="utf-8")
