@@ -133,17 +133,17 @@ class Submission:
 
     def _check_training(self) -> None:
         launcher, gpus = self.settings.training.launcher, self.cluster.gpus
-        if launcher.kind == "trainer" and not (launcher.image and self.checkpoint_uri):
+        if launcher.has_own_pods and not (launcher.image and self.checkpoint_uri):
             raise UserError(
-                "training.launcher.kind is trainer, whose pods exchange files through a store; name "
+                f"training.launcher.kind is {launcher.kind}, whose pods exchange files through a store; name "
                 "training.launcher.image and --checkpoint-uri"
             )
-        if launcher.kind == "torchrun" and launcher.processes == "gpu" and not gpus:
+        if launcher.has_a_process_per_gpu and not gpus:
             raise UserError(
                 "training.launcher starts a process for each GPU, and the pods get none; say --gpus, or set "
                 "training.launcher.processes to a number"
             )
         for section in ("training", "evaluation", "diagnostics"):
-            elsewhere = section == "training" and launcher.kind == "trainer"
+            elsewhere = section == "training" and launcher.has_own_pods
             if getattr(self.settings, section).device == "cuda" and not gpus and not elsewhere:
                 raise UserError(f"{section}.device is cuda, and the pods get no GPU; say --gpus, or set auto")

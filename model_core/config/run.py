@@ -38,6 +38,16 @@ class LauncherSettings(Section):
     secret: str | None = None
     """``trainer``: Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
 
+    @property
+    def has_own_pods(self) -> bool:
+        """Whether training runs in other pods than the step's."""
+        return self.kind == "trainer"
+
+    @property
+    def has_a_process_per_gpu(self) -> bool:
+        """Whether the step's pod must have GPUs."""
+        return self.kind == "torchrun" and self.processes == "gpu"
+
 
 MOST_SEEDS = 32
 """Members of an ensemble."""
