@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import urllib3
 
+from model_core.deadlines import Limits
+from model_core.store.pace import Pace, paced, pool_of
 from pipelines.store_tls import write_certificate
 
 _SECONDS = 30.0
@@ -37,6 +39,8 @@ _S3_REQUESTS = (
 _FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 _FORM = "Action=CreateAccessKey&UserName=pgat-door&Version=2010-05-08"
 """What the key management that shares S3's port is asked for by POST."""
+_HEAD_BYTES = 2**20
+"""Of an answer's head, and what comes with it."""
 Address = tuple[str, int]
 EVERYWHERE = "0.0.0.0"
 
@@ -94,19 +98,26 @@ def _family(server: int) -> Iterator[psutil.Process]:
 
 def _open_s3(endpoint: str, bucket: str) -> list[str]:
     """Requests without a signature that were not refused."""
-    with urllib3.PoolManager(retries=False, timeout=_SECONDS) as client:
-        answers = [
-            (
-                f"{method} {path}",
-                client.request(method, endpoint + path, body=body, headers=headers, redirect=False),
-            )
-            for method, template in _S3_REQUESTS
-            for path in [template.format(bucket=bucket)]
-            for body, headers in [(_FORM, _FORM_HEADERS) if method == "POST" else (None, None)]
-        ]
-    return [
-        f"{what} without keys was answered {got.status}" for what, got in answers if got.status not in _NO
-    ]
+    statuses = {}
+    for method, template in _S3_REQUESTS:
+        path = template.format(bucket=bucket)
+        body, headers = (_FORM, _FORM_HEADERS) if method == "POST" else (None, None)
+        statuses[f"{method} {path}"] = _status(method, endpoint + path, body, headers)
+    return [f"{what} without keys was answered {got}" for what, got in statuses.items() if got not in _NO]
+
+
+def _status(method: str, url: str, body: str | None, headers: dict[str, str] | None) -> int:
+    """Of the answer; its content, which may go on without end, is not read."""
+    limits = Limits(total_seconds=_SECONDS)
+    with (
+        pool_of(limits, urllib3.PoolManager, retries=False) as client,
+        paced(Pace(limits, most_bytes=_HEAD_BYTES)),
+    ):
+        answer = client.request(
+            method, url, body=body, headers=headers, redirect=False, preload_content=False
+        )
+        answer.close()
+        return answer.status
 
 
 def _entered(port: int, stranger: Path) -> list[str]:

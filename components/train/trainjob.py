@@ -6,6 +6,7 @@ pods of a TrainJob cannot write KFP's artifacts.
 
 import logging
 import uuid
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,12 @@ def _create(client: Any, name: str, remote: Job, launcher: TrainJobLauncher) -> 
 def _repeat_end_of_log(client: Any, name: str) -> None:
     """Log the end of what the first pod said; the pods go with the job."""
     try:
-        lines = list(client.get_job_logs(name))
+        # It may be of any length.
+        lines = deque(client.get_job_logs(name), maxlen=LOG_LINES)
     except (RuntimeError, TimeoutError) as error:
         log.warning("the log of TrainJob %s cannot be read: %s", name, error)
         return
-    for line in lines[-LOG_LINES:]:
+    for line in lines:
         log.error("%s: %s", name, line)
 
 

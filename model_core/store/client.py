@@ -10,7 +10,6 @@ Settings come from the environment, under the names the AWS tools use:
 How long it may take stands in the section ``store`` of the settings; see ``model_core.deadlines``.
 """
 
-import io
 import os
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from minio import Minio
 
 from model_core.deadlines import Limits
 from model_core.errors import StoreError
+from model_core.store.answers import whole
 from model_core.store.pace import PacedRetry, pool_of
 from model_core.variables import (
     ACCESS_KEY,
@@ -38,7 +38,7 @@ _AWS = "https://s3.amazonaws.com"
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
 _RETRIES = PacedRetry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
 _HEADER_VALUE = re.compile(r"[!-~]+")
-_ANSWER_BYTES = 2**24
+ANSWER_BYTES = 2**24
 """Of a list or an error; a page of a list has 1,000 keys of at most 1,024 bytes."""
 
 
@@ -63,19 +63,7 @@ class _Guarded(urllib3.PoolManager):
             raise RedirectError
         if not preload_content and response.status in {200, 206}:
             return response
-        content = response.read(_ANSWER_BYTES + 1)
-        if len(content) > _ANSWER_BYTES:
-            response.close()
-            raise urllib3.exceptions.HTTPError(f"an answer of more than {_ANSWER_BYTES:,} bytes")
-        response.release_conn()
-        return urllib3.HTTPResponse(
-            io.BytesIO(content),  # as bytes an empty answer would have no content at all
-            headers=response.headers,
-            status=response.status,
-            reason=response.reason,
-            decode_content=False,
-            request_method=method,
-        )
+        return whole(response, method, ANSWER_BYTES)
 
 
 def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None = None) -> Minio:

@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from model_core.deadlines import Limits, current
 from model_core.errors import StoreTimeoutError
+from model_core.store.answers import EndlessError
 
 _BLOCK_BYTES = 2**16
 _UNSENT_BYTES = 2**17
@@ -38,11 +39,18 @@ class Pace:
     Args:
         limits: of the store.
         moved: told of each block's bytes, for whoever shows the progress.
+        most_bytes: that may be received.
     """
 
-    def __init__(self, limits: Limits, moved: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        moved: Callable[[int], None] = lambda count: None,
+        most_bytes: float = float("inf"),
+    ) -> None:
         self.limits = limits
         self._tell = moved
+        self._most_bytes, self._received = most_bytes, 0
         self._deadline = current()
         self._begun = self._window_begun = time.monotonic()
         self._bytes = self._window_bytes = 0
@@ -75,6 +83,18 @@ class Pace:
                 f"store.least_bytes_per_second ({limits.least_bytes_per_second:,.0f})"
             )
         self.turns()
+
+    def received(self, count: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            EndlessError: they are more than were expected.
+            StoreTimeoutError: they came too slowly.
+        """
+        self._received += count
+        if self._received > self._most_bytes:
+            raise EndlessError(self._most_bytes)
+        self.moved(count)
 
     def turns(self) -> None:
         """Bytes go the other way from now on; how long the server thinks in between is not a matter of the rate."""
@@ -237,7 +257,7 @@ class _Watched(io.RawIOBase):
         if not self._answered:
             self._answered = True
             self._pace.turns()
-        self._pace.moved(count)
+        self._pace.received(count)
         return count
 
     def close(self) -> None:

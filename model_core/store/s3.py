@@ -17,8 +17,9 @@ from minio.error import MinioException, S3Error
 
 from model_core.deadlines import Limits
 from model_core.errors import StoreError, StoreTimeoutError
+from model_core.store.answers import framed
 from model_core.store.base import READ_BYTES, oversized
-from model_core.store.client import RedirectError
+from model_core.store.client import ANSWER_BYTES, RedirectError
 from model_core.store.pace import Pace, paced
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class S3Store:
     def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
         """GET the object, and no more of it than fits."""
         blocks, left = [], max_bytes + 1
-        with self._received(key) as response:
+        with self._received(key, framed(max_bytes)) as response:
             # The length that a server states is not asked: it may state another one than it sends.
             while left and (block := bytes(response.read(min(left, _BLOCK_BYTES)))):
                 blocks.append(block)
@@ -81,7 +82,7 @@ class S3Store:
         part = file.with_name(f".{file.name}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with self._received(key) as response, part.open("wb") as content:
+            with self._received(key, float("inf")) as response, part.open("wb") as content:
                 while block := response.read(_BLOCK_BYTES):
                     content.write(block)
             part.replace(file)
@@ -129,11 +130,11 @@ class S3Store:
             self.client.remove_object(self.bucket, self.prefix + key)
 
     @contextmanager
-    def _received(self, key: str) -> Iterator[urllib3.BaseHTTPResponse]:
+    def _received(self, key: str, most_bytes: float) -> Iterator[urllib3.BaseHTTPResponse]:
         """The answer to a GET, while its content comes."""
         with ExitStack() as stack:
             shown = _Shown(f"reading {self.uri}/{key}")
-            stack.enter_context(self._mapped(f"cannot read {key}", shown))
+            stack.enter_context(self._mapped(f"cannot read {key}", shown, most_bytes))
             response = self.client.get_object(self.bucket, self.prefix + key)
             stack.callback(response.release_conn)
             stack.callback(response.close)
@@ -154,10 +155,15 @@ class S3Store:
             )
 
     @contextmanager
-    def _mapped(self, doing: str, moved: Callable[[int], None] = lambda count: None) -> Iterator[None]:
-        """One operation on the store, within its limits."""
+    def _mapped(
+        self,
+        doing: str,
+        moved: Callable[[int], None] = lambda count: None,
+        most_bytes: float | None = None,
+    ) -> Iterator[None]:
+        """One operation on the store, within its limits; it brings no more than a list or an error unless told."""
         try:
-            with paced(Pace(self.limits, moved)):
+            with paced(Pace(self.limits, moved, framed(ANSWER_BYTES) if most_bytes is None else most_bytes)):
                 yield
         except StoreTimeoutError as error:
             raise StoreTimeoutError(f"{doing} in {self.uri}: {error}") from error

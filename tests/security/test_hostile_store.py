@@ -72,7 +72,7 @@ def test_an_answer_without_end_is_left_and_not_kept(
     try:
         with pytest.raises(StoreError):
             VERBS[verb](open_store(f"s3://{BUCKET}"), tmp_path)
-        assert tracemalloc.get_traced_memory()[1] < 4 * client._ANSWER_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 4 * client.ANSWER_BYTES
     finally:
         tracemalloc.stop()
     assert list(tmp_path.iterdir()) == []
