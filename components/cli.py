@@ -19,6 +19,7 @@ from typing import Self
 from components.arguments import Parser, parse
 from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import Outbox, outbox, request_of
+from components.output import keep_saying
 from components.work import Work
 from model_core.artifacts import code_version
 from model_core.config.load import load_settings
@@ -62,6 +63,7 @@ def execute(
     Args:
         inputs, outputs: the arguments that name them; one that was left out is None.
     """
+    keep_saying()
     given = parse(parser, arguments)
     start_logging()
     with exit_on_user_error():

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from components.output import keep_saying
 from model_core.config.data import SkySettings
 from model_core.config.load import validated
 from model_core.errors import PgatError, StoreError, denied, shown
@@ -39,7 +40,8 @@ class MetricsArtifact(Protocol):
 
 
 def start_logging() -> None:
-    """The package's log to stdout, plain lines."""
+    """The package's log to stdout, plain lines, as far as anybody reads them."""
+    keep_saying()
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     for handler in logging.getLogger().handlers:
         if handler.formatter is not None and handler.formatter._fmt == "%(message)s":

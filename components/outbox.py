@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.work import WORK_VARIABLE, Work, discard_finished
 from model_core.artifacts import MANIFEST, read_json, replace_json
+from model_core.disk import files_below
 from model_core.errors import PgatError, StoreError, UploadError
 from model_core.locks import try_lock
 from model_core.progress import ProgressMeter
@@ -267,8 +268,8 @@ def _upload(path: Path, uri: str) -> None:
     parent, name = parent_of(uri)
     store = open_store(parent)
     # A link may lead to what nobody meant to send.
-    found = path.rglob("*") if path.is_dir() else [path]
-    files = sorted(file for file in found if file.is_file() and not file.is_symlink())
+    found = files_below(path) if path.is_dir() else [path]
+    files = sorted(file for file in found if not file.is_symlink())
     with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
         for file in sorted(files, key=lambda p: p.name == MANIFEST):
             key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"

@@ -19,6 +19,7 @@ from typing import Any
 
 from model_core.artifacts import read_json, replace_json
 from model_core.config.base import Section, dotted
+from model_core.disk import entries
 from model_core.errors import ArtifactError, StoreError
 from model_core.store.locate import open_store
 
@@ -95,7 +96,9 @@ def discard_finished(work: Work) -> list[Path]:
 
 def unfinished(root: Path) -> list[Path]:
     """Folders of trainings below ``root`` that did not end, the newest last."""
-    found = [path.parent for path in root.glob(f"*/{_IDENTITY}") if not (path.parent / _FINISHED).exists()]
+    found = [
+        path for path in entries(root) if (path / _IDENTITY).exists() and not (path / _FINISHED).exists()
+    ]
     return sorted(found, key=lambda path: (path / _IDENTITY).stat().st_mtime)
 
 

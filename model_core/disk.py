@@ -2,9 +2,12 @@
 
 Before the work a bad place is the caller's mistake (``ArtifactError``, exit code 2); once the work is under way a
 disk that fills up is a failure (``DiskError``, exit code 1). What was whole before stays whole either way.
+
+Also what a folder holds: ``Path.glob`` takes one that may not be read for an empty one.
 """
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -43,6 +46,34 @@ def followed(path: Path, choose: str = "output") -> Path:
         return path.resolve()
     except (OSError, RuntimeError) as error:
         raise ArtifactError(f"{path} leads nowhere ({error}); choose another {choose}") from error
+
+
+def entries(folder: Path) -> list[Path]:
+    """What stands in ``folder``, sorted; nothing if there is no such folder.
+
+    Raises:
+        OSError: it may not be read, or is no folder.
+    """
+    try:
+        return sorted(Path(folder).iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in ``folder`` and in the folders below it, links included, sorted; none if there is no such folder.
+
+    Raises:
+        OSError: one of the folders may not be read.
+    """
+
+    def tell(error: OSError) -> None:
+        # What was removed since its folder was listed is not there.
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    found = [Path(place) / name for place, _, names in os.walk(folder, onerror=tell) for name in names]
+    return sorted(path for path in found if path.is_file())
 
 
 def require_room(folder: Path, needed_bytes: int = _PROBE_BYTES) -> None:

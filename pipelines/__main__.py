@@ -13,6 +13,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from components.arguments import Parser, parse
+from components.output import keep_saying
 from model_core.errors import PgatError, denied
 from pipelines.commands import compile, follow, run, runs, store, submit, terminate
 from pipelines.stopping import StoppedBySignal
@@ -20,6 +21,7 @@ from pipelines.stopping import StoppedBySignal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input, 128 + the signal."""
+    keep_saying()
     given = parse(pipelines_parser(), arguments)
     try:
         try:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from model_core.artifacts import intact_file, read_json
 from model_core.config.base import dotted
-from model_core.errors import ArtifactError, UserError, quoted, shown
+from model_core.disk import entries
+from model_core.errors import ArtifactError, UserError, denied, quoted, shown
 from model_core.evaluation.verdict import skill_words
 from model_core.results.record import read_result
 from model_core.results.scores import MODEL, Scores
@@ -58,11 +59,23 @@ def score_table(scores: Scores) -> str:
 
 
 def records(runs: Path) -> list[RunRecord]:
-    """Every run's record, newest first; what only looks like one is named in a warning and left out."""
+    """Every run's record, newest first; what only looks like one is named in a warning and left out.
+
+    Raises:
+        UserError: ``runs`` is no folder.
+        PermissionError: it may not be read.
+    """
     found = []
-    for path in sorted(runs.glob(f"*/{RECORD}")):
+    try:
+        places = [folder / RECORD for folder in entries(runs)]
+    except NotADirectoryError as error:
+        raise UserError(f"{runs} is a file, not a folder of runs; choose another --runs") from error
+    for path in places:
         try:
-            found.append(read_record(path))
+            if path.exists():
+                found.append(read_record(path))
+        except PermissionError as error:
+            log.warning("%s", denied(error))
         except ArtifactError as error:
             log.warning("%s", error)
     return sorted(found, key=lambda record: record.started_at, reverse=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from model_core.checkpoints.files import export_checkpoint, position, recover, saved_info, verify_checkpoint
+from model_core.disk import entries
 from model_core.errors import CheckpointError
 
 log = logging.getLogger("pgat.checkpoints")
@@ -35,7 +36,7 @@ class Copies(Protocol):
 
 def kept(folder: Path) -> list[Path]:
     """The checkpoints of single epochs, newest first."""
-    return sorted((path for path in folder.glob("epoch-*") if path.is_dir()), reverse=True)
+    return [path for path in reversed(entries(folder)) if path.name.startswith("epoch-") and path.is_dir()]
 
 
 def states(folder: Path) -> list[Path]:

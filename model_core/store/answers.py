@@ -18,7 +18,7 @@ class EndlessError(urllib3.exceptions.HTTPError):
 
 
 def framed(most_bytes: int) -> int:
-    """Bytes that may come through the socket for an answer of so many: its headers and the marks between chunks, too."""
+    """Bytes that may come through the socket for an answer of so many, headers and marks between chunks included."""
     return most_bytes + most_bytes // 4 + 2**20
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_core.disk import is_full
+from model_core.disk import files_below, is_full
 from model_core.errors import StoreError
 from model_core.store.base import READ_BYTES, oversized
 from model_core.store.names import contained
@@ -49,7 +49,7 @@ class LocalStore:
         """Relative paths with forward slashes."""
         with self._mapped("cannot list"):
             # A link may lead anywhere: it is no object of this store.
-            files = [p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink()]
+            files = [path for path in files_below(self.root) if not path.is_symlink()]
         found = sorted(path.relative_to(self.root).as_posix() for path in files)
         yield from (key for key in found if key.startswith(prefix))
 
