@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_core.documents import DocumentError, parse_json
 from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, shortened
+from model_core.store.answers import whole
 from model_core.variables import CERTIFICATES
 from pipelines.kubeflow.address import DASHBOARD_PATH, EXAMPLE
 from pipelines.kubeflow.credentials import Credentials, credentials_for
 
 _PREFIX = "/apis/v2beta1"
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
+_ANSWER_BYTES = 2**24
 _PASSING = {429, 500, 502, 503, 504}
 """What a gateway or an API that is just being restarted answers."""
 _SAID_CHARACTERS = 500
@@ -97,13 +99,15 @@ class Connection:
             more["fields"] = {"uploadfile": file}
         url = self.url(path, {name: value for name, value in (query or {}).items() if value})
         try:
-            response = self._pool.request(
+            answer = self._pool.request(
                 method,
                 url,
                 redirect=False,
+                preload_content=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
                 **more,
             )
+            response = whole(answer, method, _ANSWER_BYTES)
         except urllib3.exceptions.SSLError as error:
             raise self._unsafe(error) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
