@@ -127,7 +127,7 @@ class Files:
         self._uris[str(folder)] = uri.rstrip("/")
         keys = list(store.keys())
         if not keys:
-            raise StoreError(f"{uri} holds no objects; give the output folder of a finished step")
+            raise StoreError(f"{uri} holds no objects; give the output folder of a finished step", uri=uri)
         with ProgressMeter(f"fetching {uri}", len(keys), "files") as meter:
             for key in keys:
                 store.download(key, contained(folder, key))

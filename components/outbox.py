@@ -225,7 +225,7 @@ def _folder() -> Path:
         )
         return place
     if reason:
-        raise StoreError(f"{reason}; set {WORK_VARIABLE} to a folder of your own")
+        raise StoreError(f"{reason}; set {WORK_VARIABLE} to a folder of your own", uri=str(folder))
     return folder
 
 
@@ -240,12 +240,14 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
             continue
         except OSError as error:
             raise StoreError(
-                f"unfinished work cannot be kept in {folder} ({error.strerror}); remove what stands there"
+                f"unfinished work cannot be kept in {folder} ({error.strerror}); remove what stands there",
+                uri=str(folder),
             ) from error
         if try_lock(handle) is False:
             os.close(handle)
             raise StoreError(
-                f"another process makes {uri}; wait until it has ended, or choose another output"
+                f"another process makes {uri}; wait until it has ended, or choose another output",
+                uri=uri,
             )
         if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):
             break

@@ -74,7 +74,9 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> None:
     try:
         replace_json(folder / _IDENTITY, dict(identity))
     except OSError as error:
-        raise ArtifactError(f"cannot write to {folder} ({error.strerror}); make room there") from error
+        raise ArtifactError(
+            f"cannot write to {folder} ({error.strerror}); make room there", path=folder
+        ) from error
 
 
 def mark_finished(folder: Path) -> None:

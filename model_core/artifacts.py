@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from model_core.disk import followed, require_room, writing
 from model_core.documents import parse_json, read_text
 from model_core.errors import ArtifactError
 from model_core.locks import clear_leftovers, unfinished_folder
+from model_core.manifest import FileRecord, Manifest
 from model_core.store.names import contained
 from model_core.store.ownership import within_umask
 from model_core.versions import git_commit, versions
@@ -31,33 +32,6 @@ SCHEMA_VERSION = 2
 """Version 1 had no digest of its own; it is still read."""
 _JSON_BYTES = 2**24
 """Largest JSON file that is read, thirty times as much in memory at worst. What grows with the table is in Parquet."""
-
-
-class FileRecord(BaseModel):
-    """What the manifest says of one file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
-
-
-class Manifest(BaseModel):
-    """Who made a folder, from what, and what is in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    schema_version: int
-    producer: str
-    settings: dict[str, object]
-    files: dict[str, FileRecord]
-    code_version: str
-    git_commit: str | None
-    versions: dict[str, str]
-    seed: int | None
-    inputs: dict[str, str]
-    """Name of each input artifact → SHA-256 of its manifest."""
-    created_at: str
-    sha256: str | None = None
-    """Digest of everything above; None in version 1."""
 
 
 @contextmanager
@@ -81,7 +55,8 @@ def staged_folder(path: Path) -> Iterator[Path]:
             staging = stack.enter_context(unfinished_folder(path))
         except OSError as error:
             raise ArtifactError(
-                f"cannot write to {path.parent} ({error.strerror}); choose another folder"
+                f"cannot write to {path.parent} ({error.strerror}); choose another folder",
+                path=path.parent,
             ) from error
         try:
             require_room(staging)
@@ -119,10 +94,11 @@ def refuse_foreign_folder(path: Path) -> None:
     if not followed(path).exists():
         return
     if not path.is_dir():
-        raise ArtifactError(f"{path} is a file, not a folder; choose another output folder")
+        raise ArtifactError(f"{path} is a file, not a folder; choose another output folder", path=path)
     if any(path.iterdir()) and not (path / MANIFEST).exists():
         raise ArtifactError(
-            f"{path} holds files that no step of this package made; choose another output folder or empty it"
+            f"{path} holds files that no step of this package made; choose another output folder or empty it",
+            path=path,
         )
 
 
@@ -157,13 +133,14 @@ def read_json(path: Path) -> dict[str, object]:
     try:
         value = parse_json(read_text(path, _JSON_BYTES))
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
+        raise ArtifactError(f"{path} does not exist; run the step that makes it", path=path) from error
     except (OSError, ValueError) as error:
         raise ArtifactError(
-            f"{path} cannot be read as JSON ({error}); run the step that makes it again"
+            f"{path} cannot be read as JSON ({error}); run the step that makes it again",
+            path=path,
         ) from error
     if not isinstance(value, dict):
-        raise ArtifactError(f"{path} holds no JSON object; run the step that makes it again")
+        raise ArtifactError(f"{path} holds no JSON object; run the step that makes it again", path=path)
     return value
 
 
@@ -224,10 +201,13 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ArtifactError(f"{folder} is not a folder; give the output folder of the {producer} step")
+        raise ArtifactError(
+            f"{folder} is not a folder; give the output folder of the {producer} step", path=folder
+        )
     if not (folder / MANIFEST).exists():
         raise ArtifactError(
-            f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step"
+            f"{folder} has no {MANIFEST}; give the output folder of a finished {producer} step",
+            path=folder,
         )
     manifest = read_manifest(folder / MANIFEST, producer=producer)
     for name in manifest.files:
@@ -243,7 +223,9 @@ def intact_file(folder: Path, name: str, *, producer: str) -> Path:
     """
     manifest = read_manifest(folder / MANIFEST, producer=producer)
     if name not in manifest.files:
-        raise ArtifactError(f"{folder / MANIFEST} names no {name}; run the {producer} step again")
+        raise ArtifactError(
+            f"{folder / MANIFEST} names no {name}; run the {producer} step again", path=folder / MANIFEST
+        )
     return _check_file(folder, name, manifest)
 
 
@@ -254,10 +236,10 @@ def _check_file(folder: Path, name: str, manifest: Manifest) -> Path:
         size = path.stat().st_size if path.is_file() else None
         whole = size == record.size and sha256_of(path) == record.sha256
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror}); {again}") from error
+        raise ArtifactError(f"{path} cannot be read ({error.strerror}); {again}", path=path) from error
     if not whole:
         what = f"{folder} lacks {name}" if size is None else f"{path} was changed after it was written"
-        raise ArtifactError(f"{what}; {again}")
+        raise ArtifactError(f"{what}; {again}", path=path)
     return path
 
 
@@ -269,20 +251,22 @@ def read_manifest(path: Path, *, producer: str) -> Manifest:
     """
     content, again = read_json(path), f"run the {producer} step again"
     if content.get("schema_version") not in (1, SCHEMA_VERSION):
-        raise ArtifactError(f"{path} is not a manifest of version 1 or {SCHEMA_VERSION}; {again}")
+        raise ArtifactError(f"{path} is not a manifest of version 1 or {SCHEMA_VERSION}; {again}", path=path)
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not a manifest of this version ({error.error_count()} fields differ); {again}"
+            f"{path} is not a manifest of this version ({error.error_count()} fields differ); {again}",
+            path=path,
         ) from error
     content.pop("sha256", None)
     wanted = _digest(content) if manifest.schema_version > 1 else None
     if manifest.sha256 != wanted:
-        raise ArtifactError(f"{path} was changed after it was written; {again}")
+        raise ArtifactError(f"{path} was changed after it was written; {again}", path=path)
     if manifest.producer != producer:
         raise ArtifactError(
-            f"{path.parent} was made by the {manifest.producer} step; give the output folder of the {producer} step"
+            f"{path.parent} was made by the {manifest.producer} step; give the output folder of the {producer} step",
+            path=path,
         )
     return manifest
 

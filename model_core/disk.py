@@ -41,11 +41,12 @@ def followed(path: Path, choose: str = "output") -> Path:
             if place.is_symlink() and not place.exists():
                 raise ArtifactError(
                     f"{place} is a link that leads nowhere; remove it, make what it leads to, or choose another "
-                    f"{choose}"
+                    f"{choose}",
+                    path=place,
                 )
         return path.resolve()
     except (OSError, RuntimeError) as error:
-        raise ArtifactError(f"{path} leads nowhere ({error}); choose another {choose}") from error
+        raise ArtifactError(f"{path} leads nowhere ({error}); choose another {choose}", path=path) from error
 
 
 def entries(folder: Path) -> list[Path]:
@@ -88,11 +89,12 @@ def require_room(folder: Path, needed_bytes: int = _PROBE_BYTES) -> None:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         remedy = "make room there" if is_full(error) else "choose another folder"
-        raise ArtifactError(f"cannot write to {folder} ({error.strerror}); {remedy}") from error
+        raise ArtifactError(f"cannot write to {folder} ({error.strerror}); {remedy}", path=folder) from error
     if free < needed_bytes:
         raise ArtifactError(
             f"{folder} has room for {free / 1e6:,.1f} MB, and {needed_bytes / 1e6:,.1f} MB are needed; make room "
-            "there, or choose another folder"
+            "there, or choose another folder",
+            path=folder,
         )
 
 
@@ -104,7 +106,7 @@ def require_file(path: Path, choose: str = "output") -> Path:
     """
     path = followed(path, choose)
     if path.is_dir():
-        raise ArtifactError(f"{path} is a folder, not a file; choose another {choose}")
+        raise ArtifactError(f"{path} is a folder, not a file; choose another {choose}", path=path)
     require_folder(path.parent, choose)
     return path
 
@@ -120,7 +122,8 @@ def require_folder(folder: Path, choose: str = "output") -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtifactError(
-            f"cannot write to {folder} ({error.strerror}); choose another {choose}"
+            f"cannot write to {folder} ({error.strerror}); choose another {choose}",
+            path=folder,
         ) from error
     require_room(folder)
     return folder

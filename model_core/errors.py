@@ -29,6 +29,7 @@ import reprlib
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from model_core.variables import SECRETS
@@ -213,9 +214,21 @@ class SkyError(UserError):
 class ArtifactError(UserError):
     """A step's output folder is missing, incomplete, damaged or of the wrong kind."""
 
+    def __init__(self, text: str = "", details: Sequence[str] = (), *, path: Path | None = None) -> None:
+        super().__init__(text, details)
+        self.path = path
+        """The file or folder that is meant; none if it is what two of them say together."""
+
 
 class StoreError(UserError):
     """An object store (or the folder that stands in for one) cannot be read or written."""
+
+    def __init__(self, text: str = "", details: Sequence[str] = (), *, uri: str = "", key: str = "") -> None:
+        super().__init__(text, details)
+        self.uri = redacted(uri)
+        """Where the store, or the object that was asked for, stands; empty if it is not known yet."""
+        self.key = key
+        """The object that is meant, below ``uri``; empty if it is the store itself."""
 
 
 class OversizedError(StoreError):
@@ -236,6 +249,15 @@ class DeniedError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint is missing, damaged, or belongs to another model or run."""
+
+    def __init__(
+        self, text: str = "", details: Sequence[str] = (), *, path: Path | None = None, uri: str = ""
+    ) -> None:
+        super().__init__(text, details)
+        self.path = path
+        """The file or folder that is meant; none if it is a store's."""
+        self.uri = redacted(uri)
+        """The store of a mirror that is meant; empty if it is a path."""
 
 
 class RunError(PgatError):

@@ -3,8 +3,9 @@
 import logging
 from pathlib import Path
 
-from model_core.artifacts import MANIFEST, Manifest, sha256_of
+from model_core.artifacts import MANIFEST, sha256_of
 from model_core.errors import ArtifactError
+from model_core.manifest import Manifest
 
 log = logging.getLogger("pgat.lineage")
 
@@ -36,5 +37,6 @@ def refuse_other_model(results: Manifest, model: Path) -> None:
     if not made_from(results, "model", model):
         raise ArtifactError(
             f"what the {results.producer} step left was made from another model than {model}; "
-            f"run the {results.producer} step again"
+            f"run the {results.producer} step again",
+            path=model,
         )

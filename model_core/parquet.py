@@ -116,10 +116,11 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         return as_frame(read_table(path))
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path} does not exist; run the step that makes it") from error
+        raise ArtifactError(f"{path} does not exist; run the step that makes it", path=path) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ArtifactError(
-            f"{path} cannot be read as Parquet ({shortened(str(error))}); run the step that makes it again"
+            f"{path} cannot be read as Parquet ({shortened(str(error))}); run the step that makes it again",
+            path=path,
         ) from error
 
 

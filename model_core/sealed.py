@@ -16,7 +16,7 @@ def seal_of(output: Path) -> str:
     try:
         return sha256_of(path)
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error.strerror})") from error
+        raise ArtifactError(f"{path} cannot be read ({error.strerror})", path=path) from error
 
 
 def vouching_file(output: Path) -> Path:
@@ -35,6 +35,6 @@ def refuse_changed(output: Path, seal: str | None, keeper: Path) -> None:
     """
     path = vouching_file(output)
     if seal_of(output) != seal:
-        raise ArtifactError(f"{path} is not what {keeper} says of it")
+        raise ArtifactError(f"{path} is not what {keeper} says of it", path=path)
     if output.is_dir():
         open_artifact(output, producer=str(read_json(path)["producer"]))

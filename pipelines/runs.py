@@ -3,8 +3,9 @@
 import logging
 import webbrowser
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.artifacts import intact_file, read_json
 from model_core.config.base import dotted
@@ -13,6 +14,7 @@ from model_core.errors import ArtifactError, UserError, denied, quoted, shown
 from model_core.evaluation.verdict import skill_words
 from model_core.results.record import read_result
 from model_core.results.scores import MODEL, Scores
+from model_core.sealed import seal_of
 from model_core.store.names import is_run_name
 from pipelines.held import is_held
 
@@ -24,20 +26,40 @@ _SKILL = 22
 
 
 class RunRecord(BaseModel):
-    """What ``run.json`` says, whoever wrote it."""
+    """``run.json``: one local run, whole at every moment while it goes on."""
 
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    schema_version: Literal[1] = 1
+    """Of this file's fields."""
     name: str
+    """The folder's, too."""
     source: str
+    """The market table, as it was given."""
     started_at: str
+    """In UTC."""
     status: str
+    """``running``, ``succeeded``, ``failed`` or ``stopped``."""
     code_version: str
+    """Short hash of this project's sources."""
     settings: dict[str, object]
+    """Of all steps."""
     running_step: str | None = None
+    """Null before the first step, and when the run has ended."""
     failed_step: str | None = None
+    """Where the run failed or was stopped."""
     reason: str = ""
+    """Why, in words."""
+    seconds: float | None = None
+    """Of the whole run; null while it goes on."""
     step_seconds: dict[str, float] = Field(default_factory=dict)
-    reused: list[str] = Field(default_factory=list)
+    """Of each step that ran."""
+    reused: tuple[str, ...] = ()
+    """Steps whose output was taken from the cache."""
     artifacts: dict[str, str] = Field(default_factory=dict)
+    """Folder or file of each artifact, once the run has succeeded."""
+    scores_sha256: str | None = None
+    """Of ``scores.json`` when the run succeeded; null before, and in records of earlier code."""
 
 
 def score_table(scores: Scores) -> str:
@@ -91,10 +113,13 @@ def read_record(path: Path) -> RunRecord:
         record = RunRecord.model_validate(read_json(path))
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is no record of a run ({error.error_count()} fields differ); delete it or run that again"
+            f"{path} is no record of a run ({error.error_count()} fields differ); delete it or run that again",
+            path=path,
         ) from error
     if record.name != path.parent.name or not is_run_name(record.name):
-        raise ArtifactError(f"{path} names another run than its folder does; delete it or run that again")
+        raise ArtifactError(
+            f"{path} names another run than its folder does; delete it or run that again", path=path
+        )
     if record.status == RUNNING and not is_held(path.parent):
         # A process that was killed cannot say so.
         changes = {
@@ -192,11 +217,26 @@ def _find(runs: Path, name: str) -> RunRecord:
 def _scores(record: RunRecord) -> Scores | None:
     """
     Raises:
-        ArtifactError: the file is damaged.
+        ArtifactError: the file is damaged, or another one than the run left.
     """
     if record.status != "succeeded" or "evaluation" not in record.artifacts:
         return None
-    return read_scores(folder) if (folder := Path(record.artifacts["evaluation"])).exists() else None
+    folder = Path(record.artifacts["evaluation"])
+    if not folder.exists():
+        return None
+    if record.scores_sha256 not in (None, scores_sha256(folder)):
+        path = folder / Scores.file
+        raise ArtifactError(f"{path} is not what the run {record.name} left; run it again", path=path)
+    return read_scores(folder)
+
+
+def scores_sha256(evaluation: Path) -> str:
+    """Digest of the scores in the folder of the evaluate step.
+
+    Raises:
+        ArtifactError: they cannot be read.
+    """
+    return seal_of(evaluation / Scores.file)
 
 
 def read_scores(evaluation: Path) -> Scores:

@@ -11,12 +11,12 @@ from model_core.artifacts import code_version, replace_json
 from model_core.config.run import Settings
 from model_core.errors import PipelineError
 from pipelines.runners.process import RunProgress
-from pipelines.runs import RECORD, RUNNING
+from pipelines.runs import RECORD, RUNNING, RunRecord, scores_sha256
 from pipelines.stopping import StoppedBySignal
 
 
 class RunState:
-    """Keeps ``<folder>/run.json``; see ``pipelines.runs.RunRecord`` for its fields.
+    """Keeps ``<folder>/run.json``, which is a ``pipelines.runs.RunRecord``.
 
     Args:
         folder: of the run; its name is the run's.
@@ -32,14 +32,14 @@ class RunState:
         self._path, self._progress = folder / RECORD, progress
         values = settings.model_dump(mode="json")
         (folder / "settings.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-        self._fixed = {
-            "schema_version": 1,
-            "name": folder.name,
-            "source": source,
-            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "code_version": code_version(),
-            "settings": values,
-        }
+        self._record = RunRecord(
+            name=folder.name,
+            source=source,
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            status=RUNNING,
+            code_version=code_version(),
+            settings=values,
+        )
 
     def going_on(self) -> None:
         """The run begins, or a step of it."""
@@ -59,12 +59,14 @@ class RunState:
     def succeeded(self, outputs: Mapping[str, Path], seconds: float) -> None:
         """Everything is in its place."""
         artifacts = {name: str(path) for name, path in outputs.items()}
-        self._write(status="succeeded", artifacts=artifacts, seconds=seconds)
+        digest = scores_sha256(outputs["evaluation"])
+        self._write(status="succeeded", artifacts=artifacts, seconds=seconds, scores_sha256=digest)
 
     def _write(self, **state: Any) -> None:
-        steps = {"step_seconds": self._progress.seconds, "reused": self._progress.reused}
+        steps = {"step_seconds": self._progress.seconds, "reused": tuple(self._progress.reused)}
+        record = self._record.model_copy(update=steps | state)
         try:
-            replace_json(self._path, self._fixed | steps | state)
+            replace_json(self._path, record.model_dump(mode="json"))
         except OSError as error:
             raise PipelineError(
                 f"cannot write {self._path} ({error.strerror}); make room there and give the same command again"

@@ -41,7 +41,9 @@ def serve(folder: Path, bucket: str, port: int) -> None:
         print(f"\nthen e.g. --publish-uri s3://{bucket}/reports; Ctrl-C stops the server", flush=True)
         with suppress(KeyboardInterrupt):
             code = process.wait()
-            raise StoreError(f"the S3 server ended with exit code {code}; see {folder / 'server.log'}")
+            raise StoreError(
+                f"the S3 server ended with exit code {code}; see {folder / 'server.log'}", uri=str(folder)
+            )
     print("\nstopped", flush=True)
 
 
@@ -71,7 +73,7 @@ def running_server(
             with _started_at_free_ports(bucket, (access_key, secret_key), data, port, written) as running:
                 yield running
         except StoreError as error:
-            raise StoreError(f"{error}; its log is {log}") from error
+            raise StoreError(f"{error}; its log is {log}", uri=str(folder)) from error
 
 
 @contextmanager

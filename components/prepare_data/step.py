@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from model_core.artifacts import Manifest, read_manifest, staged_folder, write_manifest
+from model_core.artifacts import read_manifest, staged_folder, write_manifest
 from model_core.config.data import DataSettings
 from model_core.config.load import validated
 from model_core.data.dataset import PRODUCER, MarketDataset
@@ -12,6 +12,7 @@ from model_core.data.prepare import prepare, prepare_table
 from model_core.data.reading.sources import read_source
 from model_core.data.splits import independent_windows
 from model_core.errors import ArtifactError, SourceError
+from model_core.manifest import Manifest
 
 log = logging.getLogger("pgat.prepare_data")
 
@@ -101,7 +102,8 @@ def _refuse_differences(made: Manifest, wanted: Manifest, manifest: Path) -> Non
         changed.append(f"code {wanted.code_version} → {made.code_version}")
     raise ArtifactError(
         f"{', '.join(differ)} came out unlike {manifest} says; rebuild with what it was made with "
-        f"({', '.join(changed) or 'the versions are the same'})"
+        f"({', '.join(changed) or 'the versions are the same'})",
+        path=manifest,
     )
 
 

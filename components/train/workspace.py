@@ -55,13 +55,16 @@ def _locked(work: Path, model: Path, patience_seconds: float) -> Iterator[None]:
         lock = (work / "lock").open("w")
     except OSError as error:
         raise ArtifactError(
-            f"cannot write to {work.parent} ({error.strerror}); choose another folder"
+            f"cannot write to {work.parent} ({error.strerror}); choose another folder",
+            path=work.parent,
         ) from error
     with lock:
         deadline = time.monotonic() + patience_seconds
         while not _taken(lock):
             if time.monotonic() >= deadline:
-                raise ArtifactError(f"another run is training into {model}; wait or choose another folder")
+                raise ArtifactError(
+                    f"another run is training into {model}; wait or choose another folder", path=model
+                )
             time.sleep(_PAUSE_SECONDS)
         yield
 

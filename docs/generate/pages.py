@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate.artifacts import RESULTS, artifacts_page, schema_path, schema_text
+from docs.generate.artifacts import DOCUMENTS, artifacts_page, schema_text
 from docs.generate.commands import commands_page
 from docs.generate.images import compose_file, dockerfile
 from docs.generate.performance import performance_page
@@ -18,7 +18,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docker/Dockerfile": dockerfile,
     "docker/compose.yaml": compose_file,
     "docs/artifacts.md": artifacts_page,
-    **{schema_path(kind): partial(schema_text, kind) for kind in RESULTS},
+    **{document.schema_path: partial(schema_text, document) for document in DOCUMENTS},
     "docs/cli.md": commands_page,
     "docs/performance.md": performance_page,
     "docs/resources.md": resources_page,

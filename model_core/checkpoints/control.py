@@ -18,10 +18,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from model_core.artifacts import FileRecord
 from model_core.config.run import MOST_SEEDS
 from model_core.documents import parse_json, read_text
 from model_core.errors import shortened
+from model_core.manifest import FileRecord
 
 log = logging.getLogger("pgat.checkpoints")
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -37,79 +37,118 @@ class Damage(ValueError):
 
 
 class _Control(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class _Open(BaseModel):
     """A file that grows new fields from version to version; what is asked of it is checked, the rest is kept."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="allow", protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 class CheckpointManifest(_Control):
-    """``checkpoint.json``."""
+    """``checkpoint.json``: the hashes of a checkpoint's files, written last."""
 
     files: dict[str, FileRecord] = Field(min_length=1)
+    """Every other file of the checkpoint, by its path in it."""
 
 
-class Record(CheckpointManifest):
-    """One checkpoint of a mirror: where its run stood, and its files by their path in the run's folder."""
+class Record(_Control):
+    """``checkpoints/<epoch>-<step>.json``: one checkpoint of a mirror, written once all its files are there."""
 
     schema_version: Literal[1]
+    """Of this file's fields."""
     epoch: int = _COUNT
+    """Epochs finished."""
     step: int = _COUNT
+    """Steps done since."""
+    files: dict[str, FileRecord] = Field(min_length=1)
+    """By their path in the run's folder; the content stands in ``blobs/`` under its SHA-256."""
 
 
 class Owner(_Control):
-    """A sign of life: who writes to a mirror, and how often it has said so."""
+    """``owner.json``: which run writes to a mirror, and the beat that says whether it is alive."""
 
     run: str
+    """Drawn by chance when the run began."""
     host: str
+    """The machine that it runs on."""
     process: int = Field(gt=0, lt=2**31)
+    """Its number on that machine."""
     beat: int
+    """Counted up every ten seconds."""
 
 
 class SavedInfo(_Open):
     """What was known when a checkpoint was saved; one that is exported may know less than one of a run."""
 
     epoch: int = _COUNT
+    """Epochs finished."""
     step: int = Field(0, ge=0, lt=2**31)
+    """Steps done since."""
     validation_loss: float | None = None
+    """Mean over all validation windows; null if it was not computed yet."""
     run: dict[str, object] = Field(default_factory=dict)
     """The identity of the run that it belongs to."""
 
 
 class Saved(_Open):
-    """``settings.json`` of a checkpoint; ``model`` and ``inputs`` have schemas of their own."""
+    """``settings.json``: what rebuilds the model of a checkpoint, and where its run stood."""
 
     model: dict[str, object]
+    """The section ``model`` of the settings."""
     inputs: dict[str, object]
+    """What the model must know of its dataset: layout, window, scaling, the structured walk and its width."""
     info: SavedInfo
     versions: dict[str, str | None] = Field(default_factory=dict)
+    """Of Python, of each package that may change a result, and of this project's sources."""
 
 
 class Ensemble(_Control):
-    """``ensemble.json``: the members, by the names of their folders."""
+    """``ensemble.json``: the models that forecast together, where ``training.seeds`` trained several."""
 
     members: Annotated[
         tuple[Annotated[str, Field(pattern=r"^member-[0-9]{1,3}$")], ...],
         Field(strict=False, min_length=1, max_length=MOST_SEEDS),
     ]
+    """Names of their folders, each of them a checkpoint."""
     validation_loss: float | None
+    """Of all members together; null if it is not finite."""
 
 
 class StepLine(_Open):
-    """A line of ``steps.jsonl``."""
+    """``steps.jsonl``: one JSON object a line for every few optimizer steps, and for each that was not taken."""
 
     epoch: int
+    """From 1."""
     step: int
+    """From 1, within the epoch."""
+    learning_rate: float | None = None
+    """Of this step."""
+    loss_total: float | None = None
+    """Mean over the step's windows; null if it was not finite. ``loss_<part>`` beside it are the loss's parts."""
+    gradient_norm: float | None = None
+    """Before clipping; null if it was not finite."""
+    taken: bool | None = None
+    """Whether loss and gradient were finite, so that the weights moved."""
+    samples_per_second: float | None = None
+    """Training windows a second, over the epoch so far."""
+    memory_mb: float | None = None
+    """MiB, the largest of the run so far."""
 
 
 class MemoryLine(_Open):
-    """A line of ``memory_diagnostics.log``."""
+    """``memory_diagnostics.log``: one JSON object a line, at every stage of a run and every few batches."""
 
     stage: str
+    """``device``, ``data``, ``model``, ``epoch_start``, ``batch``, ``epoch_end``, ``exception``, …"""
     seconds: float
+    """Since the log was opened."""
+    process_rss_mb: float | None = None
+    """MiB that the process holds now; ``process_peak_rss_mb`` is the most so far, ``system_*`` the machine's memory
+    and ``cuda_*`` that of the device's allocator."""
 
 
 def parse(kind: type[Kind], content: str | bytes) -> Kind:

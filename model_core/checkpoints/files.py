@@ -135,7 +135,7 @@ def verify_checkpoint(folder: Path) -> frozenset[str]:
         CheckpointError: it is not.
     """
     if not folder.is_dir():
-        raise CheckpointError(f"there is no checkpoint {folder}; choose another one")
+        raise CheckpointError(f"there is no checkpoint {folder}; choose another one", path=folder)
     manifest = folder / CHECKPOINT_MANIFEST
     try:
         files = load(CheckpointManifest, manifest).files
@@ -143,18 +143,20 @@ def verify_checkpoint(folder: Path) -> frozenset[str]:
         if missing:
             raise Damage(f"it does not name {min(missing)}")
     except Damage as damage:
-        raise CheckpointError(f"{manifest} is damaged ({damage}); choose another checkpoint") from damage
+        raise _unusable(manifest, f"is damaged ({damage})") from damage
     for name, record in files.items():
         try:
             path = contained(folder, name)
             whole = path.is_file() and path.stat().st_size == record.size and sha256_of(path) == record.sha256
         except (OSError, StoreError) as error:
-            raise CheckpointError(
-                f"{manifest} is damaged, or a file that it names ({error}); choose another checkpoint"
-            ) from error
+            raise _unusable(manifest, f"or a file that it names is damaged ({error})") from error
         if not whole:
-            raise CheckpointError(f"{path} is damaged or missing; choose another checkpoint")
+            raise _unusable(path, "is damaged or missing")
     return frozenset(files)
+
+
+def _unusable(path: Path, fault: str) -> CheckpointError:
+    return CheckpointError(f"{path} {fault}; choose another checkpoint", path=path)
 
 
 def position(folder: Path) -> tuple[int, int] | None:
@@ -196,9 +198,7 @@ def saved_settings(folder: Path) -> Saved:
     try:
         return load(Saved, folder / SETTINGS)
     except Damage as damage:
-        raise CheckpointError(
-            f"{folder / SETTINGS} holds no settings of a checkpoint ({damage}); choose another checkpoint"
-        ) from damage
+        raise _unusable(folder / SETTINGS, f"holds no settings of a checkpoint ({damage})") from damage
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
@@ -211,9 +211,8 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         model.load_state_dict(load_file(folder / WEIGHTS), strict=True)
     except (RuntimeError, SafetensorError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(
-            f"the weights in {folder} do not fit the model ({reason}); train again"
-        ) from error
+        text = f"the weights in {folder} do not fit the model ({reason}); train again"
+        raise CheckpointError(text, path=folder) from error
 
 
 def load_training(folder: Path) -> dict[str, Any]:
@@ -223,7 +222,7 @@ def load_training(folder: Path) -> dict[str, Any]:
         CheckpointError: the checkpoint holds weights only, or its state is damaged.
     """
     if not (folder / TRAINING).exists():
-        raise CheckpointError(f"{folder} holds weights only, not the state of a training run")
+        raise CheckpointError(f"{folder} holds weights only, not the state of a training run", path=folder)
     return read_state(folder / TRAINING)
 
 

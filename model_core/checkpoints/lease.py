@@ -68,7 +68,8 @@ class Lease:
                 if now != sign:
                     raise CheckpointError(
                         f"another run ({_name(self._named_in(now))}) is writing checkpoints to {self._store.uri}; "
-                        "wait for its end or choose another --checkpoint-uri"
+                        "wait for its end or choose another --checkpoint-uri",
+                        uri=self._store.uri,
                     )
         self._write()
         self._thread.start()

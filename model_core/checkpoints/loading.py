@@ -78,7 +78,9 @@ def _single(folder: Path, shrinkage: Shrinkage | None) -> LoadedModel:
         settings = ModelSettings.model_validate(saved.model)
         inputs = ModelInputs.model_validate(saved.inputs)
     except ValidationError as error:
-        raise CheckpointError(f"{folder / SETTINGS} was written by another version; train again") from error
+        raise CheckpointError(
+            f"{folder / SETTINGS} was written by another version; train again", path=folder / SETTINGS
+        ) from error
     refuse_other_shapes(folder / WEIGHTS, settings, inputs)
     model: Forecaster = build_model(settings, inputs)
     load_weights(folder, model)
@@ -92,7 +94,8 @@ def _ensemble(folder: Path, shrinkage: Shrinkage | None) -> LoadedModel:
         found = load(Ensemble, folder / ENSEMBLE)
     except Damage as damage:
         raise CheckpointError(
-            f"{folder / ENSEMBLE} names no members ({damage}); choose another checkpoint"
+            f"{folder / ENSEMBLE} names no members ({damage}); choose another checkpoint",
+            path=folder / ENSEMBLE,
         ) from damage
     members = []
     for name in found.members:
@@ -102,7 +105,8 @@ def _ensemble(folder: Path, shrinkage: Shrinkage | None) -> LoadedModel:
     for name, member in zip(found.members, members, strict=True):
         if (member.settings, member.inputs) != (first.settings, first.inputs):
             raise CheckpointError(
-                f"{folder / name} is another model than the first member of {folder}; train again"
+                f"{folder / name} is another model than the first member of {folder}; train again",
+                path=folder / name,
             )
     # Epoch 0 only if every member is untrained.
     epoch = max(member.info.epoch for member in members)

@@ -192,12 +192,13 @@ class CheckpointManager:
                 log.warning("%s; trying an older one", faults[-1])
                 continue
             if foreign is not None:
-                raise CheckpointError(foreign)
+                raise CheckpointError(foreign, path=folder)
             return folder, captured
         if faults:
             raise CheckpointError(
                 f"none of the {len(faults)} checkpoints in {self.folder} can be used ({faults[0]}); "
-                f"move this folder away to train from the start{self._other_remedy()}"
+                f"move this folder away to train from the start{self._other_remedy()}",
+                path=self.folder,
             )
         return None
 

@@ -31,20 +31,24 @@ def refuse_other_shapes(weights: Path, settings: ModelSettings, inputs: ModelInp
     # Counting layers by building them would take as long as somebody says there are.
     layers = max(settings.e_layers, settings.d_layers, settings.celestial_fusion_layers)
     if layers > max(len(held), _LAYERS):
-        raise CheckpointError(f"{weights} does not hold the {layers:,} layers of its settings; train again")
+        raise CheckpointError(
+            f"{weights} does not hold the {layers:,} layers of its settings; train again", path=weights
+        )
     try:
         with torch.device("meta"):
             wanted = {name: tuple(t.shape) for name, t in build_model(settings, inputs).state_dict().items()}
     except (RuntimeError, TypeError) as error:  # sizes beyond any number of bytes
         raise CheckpointError(
-            f"the settings beside {weights} describe a model that cannot exist ({error}); train again"
+            f"the settings beside {weights} describe a model that cannot exist ({error}); train again",
+            path=weights,
         ) from error
     for name in sorted(held.keys() | wanted.keys()):
         if held.get(name) != wanted.get(name):
             found, asked = (str(shapes.get(name, "none")) for shapes in (held, wanted))
             raise CheckpointError(
                 f"the weights in {weights.parent} do not fit the model ({name}: {found} instead of {asked}); train "
-                "again"
+                "again",
+                path=weights,
             )
 
 
@@ -59,10 +63,11 @@ def read_state(archive: Path) -> dict[str, Any]:
         state = torch.load(archive, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reads what it finds unchecked, and stumbles in ways of its own
         raise CheckpointError(
-            f"{archive} holds more than tensors and plain values, or less; train again"
+            f"{archive} holds more than tensors and plain values, or less; train again",
+            path=archive,
         ) from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{archive} holds no state of a training run; train again")
+        raise CheckpointError(f"{archive} holds no state of a training run; train again", path=archive)
     return state
 
 
@@ -72,10 +77,14 @@ def _refuse_compressed(archive: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CheckpointError(f"{archive} is no file of torch ({error}); train again") from error
+        raise CheckpointError(
+            f"{archive} is no file of torch ({error}); train again", path=archive
+        ) from error
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if packed or sum(entry.file_size for entry in entries) > archive.stat().st_size:
-        raise CheckpointError(f"{archive} unpacks to more than it is, as no file of torch does; train again")
+        raise CheckpointError(
+            f"{archive} unpacks to more than it is, as no file of torch does; train again", path=archive
+        )
 
 
 def _shapes_in(weights: Path) -> dict[str, Shape]:
@@ -83,4 +92,6 @@ def _shapes_in(weights: Path) -> dict[str, Shape]:
         with safe_open(weights, framework="pt") as opened:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{weights} is no file of weights ({error}); train again") from error
+        raise CheckpointError(
+            f"{weights} is no file of weights ({error}); train again", path=weights
+        ) from error

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from model_core.artifacts import FileRecord, sha256_of
+from model_core.artifacts import sha256_of
 from model_core.checkpoints import local
 from model_core.checkpoints.control import Damage, Record
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
@@ -35,6 +35,7 @@ from model_core.checkpoints.records import (
 from model_core.checkpoints.snapshot import Snapshot, files_below, snapshot_of
 from model_core.deadlines import Deadline, Ending
 from model_core.errors import StoreError
+from model_core.manifest import FileRecord
 from model_core.progress import duration
 from model_core.results.training import MirrorOutcome
 from model_core.store.base import Store
@@ -225,7 +226,8 @@ class Mirror:
         if gone := missing_blobs(self._store, files):
             raise StoreError(
                 f"{len(gone)} files are not in {self._store.uri} although they were sent; "
-                "check what deletes objects there"
+                "check what deletes objects there",
+                uri=self._store.uri,
             )
         record = Record(schema_version=1, epoch=snapshot.epoch, step=snapshot.step, files=files)
         content = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True)

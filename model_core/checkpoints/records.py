@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from model_core.artifacts import FileRecord, sha256_of
+from model_core.artifacts import sha256_of
 from model_core.checkpoints.control import MAX_BYTES, Damage, Record, parse
 from model_core.checkpoints.files import saved_info, verify_checkpoint
 from model_core.checkpoints.local import BEST, LAST
 from model_core.deadlines import current
 from model_core.errors import CheckpointError, OversizedError, StoreError, StoreTimeoutError
+from model_core.manifest import FileRecord
 from model_core.store.base import Store
 from model_core.store.names import contained
 
@@ -150,7 +151,8 @@ def fetch_newest(store: Store, folder: Path, newer_than: tuple[int, int] | None 
     if keys and newer_than is None:
         raise CheckpointError(
             f"none of the {len(keys)} checkpoints in {store.uri} can be read; "
-            "repair the store, or choose another --checkpoint-uri to start anew"
+            "repair the store, or choose another --checkpoint-uri to start anew",
+            uri=store.uri,
         )
     return False
 

@@ -2,23 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
-from model_core.artifacts import Manifest, open_artifact, read_json, write_json
+from model_core.artifacts import open_artifact
 from model_core.axes import TARGETS
-from model_core.config.data import Layout, WindowSettings, WrittenLayout
+from model_core.config.data import Layout, WindowSettings
 from model_core.data.har import HarScale
 from model_core.data.scaling import Scaler
 from model_core.data.splits import Span, Splits
 from model_core.data.walk import KnownRanges, StructuredWalk
 from model_core.errors import ArtifactError, shortened
+from model_core.manifest import Manifest
 from model_core.parquet import read_frame
+from model_core.results.dataset import ScalerResult, SplitResult
 from model_core.results.quality import Quality
 from model_core.results.record import read_result, write_result
 from model_core.sky.waves import Wave, waves_of
@@ -82,22 +83,21 @@ class MarketDataset:
         folder = Path(folder)
         open_artifact(folder, producer=PRODUCER)
         try:
-            splits: Any = read_json(folder / "splits.json")
-            scaler: Any = read_json(folder / "scaler.json")
-            layout: Layout = TypeAdapter(WrittenLayout).validate_python(splits["layout"])
-            specs = waves_of(layout)
+            splits = read_result(SplitResult, folder)
+            scaler = read_result(ScalerResult, folder).model_dump()
+            specs = waves_of(splits.layout)
             dates, waves = _read_waves(folder / "waves.parquet", specs)
             future_dates, future_waves = _read_waves(folder / "future.parquet", specs)
             dataset = cls(
                 dates=dates,
                 waves=waves,
-                layout=layout,
-                splits=Splits.from_json(splits["anchor_rows"]),
+                layout=splits.layout,
+                splits=Splits.from_json(splits.anchor_rows.model_dump()),
                 scaler=Scaler.from_json(scaler["waves"], specs),
                 walk=StructuredWalk.from_json(scaler["structured_walk"]),
                 har_scale=HarScale.from_json(scaler["har_scale"]),
-                window=WindowSettings.model_validate(splits["window"]),
-                scale_rows=splits["scale_rows"],
+                window=splits.window,
+                scale_rows=splits.scale_rows,
                 future_dates=future_dates,
                 future_waves=future_waves,
                 quality=read_result(Quality, folder),
@@ -105,7 +105,8 @@ class MarketDataset:
             dataset._refuse_spans_beyond_the_table()
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
-                f"{folder} holds no dataset of this version ({shortened(repr(error))}); run the {PRODUCER} step again"
+                f"{folder} holds no dataset of this version ({shortened(repr(error))}); run the {PRODUCER} step again",
+                path=folder,
             ) from error
         return dataset
 
@@ -119,26 +120,27 @@ class MarketDataset:
         """Write all files but the manifest into an existing folder; same content, same bytes."""
         _write_waves(folder / "waves.parquet", self.dates, self.waves, self.specs)
         _write_waves(folder / "future.parquet", self.future_dates, self.future_waves, self.specs)
-        write_json(
-            folder / "splits.json",
-            {
-                "layout": self.layout,
-                "window": self.window.model_dump(),
-                "scale_rows": self.scale_rows,
-                "purge_rows": self.window.pred_len,
-                "anchor_rows": self.splits.to_json(),
-                "spans": {name: self._describe(self.span(name)) for name in ("train", "validation", "test")},
-            },
-        )
-        write_json(
-            folder / "scaler.json",
-            {
-                "waves": self.scaler.to_json(self.specs),
-                "structured_walk": self.walk.to_json(),
-                "har_scale": self.har_scale.to_json(),
-            },
-        )
-        write_result(folder, self.quality)
+        for result in (self._split_result(), self._scaler_result(), self.quality):
+            write_result(folder, result)
+
+    def _split_result(self) -> SplitResult:
+        content = {
+            "layout": self.layout,
+            "window": self.window,
+            "scale_rows": self.scale_rows,
+            "purge_rows": self.window.pred_len,
+            "anchor_rows": self.splits.to_json(),
+            "spans": {name: self._describe(self.span(name)) for name in ("train", "validation", "test")},
+        }
+        return SplitResult.model_validate(content)
+
+    def _scaler_result(self) -> ScalerResult:
+        content = {
+            "waves": self.scaler.to_json(self.specs),
+            "structured_walk": self.walk.to_json(),
+            "har_scale": self.har_scale.to_json(),
+        }
+        return ScalerResult.model_validate(content)
 
     def _describe(self, span: Span) -> dict[str, object]:
         first_target, last_target = span.first + 1, span.stop - 1 + self.window.pred_len

@@ -15,7 +15,7 @@ All of it is linear in the scale and the ranges R of a window: a[h, k] + b[h, k]
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Self, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -24,14 +24,14 @@ from numpy.typing import NDArray
 from model_core.axes import CLOSE, HIGH, LOW
 from model_core.data.har import mean_ranges
 from model_core.data.splits import Span, Splits
+from model_core.results.dataset import Variant
 
 Values = NDArray[np.float64]
 
 MIN_SCALE = 1e-4
 """Smallest scale (1 bp): a market that does not move at all must not divide by zero."""
 
-Variant = Literal["har", "range", "geometry"]
-VARIANTS: tuple[Variant, ...] = ("har", "range", "geometry")
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 ROLLING_BLOCKS = 8
 """Stretches of time that the share of the drift is judged on, each forecast from what lies before it."""

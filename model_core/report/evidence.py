@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from model_core.artifacts import Manifest, open_artifact
+from model_core.artifacts import open_artifact
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.lineage import refuse_other_model, say_if_other_dataset
+from model_core.manifest import Manifest
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.record import read_result

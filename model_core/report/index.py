@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.artifacts import sha256_of
 from model_core.documents import parse_json
 from model_core.errors import StoreError, printable, shortened
 from model_core.evaluation.verdict import skill_words
+from model_core.manifest import FileRecord
 from model_core.report.evidence import Evidence
 from model_core.report.page import CONTENT_POLICY
 from model_core.results.record import JsonObject
@@ -27,19 +28,42 @@ Words = Annotated[str, AfterValidator(shortened)]
 
 
 class PublishedRun(BaseModel):
-    """What the index shows of a run's ``manifest.json``, whoever wrote it."""
+    """``manifest.json`` of a published run, whoever wrote it: what the list of runs shows of it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
     schema_version: Literal[1]
+    """Of this file's fields."""
     producer: Literal["report"]
     run_name: str
+    """The folder's, too."""
     created_at: Words
+    """When its findings were made, in UTC."""
     source: Words
+    """The market table; of a path its last part only."""
     outcome: Words
+    """Of the point forecast against the best baseline."""
     skill: SkillInterval
+    """Of the point forecast in squared log error."""
     distribution_outcome: Words | None = None
-    """Null for a head that says a point only, and in manifests of before."""
+    """Of the distribution of Close; null for a head that says a point only, and in earlier manifests."""
     crps_skill: SkillInterval | None = None
+    """Of the distribution in CRPS; null where the outcome is."""
+    text: Words = ""
+    """The verdict in words."""
+    best_baseline: Words = ""
+    """Name of the baseline that the point forecast is compared with."""
+    best_distribution: Words | None = None
+    """The same of the distribution."""
+    mae_price: float | None = None
+    """Mean absolute error of the model on the test windows, in prices."""
+    windows: int | None = None
+    """Test windows."""
+    git_commit: str | None = None
+    """Of the sources that trained; null outside a clone."""
+    code_version: str | None = None
+    """Short hash of those sources."""
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+    """The published files, by name."""
 
 
 def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: Evidence) -> str:

@@ -96,7 +96,8 @@ def read_result(kind: type[Kind], folder: Path) -> Kind:
     if not isinstance(version, int) or not 0 <= version <= kind.version:
         raise ArtifactError(
             f"{path} has the schema version {quoted(version)}, and this code reads 0 to {kind.version}; "
-            f"run the {kind.step} step again"
+            f"run the {kind.step} step again",
+            path=path,
         )
     try:
         if version < kind.version:
@@ -104,12 +105,14 @@ def read_result(kind: type[Kind], folder: Path) -> Kind:
         return kind.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not what the {kind.step} step writes ({first_fault(error)}); run the {kind.step} step again"
+            f"{path} is not what the {kind.step} step writes ({first_fault(error)}); run the {kind.step} step again",
+            path=path,
         ) from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
             f"{path} is not what an earlier {kind.step} step wrote ({shortened(repr(error))}); "
-            f"run the {kind.step} step again"
+            f"run the {kind.step} step again",
+            path=path,
         ) from error
 
 

@@ -147,8 +147,10 @@ def read_table(table: Table, folder: Path, needed: Sequence[str]) -> pd.DataFram
     for name in needed:
         fits = name in frame and (name in dates or pd.api.types.is_numeric_dtype(frame[name]))
         if not fits or frame[name].isna().any() or frame.empty:
-            raise ArtifactError(f"{path} does not hold what a report shows (column {name}); {again}")
+            raise ArtifactError(
+                f"{path} does not hold what a report shows (column {name}); {again}", path=path
+            )
     numbers = frame[[name for name in needed if name not in dates]].to_numpy(dtype=np.float64)
     if not (np.abs(numbers) <= LARGEST).all():
-        raise ArtifactError(f"{path} holds numbers that cannot be drawn; {again}")
+        raise ArtifactError(f"{path} holds numbers that cannot be drawn; {again}", path=path)
     return frame

@@ -1,10 +1,10 @@
 """How a training run ended: ``results.json``."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from model_core.results.record import Count, Finite, Number, Record, Result, Rows, Words
+from model_core.results.record import Count, Day, Finite, Number, Record, Result, Rows, Words
 from model_core.results.shrinkage import Shrinkage
 
 HistoryRow = dict[str, float]
@@ -132,3 +132,27 @@ class TrainResults(Result):
         if self.members and self.best_epoch > 0:
             return f"{len(self.members)} seeds, up to epoch {self.best_epoch}"
         return epoch_in_words(self.best_epoch)
+
+
+FiniteOrWord = Finite | Literal["nan", "inf", "-inf"]
+"""A number, or its name where JSON has none: which of the three it was may say why."""
+
+
+class NonFiniteStep(Result):
+    """``nonfinite.json``: the step that was not taken last, for whoever looks for the reason."""
+
+    file: ClassVar[str] = "nonfinite.json"
+    step: ClassVar[str] = "train"
+
+    where: Words
+    """Epoch and step, in words."""
+    windows: Rows[Count]
+    """Numbers of the training windows in the batch."""
+    anchor_dates: Rows[Day]
+    """Their last known days."""
+    losses: dict[str, FiniteOrWord]
+    """By part of the loss."""
+    gradient_norm: FiniteOrWord
+    """Before clipping."""
+    gradient_norms_by_part: dict[str, FiniteOrWord]
+    """By part of the model."""

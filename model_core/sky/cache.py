@@ -82,7 +82,8 @@ def _usable(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"the sky cache {folder} cannot be used ({error.strerror or error}); set data.sky.cache or the "
-            "environment variable XDG_CACHE_HOME to a folder that can be written"
+            "environment variable XDG_CACHE_HOME to a folder that can be written",
+            uri=str(folder),
         ) from error
 
 

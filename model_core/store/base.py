@@ -53,8 +53,15 @@ class Store(Protocol):
         ...
 
 
+def cannot(verb: str, key: str) -> str:
+    """``cannot read runs/a/report.html``: how the sentence of a ``StoreError`` begins; ``key`` may be empty."""
+    return f"cannot {verb} {key}".rstrip()
+
+
 def oversized(key: str, uri: str, max_bytes: int) -> OversizedError:
     """The error for an object that does not fit."""
     return OversizedError(
-        f"cannot read {key} in {uri}: it is larger than {max_bytes:,} bytes; check that it is the right object"
+        f"cannot read {key} in {uri}: it is larger than {max_bytes:,} bytes; check that it is the right object",
+        uri=uri,
+        key=key,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model_core.disk import files_below, is_full
 from model_core.errors import StoreError
-from model_core.store.base import READ_BYTES, oversized
+from model_core.store.base import READ_BYTES, cannot, oversized
 from model_core.store.names import contained
 from model_core.store.ownership import within_umask
 
@@ -23,7 +23,7 @@ class LocalStore:
 
     def read(self, key: str, max_bytes: int = READ_BYTES) -> bytes:
         """Content of the file ``key``."""
-        with self._mapped(f"cannot read {key}"), self._path(key).open("rb") as file:
+        with self._mapped("read", key), self._path(key).open("rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise oversized(key, self.uri, max_bytes)
@@ -31,23 +31,23 @@ class LocalStore:
 
     def write(self, key: str, content: bytes) -> None:
         """Write beside the final place, then rename."""
-        with self._mapped(f"cannot write {key}"), self._staged(key) as staging:
+        with self._mapped("write", key), self._staged(key) as staging:
             staging.write_bytes(content)
 
     def upload(self, key: str, file: Path) -> None:
         """Copy a file in."""
-        with self._mapped(f"cannot write {key}"), self._staged(key) as staging:
+        with self._mapped("write", key), self._staged(key) as staging:
             shutil.copyfile(file, staging)
 
     def download(self, key: str, file: Path) -> None:
         """Copy a file out."""
-        with self._mapped(f"cannot read {key}"):
+        with self._mapped("read", key):
             file.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self._path(key), file)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Relative paths with forward slashes."""
-        with self._mapped("cannot list"):
+        with self._mapped("list"):
             # A link may lead anywhere: it is no object of this store.
             files = [path for path in files_below(self.root) if not path.is_symlink()]
         found = sorted(path.relative_to(self.root).as_posix() for path in files)
@@ -55,18 +55,18 @@ class LocalStore:
 
     def exists(self, key: str) -> bool:
         """Whether the file is there."""
-        with self._mapped(f"cannot look up {key}"):
+        with self._mapped("look up", key):
             return self._path(key).is_file()
 
     def size(self, key: str) -> int | None:
         """Bytes of the file."""
-        with self._mapped(f"cannot look up {key}"):
+        with self._mapped("look up", key):
             path = self._path(key)
             return path.stat().st_size if path.is_file() else None
 
     def delete(self, key: str) -> None:
         """Unlink the file."""
-        with self._mapped(f"cannot delete {key}"):
+        with self._mapped("delete", key):
             self._path(key).unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
@@ -86,10 +86,12 @@ class LocalStore:
             Path(name).unlink(missing_ok=True)
 
     @contextmanager
-    def _mapped(self, doing: str) -> Iterator[None]:
+    def _mapped(self, verb: str, key: str = "") -> Iterator[None]:
         try:
             yield
         except OSError as error:
             reason = "there is no such object" if isinstance(error, FileNotFoundError) else error.strerror
             remedy = "make room there" if is_full(error) else "check the path and its permissions"
-            raise StoreError(f"{doing} in {self.uri} ({reason}); {remedy}") from error
+            raise StoreError(
+                f"{cannot(verb, key)} in {self.uri} ({reason}); {remedy}", uri=self.uri, key=key
+            ) from error

@@ -45,23 +45,25 @@ def check_uri(uri: str) -> None:
     """
     scheme, separator, rest = uri.partition("://")
     if printable(uri) != uri:
-        raise StoreError(f"the URI {quoted(uri)} holds a control character; write it anew")
+        raise StoreError(f"the URI {quoted(uri)} holds a control character; write it anew", uri=uri)
     if not separator or scheme == "file":
         return
     if scheme != "s3":
         # A password with a blank in it would not be recognized in a message.
         shown = f"a URI with @ in it, {scheme}://…," if "@" in rest else uri
-        raise StoreError(f"{shown} starts with {scheme}://; use a path, file:// or s3://bucket/prefix")
+        raise StoreError(
+            f"{shown} starts with {scheme}://; use a path, file:// or s3://bucket/prefix", uri=uri
+        )
     bucket = rest.partition("/")[0]
     if not bucket:
-        raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix")
+        raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix", uri=uri)
     if "@" in bucket or ":" in bucket:
         raise StoreError(
             "an s3:// URI holds credentials or a port; write s3://bucket/prefix, and set AWS_ACCESS_KEY_ID, "
             "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL in the environment"
         )
     if not _BUCKET.fullmatch(bucket):
-        raise StoreError(f"{quoted(bucket)} is no bucket's name; write s3://bucket/prefix")
+        raise StoreError(f"{quoted(bucket)} is no bucket's name; write s3://bucket/prefix", uri=uri)
 
 
 def local_path(uri: str) -> Path | None:
@@ -101,5 +103,5 @@ def read_uri(uri: str, max_bytes: int = READ_BYTES) -> bytes:
     """
     folder, _, name = uri.rstrip("/").rpartition("/")
     if not name or folder.endswith(":/"):
-        raise StoreError(f"{uri} names no object; write s3://bucket/path/to/table.csv")
+        raise StoreError(f"{uri} names no object; write s3://bucket/path/to/table.csv", uri=uri)
     return open_store(folder).read(name, max_bytes)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from model_core.errors import StoreError, UserError, printable, quoted
+from model_core.errors import StoreError, UserError, printable, quoted, shortened
 
 _MOST_CHARACTERS = 1024
 """Of a name: as many as S3 allows in a key."""
@@ -28,11 +28,15 @@ def contained(root: Path, name: object) -> Path:
     if isinstance(name, str) and len(name) > _MOST_CHARACTERS:
         raise StoreError(
             f"the name {quoted(name)} has {len(name):,} characters, more than {_MOST_CHARACTERS:,}, so nothing is "
-            f"read or written in {root}"
+            f"read or written in {root}",
+            uri=str(root),
+            key=shortened(name),
         )
     if not isinstance(name, str) or not _is_plain(name):
         raise StoreError(
-            f"the name {quoted(name)} may lead out of {root}, so nothing is read or written there"
+            f"the name {quoted(name)} may lead out of {root}, so nothing is read or written there",
+            uri=str(root),
+            key=shortened(str(name)),
         )
     path = root / name
     try:
@@ -40,7 +44,11 @@ def contained(root: Path, name: object) -> Path:
     except (OSError, RuntimeError):  # a circle of links
         inside = False
     if not inside:
-        raise StoreError(f"{quoted(name)} is a link that leads out of {root}; replace it by what it leads to")
+        raise StoreError(
+            f"{quoted(name)} is a link that leads out of {root}; replace it by what it leads to",
+            uri=str(root),
+            key=name,
+        )
     return path
 
 

@@ -47,7 +47,7 @@ def parent_of(uri: str) -> tuple[str, str]:
     """
     parent, _, name = uri.rstrip("/").rpartition("/")
     if not name or "://" not in parent or parent.endswith("://"):
-        raise StoreError(f"{uri} names no place in a bucket; write s3://bucket/name")
+        raise StoreError(f"{uri} names no place in a bucket; write s3://bucket/name", uri=uri)
     return parent, name
 
 

@@ -18,7 +18,7 @@ from minio.error import MinioException, S3Error
 from model_core.deadlines import Limits
 from model_core.errors import StoreError, StoreTimeoutError
 from model_core.store.answers import framed
-from model_core.store.base import READ_BYTES, oversized
+from model_core.store.base import READ_BYTES, cannot, oversized
 from model_core.store.client import ANSWER_BYTES, RedirectError
 from model_core.store.pace import Pace, paced
 
@@ -74,7 +74,9 @@ class S3Store:
         except OSError as error:
             raise StoreError(
                 f"cannot write {key} in {self.uri}, since {file} cannot be read ({error.strerror or error}); "
-                "look at the disk"
+                "look at the disk",
+                uri=self.uri,
+                key=key,
             ) from error
 
     def download(self, key: str, file: Path) -> None:
@@ -89,7 +91,9 @@ class S3Store:
         except OSError as error:
             raise StoreError(
                 f"cannot keep {key} of {self.uri} in {file.parent} ({error.strerror or error}); make room there"
-                f"{_or_elsewhere(file)}"
+                f"{_or_elsewhere(file)}",
+                uri=self.uri,
+                key=key,
             ) from error
         finally:
             with suppress(OSError):
@@ -101,7 +105,7 @@ class S3Store:
         count = 0
         while True:
             # A page is one operation: what its reader does before he asks for the next is not the store's time.
-            with self._mapped("cannot list"):
+            with self._mapped("list", ""):
                 page = [found.object_name for found in islice(listed, _PAGE_KEYS)]
                 count += len(page)
                 if count > _MOST_KEYS:
@@ -116,7 +120,7 @@ class S3Store:
 
     def size(self, key: str) -> int | None:
         """HEAD the object."""
-        with self._mapped(f"cannot look up {key}"):
+        with self._mapped("look up", key):
             try:
                 return self.client.stat_object(self.bucket, self.prefix + key).size
             except S3Error as error:
@@ -126,7 +130,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """DELETE the object."""
-        with self._mapped(f"cannot delete {key}"):
+        with self._mapped("delete", key):
             self.client.remove_object(self.bucket, self.prefix + key)
 
     @contextmanager
@@ -134,7 +138,7 @@ class S3Store:
         """The answer to a GET, while its content comes."""
         with ExitStack() as stack:
             shown = _Shown(f"reading {self.uri}/{key}")
-            stack.enter_context(self._mapped(f"cannot read {key}", shown, most_bytes))
+            stack.enter_context(self._mapped("read", key, shown, most_bytes))
             response = self.client.get_object(self.bucket, self.prefix + key)
             stack.callback(response.release_conn)
             stack.callback(response.close)
@@ -144,7 +148,7 @@ class S3Store:
     def _send(self, key: str, content: BinaryIO, size: int) -> None:
         shown = _Shown(f"writing {self.uri}/{key}")
         # One part after another: the client's own threads for them know nothing of this operation's pace.
-        with self._mapped(f"cannot write {key}", shown), shown.of(size):
+        with self._mapped("write", key, shown), shown.of(size):
             self.client.put_object(
                 self.bucket,
                 self.prefix + key,
@@ -157,35 +161,43 @@ class S3Store:
     @contextmanager
     def _mapped(
         self,
-        doing: str,
+        verb: str,
+        key: str,
         moved: Callable[[int], None] = lambda count: None,
         most_bytes: float | None = None,
     ) -> Iterator[None]:
         """One operation on the store, within its limits; it brings no more than a list or an error unless told."""
+        doing = f"{cannot(verb, key)} in {self.uri}"
         try:
             with paced(Pace(self.limits, moved, framed(ANSWER_BYTES) if most_bytes is None else most_bytes)):
                 yield
         except StoreTimeoutError as error:
-            raise StoreTimeoutError(f"{doing} in {self.uri}: {error}") from error
+            raise StoreTimeoutError(f"{doing}: {error}", uri=self.uri, key=key) from error
         except S3Error as error:
             if error.code in {"Redirect", "PermanentRedirect", "RetryHead"}:
-                raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
+                raise StoreError(f"{doing}: {_ELSEWHERE}", uri=self.uri, key=key) from error
             raise StoreError(
-                f"{doing} in {self.uri}: {error.code} ({error.message}); check the bucket, the key and "
-                "AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY"
+                f"{doing}: {error.code} ({error.message}); check the bucket, the key and "
+                "AWS_ACCESS_KEY_ID / AWS_SECRET_ACCESS_KEY",
+                uri=self.uri,
+                key=key,
             ) from error
         except RedirectError as error:
-            raise StoreError(f"{doing} in {self.uri}: {_ELSEWHERE}") from error
+            raise StoreError(f"{doing}: {_ELSEWHERE}", uri=self.uri, key=key) from error
         except (MinioException, urllib3.exceptions.HTTPError, ValueError, ParseError) as error:
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
             if isinstance(reason, urllib3.exceptions.TimeoutError):
                 raise StoreTimeoutError(
-                    f"{doing} in {self.uri}: it was silent for {self.limits.read_seconds:g} s, or could not be "
+                    f"{doing}: it was silent for {self.limits.read_seconds:g} s, or could not be "
                     f"connected to in {self.limits.connect_seconds:g} s; check AWS_ENDPOINT_URL and the network, or "
-                    "raise store.read_seconds and store.connect_seconds"
+                    "raise store.read_seconds and store.connect_seconds",
+                    uri=self.uri,
+                    key=key,
                 ) from error
             raise StoreError(
-                f"{doing} in {self.uri}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network"
+                f"{doing}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network",
+                uri=self.uri,
+                key=key,
             ) from error
 
 

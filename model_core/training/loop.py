@@ -257,7 +257,7 @@ def _handle_nonfinite_step(
     if in_a_row < limit:
         return
     debug = context.checkpoints.save_for_debugging(state)
-    dates = dump_nonfinite(debug.with_name("nonfinite.json"), windows, indices, result, where, context.group)
+    dates = dump_nonfinite(debug.parent, windows, indices, result, where, context.group)
     raise TrainingError(
         f"loss or gradient were not finite for {in_a_row} steps in a row ({where}, {dates}); state and gradient "
         f"norms are in {debug.parent}; lower training.learning_rate or set training.precision: fp32"

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_core.artifacts import write_json
 from model_core.data.windows import WindowSet
 from model_core.distributed import ProcessGroup
 from model_core.errors import TrainingError
+from model_core.results.record import write_result
+from model_core.results.training import NonFiniteStep
 from model_core.training.memory import MemoryLog
 from model_core.training.state import TrainState
 from model_core.training.step import StepResult
@@ -66,25 +67,23 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 
 def dump_nonfinite(
-    path: Path, windows: WindowSet, indices: Tensor, result: StepResult, where: str, group: ProcessGroup
+    folder: Path, windows: WindowSet, indices: Tensor, result: StepResult, where: str, group: ProcessGroup
 ) -> str:
     """Write the windows, losses and gradient norms of a bad step; returns its range of dates in words."""
     days = windows.batch(indices).dates.cpu().numpy().astype("datetime64[D]")
     dates = f"windows of {np.min(days)} … {np.max(days)}"
     if group.is_main:
-        write_json(
-            path,
-            {
-                "where": where,
-                "windows": indices.tolist(),
-                "anchor_dates": [str(day) for day in days[:, 0]],
-                "losses": {name: _finite_or_text(value) for name, value in result.losses.items()},
-                "gradient_norm": _finite_or_text(result.gradient_norm),
-                "gradient_norms_by_part": {
-                    name: _finite_or_text(norm) for name, norm in result.norms_by_part.items()
-                },
+        content = {
+            "where": where,
+            "windows": indices.tolist(),
+            "anchor_dates": [str(day) for day in days[:, 0]],
+            "losses": {name: _finite_or_text(value) for name, value in result.losses.items()},
+            "gradient_norm": _finite_or_text(result.gradient_norm),
+            "gradient_norms_by_part": {
+                name: _finite_or_text(norm) for name, norm in result.norms_by_part.items()
             },
-        )
+        }
+        write_result(folder, NonFiniteStep.model_validate(content))
     return dates
 
 

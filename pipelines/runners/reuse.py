@@ -48,7 +48,7 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                     # None: a run's folder was deleted, and its artifacts with it.
                     places = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
                 except (AttributeError, RecursionError, TypeError, ValueError) as error:
-                    raise ArtifactError(f"{entry} is no entry of this version's cache") from error
+                    raise ArtifactError(f"{entry} is no entry of this version's cache", path=entry) from error
                 for name, place in places.items():
                     refuse_changed(place, seal.outputs.get(name), entry.with_suffix(_SEAL))
                 return outputs
@@ -71,7 +71,7 @@ def _unchanged_entry(entry: Path) -> _Seal:
     try:
         seal = _Seal.model_validate(read_json(path))
     except ValidationError as error:
-        raise ArtifactError(f"{path} is no seal of this version") from error
+        raise ArtifactError(f"{path} is no seal of this version", path=path) from error
     if seal_of(entry) != seal.entry:
-        raise ArtifactError(f"{entry} is not what {path} says of it")
+        raise ArtifactError(f"{entry} is not what {path} says of it", path=entry)
     return seal

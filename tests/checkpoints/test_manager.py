@@ -26,8 +26,9 @@ def test_pruning_keeps_the_best_the_last_and_the_newest_few(tmp_path: Path) -> N
 
 def test_best_holds_no_optimizer_and_cannot_be_mistaken_for_a_run(tmp_path: Path) -> None:
     train_tiny(tmp_path)
-    with pytest.raises(CheckpointError, match="holds weights only"):
+    with pytest.raises(CheckpointError, match="weights only") as refusal:
         load_training(tmp_path / "best")
+    assert refusal.value.path == tmp_path / "best"
 
 
 def test_a_damaged_last_checkpoint_falls_back_to_the_epoch_before(

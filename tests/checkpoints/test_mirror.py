@@ -95,8 +95,9 @@ def test_a_damaged_blob_falls_back_to_the_checkpoint_before(tmp_path: Path) -> N
 def test_a_store_whose_checkpoints_are_all_damaged_does_not_start_training_anew(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     store.write(f"{RECORDS}000001-00000000.json", b"{")
-    with pytest.raises(CheckpointError, match="none of the 1 checkpoints"):
+    with pytest.raises(CheckpointError) as refusal:
         open_mirror(store.uri, tmp_path, 3, Ending(5.0, 5.0), PERIOD)
+    assert (refusal.value.uri, refusal.value.path) == (store.uri, None)
     assert not store.exists(OWNER)
 
 
@@ -184,8 +185,9 @@ def held(tmp_path: Path) -> Iterator[tuple[LocalStore, Lease]]:
 def test_a_second_run_on_the_same_place_is_refused_while_the_first_is_alive(
     held: tuple[LocalStore, Lease], tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match=r"another run \(process \d+ on .*\) is writing"):
+    with pytest.raises(CheckpointError, match=r"process \d+ on ") as refusal:
         open_mirror(held[0].uri, tmp_path, 3, Ending(5.0, 5.0), PERIOD)
+    assert refusal.value.uri == held[0].uri
 
 
 def test_an_owner_that_leaves_while_it_is_looked_at_stops_nobody(tmp_path: Path) -> None:

@@ -146,8 +146,9 @@ def test_a_file_that_comes_out_differently_is_named(tmp_path: Path) -> None:
     del changed["sha256"]
     changed["schema_version"] = 1  # has no digest of its own that would refuse every change at once
     manifest.write_text(json.dumps(changed))
-    with pytest.raises(ArtifactError, match=r"^scaler\.json came out unlike .*pandas 0\.1 → "):
+    with pytest.raises(ArtifactError, match=r"^scaler\.json .*pandas 0\.1 → ") as refusal:
         step.rebuild(manifest=manifest, dataset=tmp_path / "again")
+    assert refusal.value.path == manifest
     assert not (tmp_path / "again").exists()
 
 

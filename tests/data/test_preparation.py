@@ -65,8 +65,10 @@ def test_a_dataset_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_refused_table_leaves_nothing_behind(tmp_path: Path) -> None:
     source = saved(table().drop(columns="Low"), tmp_path)
-    with pytest.raises(SourceError, match="lacks Low"):
+    with pytest.raises(SourceError) as refusal:
         step.run(source=source, dataset=tmp_path / "out" / "dataset", settings=SETTINGS)
+    (problem,) = refusal.value.problems
+    assert "Low" in problem.text
     assert not (tmp_path / "out").exists()
 
 
@@ -74,8 +76,9 @@ def test_a_changed_dataset_is_refused(tmp_path: Path) -> None:
     step.run(source=saved(table(), tmp_path), dataset=tmp_path / "dataset", settings=SETTINGS)
     quality = tmp_path / "dataset" / "quality.json"
     quality.write_text(quality.read_text() + " ")
-    with pytest.raises(ArtifactError, match=r"quality\.json was changed"):
+    with pytest.raises(ArtifactError) as refusal:
         MarketDataset.open(tmp_path / "dataset")
+    assert refusal.value.path == quality
 
 
 def test_a_dataset_without_the_scale_of_its_walk_is_refused_in_one_sentence(tmp_path: Path) -> None:
@@ -85,11 +88,10 @@ def test_a_dataset_without_the_scale_of_its_walk_is_refused_in_one_sentence(tmp_
     del scaler["har_scale"]
     write_json(tmp_path / "scaler.json", scaler)
     write_manifest(tmp_path, producer="prepare_data", settings={})
-    with pytest.raises(
-        ArtifactError, match=r"no dataset of this version.*run the prepare_data step again"
-    ) as told:
+    with pytest.raises(ArtifactError, match="har_scale: ") as refusal:
         MarketDataset.open(tmp_path)
-    assert "\n" not in str(told.value)
+    assert refusal.value.path == tmp_path / "scaler.json"
+    assert "\n" not in str(refusal.value)
 
 
 def test_model_inputs_survive_json() -> None:

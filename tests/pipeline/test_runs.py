@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from model_core.artifacts import replace_json
+from model_core.artifacts import replace_json, write_manifest
+from model_core.errors import ArtifactError
 from model_core.evaluation.verdict import skill_words
-from model_core.results.record import read_result
+from model_core.results.record import read_result, write_result
 from model_core.results.scores import Scores
-from pipelines.runs import compare_runs, list_runs, show_run
+from pipelines.runs import compare_runs, list_runs, scores_sha256, show_run
 from tests.evaluation.small_run import small_run
 
 RECORD = {
@@ -66,3 +67,32 @@ def test_two_runs_are_compared_by_both_skills(ended: Ended) -> None:
     for what, words in zip(("point forecast", "distribution of Close"), skills(ended.scores), strict=True):
         (line,) = [line for line in lines if line.startswith(f"skill of the {what}")]
         assert line.count(words) == 2
+
+
+def test_scores_that_changed_after_the_run_are_named_and_not_believed(
+    ended: Ended, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A manifest that was made to fit does not help: the run's own record holds their digest."""
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    write_result(folder, ended.scores)
+    write_manifest(folder, producer="evaluate", settings={})
+    record = RECORD | {
+        "name": "one",
+        "artifacts": {"evaluation": str(folder)},
+        "scores_sha256": scores_sha256(folder),
+    }
+    replace_json(ended.runs / "one" / "run.json", record)
+    assert ended.scores.verdict.sentences[0] in show_run(ended.runs, "one")
+    write_result(folder, ended.scores.model_copy(update={"windows": ended.scores.windows + 1}))
+    write_manifest(folder, producer="evaluate", settings={})
+    for command in (
+        lambda: show_run(ended.runs, "one"),
+        lambda: compare_runs(ended.runs, "one", "other"),
+        lambda: compare_runs(ended.runs, "other", "one"),
+    ):
+        with pytest.raises(ArtifactError) as refusal:
+            command()
+        assert refusal.value.path == folder / Scores.file
+    assert "damaged" in list_runs(ended.runs)
+    assert str(folder / Scores.file) in caplog.text

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from components.evaluate.step import interval_coverage, prediction_table
-from model_core.artifacts import FileRecord, Manifest
 from model_core.axes import TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
@@ -20,6 +19,7 @@ from model_core.evaluation.departure import BASE, target_departure
 from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.scores import scores
+from model_core.manifest import FileRecord, Manifest
 from model_core.nn.bundles import Mixture
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure, InputResponse

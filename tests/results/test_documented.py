@@ -3,18 +3,19 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
 import pandas as pd
 import pytest
 
-from docs.generate.artifacts import PANDAS, RESULTS, TABLES, schema_path
+from docs.generate.artifacts import DOCUMENTS, PANDAS, TABLES, Document
 from docs.generate.pages import ROOT
-from model_core.results.record import Result
+from model_core.results.record import VERSION_FIELD, Result
 from model_core.results.tables import Table
 from tests.evaluation.small_run import small_run
-from tests.results.test_records import FOLDERS
+from tests.results.every_artifact import every_artifact
 
 SNIPPETS = re.findall(
     r"^```python\n(.*?)^```", (ROOT / "docs/artifacts.md").read_text(encoding="utf-8"), re.M | re.S
@@ -23,16 +24,12 @@ TABLE_FOLDERS = {"train": "model", "evaluate": "evaluation", "diagnose": "findin
 
 
 def test_every_file_has_an_example() -> None:
-    assert len(SNIPPETS) == len(PANDAS) == len(RESULTS) + len(TABLES)
+    assert len(SNIPPETS) == len(PANDAS) == len(DOCUMENTS) + len(TABLES)
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
-def test_an_example_reads_the_file_in_three_lines(
-    snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, folder in small_run().items():
-        (tmp_path / name).symlink_to(folder)
-    monkeypatch.chdir(tmp_path)
+def test_an_example_reads_the_file_in_three_lines(snippet: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(every_artifact())
     *before, last = snippet.splitlines()
     assert len(before) < 3
     names: dict[str, object] = {"pd": pd, "np": np}
@@ -42,21 +39,49 @@ def test_an_example_reads_the_file_in_three_lines(
     assert len(found)
 
 
-@pytest.mark.parametrize("kind", RESULTS, ids=lambda kind: kind.file)
-def test_a_written_file_fits_its_published_schema_and_a_changed_one_does_not(kind: type[Result]) -> None:
-    schema = json.loads((ROOT / schema_path(kind)).read_text(encoding="utf-8"))
-    content = json.loads((small_run()[FOLDERS[kind]] / kind.file).read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
-    validator.check_schema(schema)
-    assert list(validator.iter_errors(content)) == []
-    first = schema["required"][1]
+def contents(document: Document) -> list[Any]:
+    """What the file holds; one value for each line of a log."""
+    text = (every_artifact() / document.path).read_text(encoding="utf-8")
+    return [json.loads(text)] if document.path.endswith(".json") else list(map(json.loads, text.splitlines()))
+
+
+def validator_of(document: Document) -> Any:
+    schema = json.loads((ROOT / document.schema_path).read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.path)
+def test_a_written_file_fits_its_published_schema_and_a_changed_one_does_not(document: Document) -> None:
+    """Every field of it is documented, too; logs and settings grow new ones from version to version."""
+    validator = validator_of(document)
+    first = next(name for name in validator.schema["required"] if name != VERSION_FIELD)
+    for content in contents(document):
+        assert list(validator.iter_errors(content)) == []
+        if validator.schema.get("additionalProperties") is not True:
+            assert content.keys() <= validator.schema["properties"].keys()
+        for wrong in (content | {first: True}, {name: v for name, v in content.items() if name != first}):
+            assert list(validator.iter_errors(wrong)) != []
+
+
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if issubclass(d.kind, Result)], ids=lambda document: document.path
+)
+def test_a_result_has_no_field_that_its_schema_does_not_know_and_says_its_version(document: Document) -> None:
+    validator, (content,) = validator_of(document), contents(document)
     for wrong in (
-        content | {"colour": "blue"},
-        content | {first: True},
-        content | {"schema_version": 99},
-        {name: value for name, value in content.items() if name != "schema_version"},
+        content | {"color": "blue"},
+        content | {VERSION_FIELD: 99},
+        {name: value for name, value in content.items() if name != VERSION_FIELD},
     ):
         assert list(validator.iter_errors(wrong)) != []
+
+
+def test_every_json_file_of_a_run_is_documented() -> None:
+    """Those of the folder that are not stand elsewhere under the same name."""
+    documented = {Path(document.path).name for document in DOCUMENTS}
+    found = {path.name for path in every_artifact().rglob("*.json*")}
+    assert found == {name for name in documented if ".json" in name}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.file)

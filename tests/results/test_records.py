@@ -10,6 +10,7 @@ import pytest
 
 from model_core.artifacts import read_json
 from model_core.errors import ArtifactError
+from model_core.results.dataset import ScalerResult, SplitResult
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
@@ -22,6 +23,8 @@ from tests.evaluation.small_run import small_run
 FOLDERS: dict[type[Result], str] = {
     TrainResults: "model",
     Quality: "dataset",
+    SplitResult: "dataset",
+    ScalerResult: "dataset",
     Scores: "evaluation",
     Explanation: "evaluation",
     Findings: "findings",
@@ -90,6 +93,7 @@ def test_what_does_not_fit_is_refused_in_one_bounded_sentence(
     with pytest.raises(ArtifactError, match=f"run the {kind.step} step again$") as refusal:
         read_result(kind, tmp_path)
     text = str(refusal.value)
+    assert refusal.value.path == tmp_path / kind.file
     assert kind.file in text
     assert "\n" not in text
     assert len(text) < len(str(tmp_path)) + 600
@@ -99,8 +103,9 @@ def test_what_does_not_fit_is_refused_in_one_bounded_sentence(
 @pytest.mark.parametrize("content", [[], 1, None, "text"])
 def test_what_is_no_object_is_refused(kind: type[Result], content: object, tmp_path: Path) -> None:
     put(kind, tmp_path, content)
-    with pytest.raises(ArtifactError, match="holds no JSON object"):
+    with pytest.raises(ArtifactError) as refusal:
         read_result(kind, tmp_path)
+    assert refusal.value.path == tmp_path / kind.file
 
 
 def test_the_sentence_names_the_place_of_the_fault(tmp_path: Path) -> None:
@@ -108,8 +113,9 @@ def test_the_sentence_names_the_place_of_the_fault(tmp_path: Path) -> None:
     parameters = content["parameters"]
     assert isinstance(parameters, dict)
     put(TrainResults, tmp_path, content | {"parameters": parameters | {"total": -1}})
-    with pytest.raises(ArtifactError, match=r"parameters\.total: Input should be greater than or equal to 0"):
+    with pytest.raises(ArtifactError, match=r"parameters\.total: ") as refusal:
         read_result(TrainResults, tmp_path)
+    assert refusal.value.path == tmp_path / TrainResults.file
 
 
 def earlier(kind: type[Result]) -> JsonObject:
@@ -129,8 +135,9 @@ def test_what_only_claims_to_be_of_an_earlier_version_is_refused(
 ) -> None:
     for content in ({}, dict.fromkeys(earlier(kind), "x"), dict.fromkeys(earlier(kind))):
         put(kind, tmp_path, content | {"schema_version": version})
-        with pytest.raises(ArtifactError, match=f"run the {kind.step} step again$"):
+        with pytest.raises(ArtifactError) as refusal:
             read_result(kind, tmp_path)
+        assert refusal.value.path == tmp_path / kind.file
 
 
 def test_skills_that_were_listed_row_by_row_are_found_by_name() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_core.errors import StoreError
+from model_core.errors import OversizedError, StoreError
 from model_core.store.base import Store
 from model_core.store.locate import open_store, read_uri
 from pipelines.store import Server, running_server
@@ -53,10 +53,12 @@ def test_keys_are_listed_sorted_and_by_prefix(store: Store) -> None:
 
 
 def test_what_is_not_there_is_an_error_to_read_and_none_to_delete(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nothing"):
+    with pytest.raises(StoreError) as unread:
         store.read("nothing")
-    with pytest.raises(StoreError, match="nothing"):
+    with pytest.raises(StoreError) as not_fetched:
         store.download("nothing", tmp_path / "copy")
+    for refusal in (unread.value, not_fetched.value):
+        assert (refusal.uri, refusal.key) == (store.uri, "nothing")
     assert not (tmp_path / "copy").exists()
     store.delete("nothing")
     store.write("something", b"x")
@@ -72,10 +74,24 @@ def test_what_is_not_there_is_an_error_to_read_and_none_to_delete(store: Store, 
     ],
 )
 def test_a_uri_that_cannot_work_is_refused_with_the_remedy(uri: str, reason: str) -> None:
-    with pytest.raises(StoreError, match=reason):
+    with pytest.raises(StoreError, match=reason) as refusal:
         open_store(uri)
+    assert refusal.value.uri == uri
     with pytest.raises(StoreError):
         read_uri(uri)
+
+
+def test_a_name_that_leads_out_of_a_store_is_refused_with_the_store_and_the_name(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as refusal:
+        open_store(str(tmp_path)).read("../secret")
+    assert (refusal.value.uri, refusal.value.key) == (str(tmp_path), "../secret")
+
+
+def test_an_object_beyond_what_is_read_is_refused_with_its_key(store: Store) -> None:
+    store.write("large", b"12345")
+    with pytest.raises(OversizedError) as refusal:
+        store.read("large", max_bytes=4)
+    assert (refusal.value.uri, refusal.value.key) == (store.uri, "large")
 
 
 @pytest.mark.s3
