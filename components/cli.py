@@ -136,7 +136,7 @@ class Files:
 
     def output(self, uri: str) -> Path:
         """Where to write what shall stand at ``uri``, one of the command's outputs."""
-        return self._outbox.place(uri)
+        return self._outbox.path_for(uri)
 
     def work(self, uri: str) -> Work | None:
         """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""

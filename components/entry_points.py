@@ -100,7 +100,7 @@ def _kept_details(error: PgatError) -> str:
     try:
         path = cache_folder(SkySettings()) / "refusals" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Where others may write, a link of theirs may stand in the file's place.
+        # Where others may write, a link of theirs may stand at the file's path.
         if (reason := distrusted_folder(path.parent)) is not None:
             return f" (a list of all is not written, since {shown(reason)})"
         path.write_text(text, encoding="utf-8")
@@ -129,16 +129,16 @@ def parameters_of(section: BaseModel) -> dict[str, Any]:
     return {name: _without_null(value) for name, value in section.model_dump(mode="json").items()}
 
 
-def section_of(model: type[_Section], parameters: dict[str, Any], place: str) -> _Section:
+def section_of(model: type[_Section], parameters: dict[str, Any], section: str) -> _Section:
     """The settings section that ``parameters_of`` turned into a KFP parameter.
 
     Args:
-        place: the section's name, for messages.
+        section: its name, for messages.
 
     Raises:
         SettingsError: a key is unknown or a value does not fit.
     """
-    return validated(model, {name: _with_null(value) for name, value in parameters.items()}, place)
+    return validated(model, {name: _with_null(value) for name, value in parameters.items()}, section)
 
 
 def _without_null(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """What a step makes for an object store: kept in a folder that outlives the process until it was sent.
 
-    <folder>/<place>/                        one for the URIs of a command's outputs; locked while it works
-    <folder>/<place>/training/               training that is not finished (``components.work``)
-    <folder>/<place>/<request>/<n>/<name>    the outputs
-    <folder>/<place>/<request>/result.json   they are whole, and only have to be sent
+    <folder>/<outputs>/                        one for the URIs of a command's outputs; locked while it works
+    <folder>/<outputs>/training/               training that is not finished (``components.work``)
+    <folder>/<outputs>/<request>/<n>/<name>    the outputs
+    <folder>/<outputs>/<request>/result.json   they are whole, and only have to be sent
 
 The request is a digest of everything that the result depends on. So the same command sends what it had made and
 could not send, and no other command takes it for its own.
@@ -57,21 +57,21 @@ class Outbox:
         self._request = folder and folder / request
         self._work = folder and folder / "training"
         self._unsent = False
-        self._places: dict[str, Path] = {}
+        self._paths: dict[str, Path] = {}
         """URI → what stands in for it."""
         if self._request is not None:
             for number, uri in enumerate(_remote(uris)):
-                self._places[uri.rstrip("/")] = self._request / str(number) / parent_of(uri)[1]
+                self._paths[uri.rstrip("/")] = self._request / str(number) / parent_of(uri)[1]
 
     @property
     def stand_ins(self) -> dict[str, str]:
         """Path on this machine → URI that a person knows it by."""
-        return {str(path): uri for uri, path in self._places.items()}
+        return {str(path): uri for uri, path in self._paths.items()}
 
-    def place(self, uri: str) -> Path:
+    def path_for(self, uri: str) -> Path:
         """Where to write what shall stand at ``uri``, one of the outputs."""
         path = local_path(uri)
-        return self._places[uri.rstrip("/")] if path is None else path
+        return self._paths[uri.rstrip("/")] if path is None else path
 
     def work(self, uri: str) -> Work | None:
         """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""
@@ -86,19 +86,19 @@ class Outbox:
         kept = self._request / _RESULT
         try:
             found = _Result.model_validate(read_json(kept))
-            for uri, path in self._places.items():
+            for uri, path in self._paths.items():
                 refuse_changed(path, found.outputs.get(uri), kept)
         except (PgatError, ValidationError, KeyError) as error:
             log.warning("a result that was not sent is made again, since it is damaged (%s)", error)
             shutil.rmtree(self._request, ignore_errors=True)
             return None
-        log.info("made before, and only to be sent: %s", ", ".join(self._places))
+        log.info("made before, and only to be sent: %s", ", ".join(self._paths))
         return found.headline
 
     def finished(self, headline: Mapping[str, float]) -> None:
         """The outputs are whole."""
         if self._request is not None:
-            outputs = {uri: seal_of(path) for uri, path in self._places.items()}
+            outputs = {uri: seal_of(path) for uri, path in self._paths.items()}
             result = _Result(headline=dict(headline), outputs=outputs)
             try:
                 replace_json(self._request / _RESULT, result.model_dump(mode="json"))
@@ -111,7 +111,7 @@ class Outbox:
         Raises:
             UploadError: a store refuses; the outputs stay.
         """
-        for uri, path in self._places.items():
+        for uri, path in self._paths.items():
             try:
                 _upload(path, uri)
             except StoreError as error:
@@ -120,7 +120,7 @@ class Outbox:
                     f"what was made for {uri} could not be sent: {str(error).partition('; ')[0]}; it is whole in "
                     f"{path}, and the same command sends it without making it again"
                 ) from error
-        for uri in self._places:
+        for uri in self._paths:
             if (work := self.work(uri)) is not None and self._work is not None and self._work.exists():
                 for left in discard_finished(work):
                     log.warning("unfinished training with other settings or data stays in %s", left)
@@ -216,14 +216,14 @@ def _folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, RuntimeError) as error:
-        place = Path(tempfile.mkdtemp(prefix="pgat-"))
+        temporary = Path(tempfile.mkdtemp(prefix="pgat-"))
         log.warning(
             "unfinished work is kept in %s only, since %s; set %s to a folder that lasts",
-            place,
+            temporary,
             error.strerror if isinstance(error, OSError) else error,
             WORK_VARIABLE,
         )
-        return place
+        return temporary
     if reason:
         raise StoreError(f"{reason}; set {WORK_VARIABLE} to a folder of your own", uri=str(folder))
     return folder

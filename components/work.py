@@ -80,7 +80,7 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def mark_finished(folder: Path) -> None:
-    """The model of this training is whole in its place."""
+    """The model of this training is whole at its output."""
     replace_json(folder / _FINISHED, {})
 
 

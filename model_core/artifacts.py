@@ -1,6 +1,6 @@
 """The folder that one step hands to the next: typed files and a manifest that vouches for them.
 
-A folder is written beside its final place and renamed at the end, so it is there whole or not at all.
+A folder is written beside its final path and renamed at the end, so it is there whole or not at all.
 ``manifest.json`` names every file with its size and SHA-256, and holds a digest of its own content; whoever
 reads it checks that one, and ``open_artifact`` checks all the files. A step's manifest names the manifests of
 its inputs by their SHA-256; ``model_core.lineage`` compares them.
@@ -43,7 +43,7 @@ def staged_folder(path: Path) -> Iterator[Path]:
     its sibling, and the next one that writes to ``path`` clears it.
 
     Raises:
-        ArtifactError: the place cannot be written, or holds something that is not an artifact.
+        ArtifactError: ``path`` cannot be written, or holds something that is not an artifact.
         DiskError: the disk filled up within the block.
     """
     refuse_foreign_folder(path)
@@ -89,7 +89,7 @@ def refuse_foreign_folder(path: Path) -> None:
     """Check that an output may go to ``path``: nothing there, an empty folder, or an artifact to replace.
 
     Raises:
-        ArtifactError: the place holds something else, or is a link that leads nowhere.
+        ArtifactError: ``path`` holds something else, or is a link that leads nowhere.
     """
     if not followed(path).exists():
         return

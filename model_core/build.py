@@ -1,4 +1,4 @@
-"""Settings to model: the only place that reads a switch or a ``kind`` of the model settings."""
+"""Settings to model: the only module that reads a switch or a ``kind`` of the model settings."""
 
 from torch import nn
 

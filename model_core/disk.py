@@ -1,7 +1,7 @@
 """Whether an output can be written: looked at before the work, and said in one sentence when it fails later.
 
-Before the work a bad place is the caller's mistake (``ArtifactError``, exit code 2); once the work is under way a
-disk that fills up is a failure (``DiskError``, exit code 1). What was whole before stays whole either way.
+An output that cannot be written before the work begins is the caller's mistake (``ArtifactError``, exit code 2); a disk
+that fills up while the work is under way is a failure (``DiskError``, exit code 1). What was whole stays whole.
 
 Also what a folder holds: ``Path.glob`` takes one that may not be read for an empty one.
 """
@@ -37,12 +37,12 @@ def followed(path: Path, choose: str = "output") -> Path:
     """
     path = Path(path)
     try:
-        for place in (path, *path.parents):
-            if place.is_symlink() and not place.exists():
+        for each in (path, *path.parents):
+            if each.is_symlink() and not each.exists():
                 raise ArtifactError(
-                    f"{place} is a link that leads nowhere; remove it, make what it leads to, or choose another "
+                    f"{each} is a link that leads nowhere; remove it, make what it leads to, or choose another "
                     f"{choose}",
-                    path=place,
+                    path=each,
                 )
         return path.resolve()
     except (OSError, RuntimeError) as error:
@@ -143,7 +143,7 @@ def temporary_folder(prefix: str = "pgat-") -> Iterator[Path]:
             )
         except OSError as error:
             raise ArtifactError(
-                f"there is no place for temporary files ({error.strerror}); make room in /tmp, or set TMPDIR to a "
+                f"no temporary folder can be made ({error.strerror}); make room in /tmp, or set TMPDIR to a "
                 "folder that can be written"
             ) from error
         yield Path(folder).resolve()

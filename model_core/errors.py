@@ -4,7 +4,7 @@
     ├── UserError               the caller can put it right; commands exit with code 2
     │   ├── SettingsError       a settings file, an --set override or a combination of settings
     │   ├── SourceError         a market table that cannot be read or is refused by the quality gate
-    │   ├── SkyError            a date or place the ephemeris does not cover
+    │   ├── SkyError            a date the ephemeris does not cover
     │   ├── ArtifactError       a step's folder is missing, damaged, or made by another step
     │   ├── StoreError          an object store or folder that cannot be read or written
     │   │   ├── OversizedError  an object larger than its reader allows
@@ -208,7 +208,7 @@ class SourceError(UserError):
 
 
 class SkyError(UserError):
-    """A date or place lies outside what the ephemeris covers."""
+    """A date lies outside what the ephemeris covers."""
 
 
 class ArtifactError(UserError):

@@ -1,6 +1,6 @@
 """Who still works on what: locks that the kernel frees when their owner dies, and what dead owners left behind.
 
-A folder that is being written is a hidden sibling of its final place, ``.<name>-xxxxxxxx.unfinished``, and its
+A folder that is being written is a hidden sibling of its final path, ``.<name>-xxxxxxxx.unfinished``, and its
 writer holds a lock on it. Whoever can take that lock knows that the writer is dead.
 """
 

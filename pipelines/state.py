@@ -57,7 +57,7 @@ class RunState:
         )
 
     def succeeded(self, outputs: Mapping[str, Path], seconds: float) -> None:
-        """Everything is in its place."""
+        """All steps ended."""
         artifacts = {name: str(path) for name, path in outputs.items()}
         digest = scores_sha256(outputs["evaluation"])
         self._write(status="succeeded", artifacts=artifacts, seconds=seconds, scores_sha256=digest)

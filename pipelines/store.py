@@ -97,16 +97,16 @@ def _started_at_free_ports(
 
 
 def _keep_to_its_owner(folder: Path, data: Path) -> None:
-    """Make both folders; refuse a place where somebody else could put another in their stead.
+    """Make both folders; refuse them where somebody else could replace them.
 
     Raises:
         UserError: the folder or what is in it belongs to somebody else, or others may write there.
     """
-    for place in (folder, data):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if reason := distrust(place):
+    for each in (folder, data):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if reason := distrust(each):
             raise UserError(
-                f"{place} {reason}; choose another --folder, or make this one yours alone with chmod 700"
+                f"{each} {reason}; choose another --folder, or make this one yours alone with chmod 700"
             )
     # An earlier version made it for everybody to read.
     data.chmod(0o700)

@@ -158,3 +158,17 @@ def test_names_carry_no_version_or_praise() -> None:
             if match := bad.search(line):
                 guilty.append(f"{path.relative_to(ROOT).as_posix()}:{number} {match[0]}")
     assert guilty == []
+
+
+def test_a_place_is_where_the_sky_is_observed_from() -> None:
+    """Files, stores, rows and bodies have words of their own: path, folder, URI, index, position."""
+    guilty = []
+    for name, tree in parsed():
+        if name in {"model_core/config/data.py", "model_core/results/quality.py"}:
+            continue
+        for node in ast.walk(tree):
+            match node:
+                case ast.Name(id=word, ctx=ast.Store()) | ast.arg(arg=word) | ast.FunctionDef(name=word):
+                    if re.search(r"(?<![a-z])places?(?![a-z])", word.lower()):
+                        guilty.append(f"{name}:{node.lineno} {word}")
+    assert guilty == []

@@ -43,7 +43,7 @@ def run(
         Size of the page and the skills it reports.
 
     Raises:
-        ArtifactError: an input is missing or damaged, or a place cannot be written.
+        ArtifactError: an input is missing or damaged, or an output cannot be written.
         DiskError: the disk filled up.
         StoreError: the store to publish to cannot be written.
         UploadError: it could be, and was not in the end; the page and its summary are whole.
@@ -80,7 +80,7 @@ def run(
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: written beside its place and renamed."""
+    """Whole or not at all: written beside its final path and renamed."""
     staged = path.with_name(f".{path.name}.part")
     try:
         staged.write_text(text, encoding="utf-8")

@@ -66,7 +66,7 @@ class TrainJobLauncher:
         """Upload the dataset, run a TrainJob, fetch the model; the job is deleted whatever happens.
 
         Raises:
-            ArtifactError: the dataset is missing or damaged, or something else stands in the model's place.
+            ArtifactError: the dataset is missing or damaged, or something else stands at the model's path.
             SettingsError: the settings do not fit the dataset, no store is given, or no cluster with the runtime can
                 be reached.
             StoreError: the store cannot be reached.

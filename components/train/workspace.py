@@ -29,21 +29,21 @@ def workspace(model: Path, is_main: bool, kept: Path | None = None) -> Iterator[
     its logs, and one that had saved a checkpoint goes on from there.
 
     Raises:
-        ArtifactError: the place holds something else, cannot be written, or another run trains there.
+        ArtifactError: the output holds something else, cannot be written, or another run trains there.
     """
     if not is_main:
         with temporary_folder() as scratch:
             yield scratch
         return
     refuse_foreign_folder(model)
-    place = followed(model)
-    work = kept or place.parent / f".{place.name}-training"
+    output = followed(model)
+    work = kept or output.parent / f".{output.name}-training"
     with no_folders_left(work), _locked(work, model, PATIENCE_SECONDS if kept else 0.0):
         try:
             require_room(work)
             yield work
         except (UserError, KeyboardInterrupt):
-            if not any(states(place) or (place / DEBUG).exists() for place in (work, *work.glob("member-*"))):
+            if not any(states(each) or (each / DEBUG).exists() for each in (work, *work.glob("member-*"))):
                 shutil.rmtree(work, ignore_errors=True)
             raise
 

@@ -104,11 +104,11 @@ def _service(step: str) -> str:
     artifacts: dict[str, Any] = {}
     for way in ("inputDefinitions", "outputDefinitions"):
         artifacts |= component.get(way, {}).get("artifacts", {})
-    places = {each.output: place for place, each in enumerate(STEPS.values())}
+    order = {each.output: number for number, each in enumerate(STEPS.values())}
     offered = {option for action in _parser(step)._actions for option in action.option_strings}
     words = ['--config, "configs/${CONFIG:-quickstart.yaml}"']
-    # In the order in which they are made; what a step leaves beside its first output has no place there.
-    for artifact in sorted(artifacts, key=lambda each: places.get(each, len(places))):
+    # In the order in which they are made; what a step leaves beside its first output comes last.
+    for artifact in sorted(artifacts, key=lambda each: order.get(each, len(order))):
         if f"--{artifact}" in offered:
             suffix = _SUFFIX.get(artifacts[artifact]["artifactType"]["schemaTitle"], "")
             words.append(f"--{artifact}, s3://market/run/{artifact}{suffix}")

@@ -7,7 +7,7 @@
 
 That of an ensemble holds a checkpoint a member, member-1, member-2, …, and ``ensemble.json`` with their names.
 
-A checkpoint is written beside its place, synced to disk and renamed: it is whole or not there at all.
+A checkpoint is written beside its final path, synced to disk and renamed: it is whole or not there at all.
 """
 
 import errno
@@ -253,7 +253,7 @@ def member_name(number: int) -> str:
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """A folder beside ``folder`` that gets its manifest, is synced to disk and put in its place at the end."""
+    """A folder beside ``folder`` that gets its manifest, is synced to disk and put there at the end."""
     staging: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

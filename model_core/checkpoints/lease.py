@@ -40,13 +40,13 @@ class Lease:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep_beating, name="checkpoint-lease", daemon=True)
         self.lost_to: str | None = None
-        """The run that took the place over while this one went on."""
+        """The run that took the lease over while this one went on."""
 
     def claim(self) -> None:
         """Become the owner, after waiting for a dead one's beat to stand still.
 
         Raises:
-            CheckpointError: another run is alive at this place.
+            CheckpointError: another run holds the lease and is alive.
             StoreError: the store cannot be reached.
         """
         sign = self._sign()
@@ -86,7 +86,7 @@ class Lease:
         return self.lost_to is None
 
     def release(self) -> None:
-        """Leave the place to the next run at once, within the deadline that holds for this thread."""
+        """Give the lease up to the next run at once, within the deadline that holds for this thread."""
         self._stop.set()
         self._thread.join(timeout=min(self._period, current().left()))
         try:
@@ -109,7 +109,7 @@ class Lease:
         self._store.write(OWNER, json.dumps(self._me | {"beat": self._beat}).encode())
 
     def _sign(self) -> bytes | None:
-        """The newest sign of life of whoever owns the place."""
+        """The newest sign of life of whoever holds the lease."""
         if not self._store.exists(OWNER):
             return None
         try:

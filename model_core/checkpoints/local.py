@@ -27,7 +27,7 @@ class Score(Protocol):
 
 
 class Copies(Protocol):
-    """A place that may hold another copy of a checkpoint."""
+    """What may hold another copy of a checkpoint."""
 
     def fetch_best(self, folder: Path, epoch: int) -> bool:
         """Put the ``best`` of ``epoch`` into ``folder``; False if there is no whole one."""

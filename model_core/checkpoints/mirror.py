@@ -6,7 +6,7 @@
 
 A checkpoint whose record is there is complete: that its blobs are there is looked at before the record is
 written. A reader checks every hash and falls back to the record before. While a slow store is still busy with
-one checkpoint, newer ones replace each other in the waiting place: training never waits.
+one checkpoint, newer ones replace each other in the queue of one: training never waits.
 """
 
 import json
@@ -44,7 +44,7 @@ from model_core.store.locate import open_store
 log = logging.getLogger("pgat.checkpoints")
 _LONGEST_PAUSE_SECONDS = 60.0
 _FOR_UPLOADS = 0.9
-"""Share of the time at a run's end; the rest is for leaving the place to the next run."""
+"""Share of the time at a run's end; the rest is for releasing the lease."""
 
 
 class Mirror:
@@ -54,7 +54,7 @@ class Mirror:
         store: where to.
         lease: of that store, already claimed; a lost one ends the uploads.
         keep: complete checkpoints to keep there.
-        ending: how long the end of a run waits for what is not uploaded yet, and for the place to be released.
+        ending: how long the end of a run waits for what is not uploaded yet, and for the lease to be released.
         pause_seconds: wait after the first failed attempt; doubles up to a minute.
 
     Use it as a context: leaving it closes the mirror.
@@ -117,7 +117,7 @@ class Mirror:
         return fetch_best(self._store, folder, epoch)
 
     def close(self) -> MirrorOutcome:
-        """Wait for what is not uploaded yet, release the place, and say how it went; the first call counts."""
+        """Wait for what is not uploaded yet, release the lease, and say how it went; the first call counts."""
         if self._summary is not None:
             return self._summary
         with self.ending.waiting() as end:
@@ -176,7 +176,7 @@ class Mirror:
                 self._claim_fault = f"{len(gone)} of its files are gone"
 
     def _deliver(self, snapshot: Snapshot) -> bool:
-        """Try until it is there, a newer one waits, the place is lost, or patience ends."""
+        """Try until it is there, a newer one waits, the lease is lost, or patience ends."""
         pause = self._pause
         while True:
             try:
@@ -262,7 +262,7 @@ class Mirror:
 def open_mirror(
     uri: str, folder: Path, keep: int, ending: Ending, lease_period_seconds: float = PERIOD_SECONDS
 ) -> Mirror:
-    """Claim the place ``uri``, fetch its newest checkpoint if ``folder`` has no newer one, and mirror from now on.
+    """Claim the lease of ``uri``, fetch its newest checkpoint if ``folder`` has no newer one, and mirror from now on.
 
     Raises:
         StoreError: the store cannot be reached; nothing has been trained yet, so nothing is lost.

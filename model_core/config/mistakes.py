@@ -12,7 +12,7 @@ from model_core.errors import quoted, shortened
 
 Tree = dict[str, Any]
 Sections = tuple[type[BaseModel], ...]
-"""Those that one place may hold: several where a section comes in kinds."""
+"""What one key may hold: several sections where a section comes in kinds."""
 _RETIRED = dict.fromkeys(
     ("evaluation.bootstrap_replications", "evaluation.seed", "diagnostics.bootstrap_replications"),
     "intervals have a closed form now, and nothing is drawn at random",

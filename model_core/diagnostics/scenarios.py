@@ -49,7 +49,7 @@ def published_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
 
 
 def data_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
-    """Noise by place and strength, and faults that market data really have."""
+    """Noise by group of waves and strength, and faults that market data really have."""
     noises = tuple(
         Scenario(
             f"noise_{mask}_{std:g}",
@@ -136,7 +136,7 @@ def _tick(waves: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _shuffled(waves: Tensor, generator: torch.Generator) -> Tensor:
-    """All days but the last, which holds the anchor, change places."""
+    """All days but the last, which holds the anchor, are shuffled."""
     order = torch.randperm(waves.shape[1] - 1, generator=generator)
     order = torch.cat([order, torch.tensor([waves.shape[1] - 1])])
     return waves[:, order.to(waves.device)]

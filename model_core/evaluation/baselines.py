@@ -14,8 +14,9 @@ from model_core.axes import CLOSE, TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
 from model_core.data.splits import Span
-from model_core.data.walk import Variant, displacements, fit_variants, least_squares_walk, range_scale
+from model_core.data.walk import displacements, fit_variants, least_squares_walk, range_scale
 from model_core.errors import SettingsError
+from model_core.results.dataset import Variant
 
 Displacements = NDArray[np.float64]
 _VARIANT_TITLE: dict[Variant, str] = {
@@ -94,7 +95,7 @@ def _drift(prices: NDArray[np.float64], rows: NDArray[np.int64], seq_len: int, h
 def _seasonal(
     prices: NDArray[np.float64], rows: NDArray[np.int64], period: int, horizon: int
 ) -> NDArray[np.float64]:
-    """[n, P, T] the log prices of the last known day at the same place in the period."""
+    """[n, P, T] the log prices of the last known day in the same phase of the period."""
     back = period - 1 - np.arange(horizon) % period
     return prices[rows[:, None] - back]
 

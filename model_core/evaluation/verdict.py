@@ -1,4 +1,4 @@
-"""The verdict in plain words: the one place that puts outcomes and skills into sentences. No torch."""
+"""The verdict in plain words: only this module puts outcomes and skills into sentences. No torch."""
 
 from model_core.results.departure import Departure, TargetDeparture
 from model_core.results.skill import Comparison, Outcome, SkillInterval

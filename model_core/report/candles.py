@@ -59,8 +59,8 @@ def candle_figure(history: pd.DataFrame, window: pd.DataFrame, name: str) -> str
                 Patch(facecolor=TRUE, label="what came"),
                 Patch(facecolor=MODEL, label="forecast"),
                 *(
-                    Patch(facecolor=MODEL, alpha=1 - (1 - _SHADE) ** (place + 1), label=f"{title} of Close")
-                    for place, (_, _, title) in enumerate(fan)
+                    Patch(facecolor=MODEL, alpha=1 - (1 - _SHADE) ** (layer + 1), label=f"{title} of Close")
+                    for layer, (_, _, title) in enumerate(fan)
                 ),
                 Patch(facecolor=BASE, label="structured walk"),
             ],
@@ -92,12 +92,12 @@ def _candles(
 ) -> None:
     """Filled where Close falls, hollow where it rises; [n, T] prices."""
     span = float(np.ptp(prices)) or 1.0
-    for place, (opened, high, low, close) in zip(x, prices, strict=True):
-        axes.plot([place, place], [low, high], color=colour, linewidth=1.1, zorder=2)
+    for day, (opened, high, low, close) in zip(x, prices, strict=True):
+        axes.plot([day, day], [low, high], color=colour, linewidth=1.1, zorder=2)
         bottom, height = min(opened, close), max(abs(close - opened), 0.004 * span)
         face = PAPER if close >= opened else colour
         body = Rectangle(
-            (place - width / 2, bottom),
+            (day - width / 2, bottom),
             width,
             height,
             facecolor=face,

@@ -50,19 +50,19 @@ def skill_figure(rows: dict[str, Comparison], titles: Mapping[str, str]) -> str:
         axes = figure.subplots()
         bare(axes, grid="x")
         axes.axvline(0, color=INK, linewidth=1.2)
-        for place, row in enumerate(reversed(rows.values())):
+        for y, row in enumerate(reversed(rows.values())):
             if row.skill is None:
-                axes.text(0, place, " no skill: the baseline makes no error", va="center", color=MUTED)
+                axes.text(0, y, " no skill: the baseline makes no error", va="center", color=MUTED)
                 continue
             colour = _TONES[tone(row.outcome)]
             skill = 100 * _within_reach(row.skill)
             if row.low is not None and row.high is not None:
                 ends = [100 * _within_reach(end) for end in (row.low, row.high)]
-                axes.plot(ends, [place, place], color=colour, linewidth=5, alpha=0.35)
-            axes.plot(skill, place, "<" if row.skill < LOWEST_SKILL else "o", color=colour, markersize=7)
+                axes.plot(ends, [y, y], color=colour, linewidth=5, alpha=0.35)
+            axes.plot(skill, y, "<" if row.skill < LOWEST_SKILL else "o", color=colour, markersize=7)
             axes.annotate(
                 signed(row.skill),
-                (skill, place),
+                (skill, y),
                 (0, 8),
                 textcoords="offset points",
                 ha="center",
@@ -108,9 +108,9 @@ def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) 
         axes = figure.subplots()
         bare(axes)
         width = 0.8 / len(names)
-        for place, (name, colour) in enumerate(zip(names, colours, strict=False)):
+        for group, (name, colour) in enumerate(zip(names, colours, strict=False)):
             values = [100 * forecasts[name].metrics.log.per_target[t].mae for t in TARGETS]
-            x = np.arange(len(TARGETS)) + (place - (len(names) - 1) / 2) * width
+            x = np.arange(len(TARGETS)) + (group - (len(names) - 1) / 2) * width
             axes.bar(x, values, width * 0.88, color=colour, label=forecasts[name].title)
             for left, value in zip(x, values, strict=True):
                 axes.text(left, value, f"{value:.2f}", ha="center", va="bottom", fontsize=10)
@@ -166,10 +166,10 @@ def robustness_figure(scenarios: Sequence[Scenario], name: str) -> str:
         bare(axes, grid="x")
         axes.set_xscale("log")
         axes.axvline(1, color=INK, linewidth=1.2)
-        for place, scenario in enumerate(reversed(scenarios)):
+        for y, scenario in enumerate(reversed(scenarios)):
             ours, walk = scenario.degradation, scenario.walk_degradation
             colour = BAD if scenario.fragile else MODEL
-            for ratio, line, shade in ((ours, place + 0.15, colour), (walk, place - 0.17, BASE)):
+            for ratio, line, shade in ((ours, y + 0.15, colour), (walk, y - 0.17, BASE)):
                 if ratio.ratio is None or not 1 / _DRAWABLE < ratio.ratio < _DRAWABLE:
                     continue
                 if ratio.low is not None and ratio.high is not None:
@@ -245,8 +245,10 @@ def splits_figure(
         for (name, span), colour in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
             first, last = (_axis_day(day) for day in (span.first_target_date, span.last_target_date))
             axes.axvspan(first, last, color=colour, alpha=0.14, linewidth=0)
-            place = ((first + last) / 2, 1.02)
-            axes.text(*place, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11)
+            middle = ((first + last) / 2, 1.02)
+            axes.text(
+                *middle, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11
+            )
         axes.set_ylabel("Close")
         return svg_of(figure, "splits", "Close over time, with the train, validation and test spans")
 
@@ -260,9 +262,9 @@ def pit_figure(calibration: Calibration) -> str:
         parts = [(BASE, best.title, best.targets)]
         if calibration.model is not None:
             parts.insert(0, (MODEL, "model", calibration.model))
-        for place, (colour, title, part) in enumerate(parts):
+        for group, (colour, title, part) in enumerate(parts):
             shares = 100 * np.asarray(part["Close"].pit)
-            axes.bar(np.arange(len(shares)) + 0.42 * place - 0.21, shares, 0.4, color=colour, label=title)
+            axes.bar(np.arange(len(shares)) + 0.42 * group - 0.21, shares, 0.4, color=colour, label=title)
         axes.axhline(100 / len(shares), color=INK, linewidth=1.2)
         axes.set_xticks(range(len(shares)), [f"{10 * i}–{10 * i + 10} %" for i in range(len(shares))])
         axes.set_ylabel("share of days, %")
@@ -273,5 +275,5 @@ def pit_figure(calibration: Calibration) -> str:
 
 
 def _axis_day(date: str) -> float:
-    """Where matplotlib places an ISO date on an axis of dates: days since 1970-01-01."""
+    """Where matplotlib draws an ISO date on an axis of dates: days since 1970-01-01."""
     return float(np.datetime64(date, "D").astype(np.int64))

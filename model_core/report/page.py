@@ -149,7 +149,7 @@ def examples(evidence: Evidence, count: int) -> list[Example]:
     dates = pd.to_datetime(pd.Series(evidence.dataset.dates))
     prices = pd.DataFrame(np.exp(evidence.dataset.log_prices), columns=list(TARGETS)).assign(date=dates)
     found = []
-    for place, rank in enumerate(ranks):
+    for number, rank in enumerate(ranks):
         anchor = by_window.index[round(float(rank) * (len(by_window) - 1))]
         window = table[table["anchor_date"] == anchor].sort_values("step").reset_index(drop=True)
         history = prices[prices["date"] <= pd.Timestamp(anchor)].reset_index(drop=True)
@@ -158,14 +158,14 @@ def examples(evidence: Evidence, count: int) -> list[Example]:
                 anchor=str(pd.Timestamp(anchor).date()),
                 error=float(by_window[anchor]),
                 rank=float(rank),
-                svg=candle_figure(history, window, f"candles{place}"),
+                svg=candle_figure(history, window, f"candles{number}"),
             )
         )
     return found
 
 
 def _robustness(scenarios: Sequence[Scenario]) -> list[str]:
-    """What really happens and what was published in one figure, noise and attacks by place in another."""
+    """What really happens and what was published in one figure, noise and attacks in another."""
     plain = [s for s in scenarios if s.group in ("published", "data")]
     placed = [s for s in scenarios if s.group not in ("published", "data")]
     named = (("robustness", plain), ("attacks", placed))

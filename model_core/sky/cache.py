@@ -63,7 +63,7 @@ def cached(
 
 
 def _is_trusted(folder: Path) -> bool:
-    """Whether only this user and root can put files into the folder, or another folder in its place."""
+    """Whether only this user and root can put files into the folder, or replace it by another folder."""
     reason = distrusted_folder(folder)
     if reason is not None:
         logger.warning(
@@ -108,7 +108,7 @@ def cache_folder(settings: SkySettings) -> Path:
 
 def _request_digest(days: NDArray[np.datetime64], settings: SkySettings) -> str:
     """Digest of everything that the sky's numbers depend on."""
-    place = (
+    observer = (
         [settings.latitude_deg, settings.longitude_deg, settings.elevation_m]
         if settings.place == "observer"
         else settings.place
@@ -116,7 +116,7 @@ def _request_digest(days: NDArray[np.datetime64], settings: SkySettings) -> str:
     request = {
         "days": hashlib.sha256(days.astype("datetime64[D]").astype("<i8").tobytes()).hexdigest(),
         "hour_utc": settings.hour_utc,
-        "place": place,
+        "place": observer,
         "code": _code_digest(),
         "libraries": {name: version(name) for name in ("skyfield", "skyfield-data", "jplephem", "numpy")},
     }

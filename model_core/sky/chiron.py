@@ -49,8 +49,8 @@ class ChironTable:
         segment = np.floor(days / self.days_per_segment).astype(np.int64)
         if np.any(segment < 0) or np.any(segment >= len(self.coefficients)):
             raise ValueError(f"Chiron's table covers the Julian dates {self.first_jd} to {self.last_jd} only")
-        place = 2.0 * (days / self.days_per_segment - segment) - 1.0
-        basis = chebyshev.chebvander(place, self.coefficients.shape[2] - 1)
+        scaled = 2.0 * (days / self.days_per_segment - segment) - 1.0
+        basis = chebyshev.chebvander(scaled, self.coefficients.shape[2] - 1)
         slopes = chebyshev.chebder(self.coefficients, scl=2.0 / self.days_per_segment, axis=2)
         position = np.einsum("nck,nk->cn", self.coefficients[segment], basis)
         velocity = np.einsum("nck,nk->cn", slopes[segment], basis[:, :-1])

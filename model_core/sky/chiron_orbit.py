@@ -86,8 +86,8 @@ def integrate(
         gm = GM_SUN_AU3_PER_DAY2 / np.array([1.0, *SUN_MASS_PER_BODY.values()])
 
         def rate(jd: float, state: State) -> State:
-            places = np.array([body.compute(jd) for body in bodies]) / KM_PER_AU
-            pull = places - state[:3]
+            positions = np.array([body.compute(jd) for body in bodies]) / KM_PER_AU
+            pull = positions - state[:3]
             cubes = np.einsum("ij,ij->i", pull, pull) ** 1.5
             return np.concatenate([state[3:], (gm / cubes) @ pull])
 

@@ -1,6 +1,6 @@
-"""Where the thirteen bodies stand on given dates: apparent places from DE421, as sky waves.
+"""Where the thirteen bodies stand on given dates: apparent positions from DE421, as sky waves.
 
-*Place*: apparent (light time, light deflection, aberration), true ecliptic and equinox of date, seen
+*Position*: apparent (light time, light deflection, aberration), true ecliptic and equinox of date, seen
 from the center of the Earth or from an observer. Planets from Mars outwards are the barycentres of
 their systems. *Moment*: the settings' hour, UTC since 1972 and UT1 before. Nutation is IAU 2000B,
 within 0.0025″ of the full series over the supported dates.
@@ -64,7 +64,7 @@ Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where a body stands on each date; all fields are [n], longitudes in [0°, 360°).
 
     Nodes are directions: their latitude is 0° and their distance 0 au, and no wave holds these.
@@ -91,11 +91,11 @@ def sky_waves(dates: NDArray[np.datetime64], settings: SkySettings) -> pd.DataFr
         StoreError: the cache folder cannot be read or written.
     """
     days = _checked(dates)
-    return cached(days, settings, lambda: waves_of_places(places(days, settings)))
+    return cached(days, settings, lambda: waves_of_positions(positions(days, settings)))
 
 
-def places(dates: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Place]:
-    """Place of every body on each date, never from the cache.
+def positions(dates: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Position]:
+    """Position of every body on each date, never from the cache.
 
     Raises:
         SkyError: a date is missing or not supported.
@@ -105,7 +105,7 @@ def places(dates: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Pl
     with ProgressMeter("computing the sky", len(days), "days") as meter:
         for start in range(0, max(len(days), 1), _DATES_AT_ONCE):
             some = days[start : start + _DATES_AT_ONCE]
-            parts.append(_places_at_once(some, settings))
+            parts.append(_positions_at_once(some, settings))
             meter.update(len(some))
     return {body: _joined([part[body] for part in parts]) for body in parts[0]}
 
@@ -131,7 +131,7 @@ def _checked(dates: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     return days
 
 
-def _places_at_once(days: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Place]:
+def _positions_at_once(days: NDArray[np.datetime64], settings: SkySettings) -> dict[str, Position]:
     kernel, timescale = open_sky()
     with closing(kernel):
         middle = _moments(days, settings.hour_utc, timescale)
@@ -146,8 +146,8 @@ def _places_at_once(days: NDArray[np.datetime64], settings: SkySettings) -> dict
         bodies: dict[str, VectorFunction] = {body: kernel[target] for body, target in _TARGETS.items()}
         bodies[CHIRON] = Chiron(load_table())
         observer = _observer(kernel["earth"], settings).at(moments)
-        found = {body: _place(observer.observe(bodies[body])) for body in OBSERVED}
-    return {**found, **_node_places(middle.tt)}
+        found = {body: _position(observer.observe(bodies[body])) for body in OBSERVED}
+    return {**found, **_node_positions(middle.tt)}
 
 
 def _moments(days: NDArray[np.datetime64], hour_utc: float, timescale: Timescale) -> Time:
@@ -169,11 +169,11 @@ def _observer(earth: VectorFunction, settings: SkySettings) -> VectorFunction:
             return earth + wgs84.latlon(settings.latitude_deg, settings.longitude_deg, settings.elevation_m)
 
 
-def _place(astrometric: Astrometric) -> Place:
-    """Place and speed of one body from its astrometric positions before, at and after each date."""
+def _position(astrometric: Astrometric) -> Position:
+    """Position and speed of one body from its astrometric positions before, at and after each date."""
     latitude, longitude, distance = astrometric.apparent().frame_latlon(ecliptic_frame)
     before, at, after = np.split(longitude.degrees, 3)
-    return Place(
+    return Position(
         longitude_deg=np.mod(at, 360.0),
         speed_deg_per_day=signed_angle_deg(after - before) / (2.0 * _HALF_STEP_DAYS),
         latitude_deg=np.split(latitude.degrees, 3)[1],
@@ -181,12 +181,12 @@ def _place(astrometric: Astrometric) -> Place:
     )
 
 
-def _node_places(jd_tt: Column) -> dict[str, Place]:
+def _node_positions(jd_tt: Column) -> dict[str, Position]:
     north_deg = mean_node_deg(jd_tt)
     speed, nothing = mean_node_speed_deg_per_day(jd_tt), np.zeros_like(jd_tt)
     longitudes_deg = (north_deg, np.mod(north_deg + 180.0, 360.0))
     return {
-        node: Place(longitude_deg, speed, nothing, nothing)
+        node: Position(longitude_deg, speed, nothing, nothing)
         for node, longitude_deg in zip(NODES, longitudes_deg, strict=True)
     }
 
@@ -196,33 +196,35 @@ def signed_angle_deg(angle_deg: Column) -> Column:
     return np.mod(angle_deg + 180.0, 360.0) - 180.0
 
 
-def _joined(parts: Sequence[Place]) -> Place:
-    return Place(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Place)))
+def _joined(parts: Sequence[Position]) -> Position:
+    return Position(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Position))
+    )
 
 
-def waves_of_places(places: Mapping[str, Place]) -> pd.DataFrame:
-    """The 113 sky waves of layout ``ephemeris``, one row per date of the bodies' places."""
+def waves_of_positions(positions: Mapping[str, Position]) -> pd.DataFrame:
+    """The 113 sky waves of layout ``ephemeris``, one row per date of the bodies' positions."""
     waves = (wave for wave in waves_of("ephemeris") if wave.kind == "sky")
-    return pd.DataFrame({wave.name: _column(wave, places) for wave in waves})
+    return pd.DataFrame({wave.name: _column(wave, positions) for wave in waves})
 
 
-def _column(wave: Wave, places: Mapping[str, Place]) -> Column:
+def _column(wave: Wave, positions: Mapping[str, Position]) -> Column:
     """Values of one sky wave of layout ``ephemeris``, all of which belong to a body."""
-    place = places[str(wave.body)]
+    position = positions[str(wave.body)]
     match wave.quantity:
         case "longitude_sin" | "longitude_cos":
-            return _sine_or_cosine(wave, place.longitude_deg)
+            return _sine_or_cosine(wave, position.longitude_deg)
         case "sign_sin" | "sign_cos":
-            return _sine_or_cosine(wave, 12.0 * place.longitude_deg)
+            return _sine_or_cosine(wave, 12.0 * position.longitude_deg)
         case "synodic_sin" | "synodic_cos":
-            partner = places[NODES[0] if wave.body == "Sun" else "Sun"]
-            return _sine_or_cosine(wave, place.longitude_deg - partner.longitude_deg)
+            partner = positions[NODES[0] if wave.body == "Sun" else "Sun"]
+            return _sine_or_cosine(wave, position.longitude_deg - partner.longitude_deg)
         case "speed":
-            return place.speed_deg_per_day
+            return position.speed_deg_per_day
         case "distance":
-            return place.distance_au
+            return position.distance_au
         case "latitude":
-            return place.latitude_deg
+            return position.latitude_deg
         case quantity:
             raise ValueError(f"{quantity} is not a quantity of layout ephemeris")
 

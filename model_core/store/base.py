@@ -11,7 +11,7 @@ READ_BYTES = 2**24
 
 
 class Store(Protocol):
-    """A place for objects that outlive a step. Keys look like ``runs/a/report.html``.
+    """Keeps objects that outlive a step. Keys look like ``runs/a/report.html``.
 
     Every method raises ``StoreError`` when the store cannot be reached or refuses; a write is there
     whole or not at all.

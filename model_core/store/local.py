@@ -30,7 +30,7 @@ class LocalStore:
         return content
 
     def write(self, key: str, content: bytes) -> None:
-        """Write beside the final place, then rename."""
+        """Write beside the final path, then rename."""
         with self._mapped("write", key), self._staged(key) as staging:
             staging.write_bytes(content)
 

@@ -33,7 +33,7 @@ def open_store(uri: str) -> Store:
 
 
 def in_object_store(uri: str) -> bool:
-    """Whether ``uri`` names a place in a bucket; a path or ``file://`` names one on this machine."""
+    """Whether ``uri`` leads into a bucket; a path or ``file://`` stays on this machine."""
     return uri.startswith(_S3)
 
 
@@ -70,7 +70,7 @@ def local_path(uri: str) -> Path | None:
     """The path that ``uri`` names on this machine; ``None`` if it lives in an object store.
 
     Raises:
-        StoreError: it names no place at all.
+        StoreError: it cannot be understood, or is on another machine.
     """
     try:
         if "://" not in uri:
@@ -84,7 +84,7 @@ def local_path(uri: str) -> Path | None:
     except (RuntimeError, ValueError) as error:  # the home of an unknown user; brackets without an address
         # Neither the URI nor the reason is repeated: both may hold a password.
         raise StoreError(
-            "a path or URI names no place: its user or host cannot be understood, or it is another machine; write a "
+            "a path or URI cannot be resolved: its user or host is unknown, or it is on another machine; write a "
             "path, file:///path or s3://bucket/prefix"
         ) from error
 

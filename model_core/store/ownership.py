@@ -31,14 +31,14 @@ def distrust(path: Path, *, sticky_is_enough: bool = False) -> str | None:
 
 
 def distrusted_folder(folder: Path) -> str | None:
-    """Why what lies in ``folder`` may be somebody else's, or another folder in its place: a path and words for it.
+    """Why what lies in ``folder`` may be somebody else's, or the folder another one: a path and words for it.
 
     Raises:
         OSError: there is no such folder.
     """
-    for place in (folder, folder.parent):
-        if reason := distrust(place, sticky_is_enough=place == folder.parent):
-            return f"{place} {reason}"
+    for each in (folder, folder.parent):
+        if reason := distrust(each, sticky_is_enough=each == folder.parent):
+            return f"{each} {reason}"
     return None
 
 

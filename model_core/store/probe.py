@@ -1,4 +1,4 @@
-"""Whether a place can be written, tried before the work whose result shall go there."""
+"""Whether a folder or bucket can be written, tried before the work whose result goes there."""
 
 from contextlib import suppress
 
@@ -7,7 +7,7 @@ from model_core.errors import StoreError
 from model_core.store.locate import local_path, open_store
 
 _KEY = "writable"
-_CONTENT = b"A test whether this place can be written; it may be deleted.\n"
+_CONTENT = b"A test whether this folder can be written; it may be deleted.\n"
 
 
 def refuse_unwritable_folder(uri: str) -> None:
@@ -15,7 +15,7 @@ def refuse_unwritable_folder(uri: str) -> None:
 
     Raises:
         ArtifactError: the path is a link that leads nowhere.
-        StoreError: the place cannot be written.
+        StoreError: nothing can be written there.
     """
     path = local_path(uri)
     if path is not None:
@@ -33,7 +33,7 @@ def refuse_unwritable_object(uri: str) -> None:
     """The same beside the object, or the folder of objects, that shall be written to ``uri`` in an object store.
 
     Raises:
-        StoreError: the place cannot be written, or names nothing but a bucket.
+        StoreError: nothing can be written there, or it names nothing but a bucket.
     """
     parent, name = parent_of(uri)
     _try(parent, f"{name}.{_KEY}")
@@ -47,7 +47,7 @@ def parent_of(uri: str) -> tuple[str, str]:
     """
     parent, _, name = uri.rstrip("/").rpartition("/")
     if not name or "://" not in parent or parent.endswith("://"):
-        raise StoreError(f"{uri} names no place in a bucket; write s3://bucket/name", uri=uri)
+        raise StoreError(f"{uri} names a bucket only; write s3://bucket/name", uri=uri)
     return parent, name
 
 

@@ -80,7 +80,7 @@ class S3Store:
             ) from error
 
     def download(self, key: str, file: Path) -> None:
-        """GET into a file beside its place, which takes it when it is whole."""
+        """GET into a file beside the final path, renamed when it is whole."""
         part = file.with_name(f".{file.name}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -105,17 +105,17 @@ def run_options(engine: str) -> list[str]:
     return options + [f"--env={name}" for name in STORE if name in os.environ]
 
 
-def refuse_unmountable(places: Iterable[Path]) -> None:
+def refuse_unmountable(paths: Iterable[Path]) -> None:
     """Check that containers can be given these files and folders, each under its own name.
 
     Raises:
-        UserError: a name holds a colon: what follows it would be another place in the container, such as that of
+        UserError: a name holds a colon: what follows it would be another path in the container, such as that of
             the program itself.
     """
-    for place in places:
-        if ":" in str(place):
+    for path in paths:
+        if ":" in str(path):
             raise UserError(
-                f"{place} holds a colon, which no file or folder that a container gets may; rename it, or leave out "
+                f"{path} holds a colon, which no file or folder that a container gets may; rename it, or leave out "
                 "--runner docker"
             )
 

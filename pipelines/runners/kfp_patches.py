@@ -1,4 +1,4 @@
-"""Where ``kfp.local`` is patched, each place with its reason; nothing else of KFP is touched.
+"""Where ``kfp.local`` is patched, each patch with its reason; nothing else of KFP is touched.
 
 KFP offers no way to register a task handler or a cache of one's own: it looks each up in its module when a task begins.
 So the class there is replaced for the length of a run, and put back however that ends. ``tests/pipeline`` fails where a

@@ -203,11 +203,11 @@ def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Pa
         except RuntimeError as error:
             if progress.failed is None:
                 raise
-            place = progress.logs / f"{progress.failed}.log"
+            log_file = progress.logs / f"{progress.failed}.log"
             if progress.exit_code == UserError.exit_code:
                 raise UserError(f"{progress.failed}: {progress.reason}") from error
             raise PipelineError(
-                f"the step {progress.failed} failed: {progress.reason}; its log is {place}"
+                f"the step {progress.failed} failed: {progress.reason}; its log is {log_file}"
             ) from error
         finally:
             root.removeHandler(listener)

@@ -46,11 +46,11 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                 try:
                     outputs: dict[str, Any] | None = super().get(key)
                     # None: a run's folder was deleted, and its artifacts with it.
-                    places = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
+                    paths = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
                 except (AttributeError, RecursionError, TypeError, ValueError) as error:
                     raise ArtifactError(f"{entry} is no entry of this version's cache", path=entry) from error
-                for name, place in places.items():
-                    refuse_changed(place, seal.outputs.get(name), entry.with_suffix(_SEAL))
+                for name, path in paths.items():
+                    refuse_changed(path, seal.outputs.get(name), entry.with_suffix(_SEAL))
                 return outputs
             except PgatError as error:
                 say(f"\nmade again: {shown(_REMEDY.sub('', str(error)))}")

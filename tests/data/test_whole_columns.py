@@ -9,7 +9,7 @@ import pytest
 
 from model_core.config.data import SkySettings
 from model_core.errors import SkyError
-from model_core.sky.ephemeris import places
+from model_core.sky.ephemeris import positions
 from tests.data.market import table
 from tests.data.test_field_tables import PRICES, advice
 from tests.data.test_ways_of_writing import (
@@ -267,7 +267,7 @@ def test_rows_with_too_many_cells_are_counted_in_english(cells: int, said: str, 
 def test_one_day_outside_the_sky_is_to_be_left_out() -> None:
     dates = np.array(["2051-12-29", "2060-01-01"], dtype="datetime64[D]")
     with pytest.raises(SkyError, match=r"1 of 2 dates lies outside, .*; leave those rows out of the table"):
-        places(dates, SkySettings())
+        positions(dates, SkySettings())
 
 
 def test_a_table_that_lies_outside_the_sky_is_not_to_be_emptied() -> None:
@@ -275,7 +275,7 @@ def test_a_table_that_lies_outside_the_sky_is_not_to_be_emptied() -> None:
     with pytest.raises(
         SkyError, match="4 of 4 dates lie outside, the first of them 2060-01-01; give a table of dates within"
     ):
-        places(late, SkySettings())
+        positions(late, SkySettings())
 
 
 def test_prices_without_a_currency_carry_no_note(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def test_a_full_folder_of_temporary_files_is_not_taken_for_a_fault_of_the_networ
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     code, error = ended("train", line, capsys)
     assert code == 2
-    assert "there is no place for temporary files (No such file or directory); make room in /tmp, or" in error
+    assert "no temporary folder can be made (No such file or directory); make room in /tmp, or" in error
 
 
 def test_a_page_that_cannot_be_published_is_kept_and_the_sentence_says_where(

@@ -218,7 +218,7 @@ def test_two_processes_do_not_make_the_same_outputs_at_once(server: HostileS3, s
 
 def test_a_bucket_alone_is_no_place_for_an_output(state: Path) -> None:
     with (
-        pytest.raises(StoreError, match="names no place in a bucket"),
+        pytest.raises(StoreError, match="names a bucket only"),
         outbox(["s3://bucket/"], lambda: "request"),
     ):
         pass
@@ -237,8 +237,8 @@ def test_where_nothing_lasts_a_temporary_folder_must_do(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
     with outbox(["s3://bucket/a"], lambda: "request") as box:
-        box.place("s3://bucket/a").parent.mkdir(parents=True)
-        box.place("s3://bucket/a").write_bytes(b"made")
+        box.path_for("s3://bucket/a").parent.mkdir(parents=True)
+        box.path_for("s3://bucket/a").write_bytes(b"made")
         box.finished({})
         box.send()
     assert server.objects == {"a": b"made"}

@@ -11,7 +11,7 @@ from model_core.build import build_model
 from model_core.config.model import MixtureSettings, ModelSettings
 from model_core.data.inputs import ModelInputs
 from model_core.data.prepare import prepare
-from model_core.data.walk import VARIANTS, Variant, fit_variants
+from model_core.data.walk import VARIANTS, fit_variants
 from model_core.data.windows import WindowSet
 from model_core.metrics.probabilistic import FIRST_DAY_SHARE
 from model_core.nn.baseline import EwmaScale, RangeScale, StructuredWalkBaseline, ewma_volatility
@@ -19,6 +19,7 @@ from model_core.nn.bundles import Baseline, Mixture
 from model_core.nn.heads.candle import corrected_candle
 from model_core.nn.heads.mixture import MixtureDensityDecoder, bounded
 from model_core.nn.heads.sequential_mixture import SequentialMixtureDensityDecoder
+from model_core.results.dataset import Variant
 from tests.data.market import SETTINGS
 from tests.nn.kit import SMALL, make_inputs, make_window
 

@@ -15,7 +15,7 @@ from components.train.job import Job
 from components.train.step import run as train
 from model_core.config.data import SkySettings
 from model_core.config.run import DiagnosticsSettings, EvaluationSettings
-from model_core.sky.ephemeris import places
+from model_core.sky.ephemeris import positions
 from tests.security.hostile_s3 import HostileS3, serving
 from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
 
@@ -62,7 +62,7 @@ def test_the_sky_of_a_long_table_is_spoken_of(
     spoken_of: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model_core.sky.ephemeris._DATES_AT_ONCE", 4)
-    places(np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]"), SkySettings())
+    positions(np.arange("2001-01-01", "2001-01-11", dtype="datetime64[D]"), SkySettings())
     assert spoken_of() == ["computing the sky"]
 
 

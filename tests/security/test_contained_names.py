@@ -100,7 +100,7 @@ def test_a_uri_of_a_file_that_no_machine_or_another_one_has_is_refused(uri: str,
             use(uri)
     with Files() as files:
         for path_of in (files.input, files.output):
-            with pytest.raises(StoreError, match="names no place"):
+            with pytest.raises(StoreError, match="cannot be resolved"):
                 path_of(uri)
 
 

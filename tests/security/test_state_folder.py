@@ -34,7 +34,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make and send what a command makes for a store."""
     with serving(HostileS3(), monkeypatch), outbox(["s3://bucket/out"], lambda: "request") as box:
-        place = box.place("s3://bucket/out")
+        place = box.path_for("s3://bucket/out")
         place.parent.mkdir(parents=True)
         place.write_text("whole")
         assert stat.S_IMODE(place.parents[2].stat().st_mode) == 0o700
@@ -72,7 +72,7 @@ def made() -> bool:
     with outbox([URI], lambda: "request") as box:
         new = box.result() is None
         if new:
-            folder = box.place(URI)
+            folder = box.path_for(URI)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / "content").write_text("whole")

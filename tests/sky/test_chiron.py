@@ -1,4 +1,4 @@
-"""Chiron's table: against JPL's own places, against a second integration, and as an interpolation."""
+"""Chiron's table: against JPL's own positions, against a second integration, and as an interpolation."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from model_core.sky.chiron_orbit import (
     make_table,
     sun_state,
 )
-from model_core.sky.ephemeris import LAST_DATE, places, signed_angle_deg
+from model_core.sky.ephemeris import LAST_DATE, positions, signed_angle_deg
 
 ARCSEC = np.radians(1 / 3600)
 J2000_JD = 2451545.0
@@ -40,7 +40,7 @@ def test_longitudes_of_150_years_agree_with_jpl_horizons() -> None:
     """The two orbits were fitted to different observations: 0.3″ near today, 1″ by 1900 and 2050."""
     expected = pd.read_csv(Path(__file__).with_name("authority") / "chiron_horizons.csv", comment="#")
     days = expected.date.to_numpy(dtype="datetime64[D]")
-    found = places(days, SkySettings(hour_utc=0.0))["Chiron"].longitude_deg
+    found = positions(days, SkySettings(hour_utc=0.0))["Chiron"].longitude_deg
     error_arcsec = np.abs(signed_angle_deg(found - expected.longitude_deg.to_numpy())) * 3600
     assert error_arcsec.max() < 1.0
     near_today = (days >= np.datetime64("1952-01-01")) & (days <= np.datetime64("2034-01-01"))
@@ -49,7 +49,7 @@ def test_longitudes_of_150_years_agree_with_jpl_horizons() -> None:
 
 def test_the_end_of_the_last_supported_day_agrees_with_jpl_horizons() -> None:
     """Horizons puts Chiron at 268.2943102° on 2052-01-01, 0h UT."""
-    found = places(np.array([LAST_DATE]), SkySettings(hour_utc=24.0 - 1e-6))["Chiron"].longitude_deg
+    found = positions(np.array([LAST_DATE]), SkySettings(hour_utc=24.0 - 1e-6))["Chiron"].longitude_deg
     assert found[0] == pytest.approx(268.2943102, abs=0.5 / 3600)
 
 

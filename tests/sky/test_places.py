@@ -1,4 +1,4 @@
-"""Where the bodies stand: against independent places, on special days, and as a motion."""
+"""Where the bodies stand: against independent positions, on special days, and as a motion."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model_core.config.data import SkySettings
 from model_core.errors import SkyError
 from model_core.sky.bodies import BODIES, PLANETS
-from model_core.sky.ephemeris import FIRST_DATE, LAST_DATE, Place, places, signed_angle_deg
+from model_core.sky.ephemeris import FIRST_DATE, LAST_DATE, Position, positions, signed_angle_deg
 
 AUTHORITY = Path(__file__).with_name("authority") / "places.csv"
 NEW_YORK = {"place": "observer", "latitude_deg": 40.7128, "longitude_deg": -74.006}
@@ -27,8 +27,8 @@ TOLERANCE_ARCSEC = dict.fromkeys(("Sun", "Moon", "Mercury", "Venus", "Mars", "Sa
 }
 
 
-def sky(*dates: str, **sky_settings: object) -> dict[str, Place]:
-    return places(np.array(dates, dtype="datetime64[D]"), SkySettings.model_validate(sky_settings))
+def sky(*dates: str, **sky_settings: object) -> dict[str, Position]:
+    return positions(np.array(dates, dtype="datetime64[D]"), SkySettings.model_validate(sky_settings))
 
 
 def day_range(first: str, last: str) -> NDArray[np.datetime64]:
@@ -121,7 +121,7 @@ def test_a_planet_stands_still_at_the_minute_of_its_station(
 def test_the_moon_is_fastest_at_perigee_and_slowest_at_apogee() -> None:
     """November 2016: the perigee of the 14th was the closest since 1948; apogee on 31 October."""
     days = day_range("2016-10-25", "2016-11-22")
-    moon = places(days, SkySettings(hour_utc=12.0))["Moon"]
+    moon = positions(days, SkySettings(hour_utc=12.0))["Moon"]
     fastest, slowest = days[moon.speed_deg_per_day.argmax()], days[moon.speed_deg_per_day.argmin()]
     assert fastest == days[moon.distance_au.argmin()] == np.datetime64("2016-11-14")
     assert abs(slowest - days[moon.distance_au.argmax()]) <= np.timedelta64(1, "D")
@@ -156,7 +156,7 @@ def test_a_conjunction_across_zero_degrees_is_met_and_passes_smoothly() -> None:
 
 
 def test_a_leap_day_is_one_day_and_1900_had_none() -> None:
-    leap = places(day_range("2000-02-27", "2000-03-03"), SkySettings())["Sun"].longitude_deg
+    leap = positions(day_range("2000-02-27", "2000-03-03"), SkySettings())["Sun"].longitude_deg
     no_leap = sky("1900-02-27", "1900-02-28", "1900-03-01")["Sun"].longitude_deg
     for longitude in (leap, no_leap):
         assert np.diff(longitude) == pytest.approx(1.0, abs=0.02)
@@ -202,7 +202,7 @@ def test_speeds_are_the_finite_differences_of_the_longitudes(
 
 
 def test_the_nodes_stand_exactly_opposite_and_go_backwards() -> None:
-    found = places(day_range("1990-01-01", "1992-01-01"), SkySettings())
+    found = positions(day_range("1990-01-01", "1992-01-01"), SkySettings())
     north, south = found["North node"], found["South node"]
     assert np.abs(signed_angle_deg(south.longitude_deg - north.longitude_deg)) == pytest.approx(
         180.0, abs=1e-12
@@ -214,7 +214,7 @@ def test_the_nodes_stand_exactly_opposite_and_go_backwards() -> None:
 def test_the_order_of_dates_and_their_number_change_nothing() -> None:
     days = day_range("2009-06-01", "2009-07-01")
     shuffled = np.random.default_rng(1).permutation(len(days))
-    whole, part = places(days, SkySettings()), places(days[shuffled][:7], SkySettings())
+    whole, part = positions(days, SkySettings()), positions(days[shuffled][:7], SkySettings())
     for body in BODIES:
         assert part[body].longitude_deg == pytest.approx(whole[body].longitude_deg[shuffled][:7], abs=1e-11)
 

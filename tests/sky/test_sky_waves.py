@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model_core.config.data import SkySettings
 from model_core.errors import StoreError
 from model_core.sky.bodies import BODIES
-from model_core.sky.ephemeris import places, signed_angle_deg, sky_waves, waves_of_places
+from model_core.sky.ephemeris import positions, signed_angle_deg, sky_waves, waves_of_positions
 from model_core.sky.waves import sky_names, waves_of
 
 DAYS = np.arange("2015-03-01", "2015-05-01", dtype="datetime64[D]")
@@ -61,7 +61,7 @@ def test_every_pair_lies_on_the_unit_circle(settings: SkySettings) -> None:
 def test_pairs_speeds_distances_and_latitudes_are_those_of_the_places(
     body: str, settings: SkySettings
 ) -> None:
-    waves, found, name = sky_waves(DAYS, settings), places(DAYS, settings), body.replace(" ", "_")
+    waves, found, name = sky_waves(DAYS, settings), positions(DAYS, settings), body.replace(" ", "_")
     place, sun, node = found[body], found["Sun"], found["North node"]
     partner = node if body == "Sun" else sun
     expected = {
@@ -82,12 +82,12 @@ def test_pairs_speeds_distances_and_latitudes_are_those_of_the_places(
 @run(max_examples=20, deadline=None, derandomize=True)
 @given(turns=st.lists(st.integers(-3, 3), min_size=len(BODIES), max_size=len(BODIES)))
 def test_whole_turns_of_any_body_change_no_wave(turns: list[int]) -> None:
-    found = places(DAYS[:5], SkySettings())
+    found = positions(DAYS[:5], SkySettings())
     turned = {
         body: replace(found[body], longitude_deg=found[body].longitude_deg + 360.0 * turn)
         for body, turn in zip(BODIES, turns, strict=True)
     }
-    difference = waves_of_places(turned) - waves_of_places(found)
+    difference = waves_of_positions(turned) - waves_of_positions(found)
     assert np.abs(difference.to_numpy()).max() < 1e-11
 
 
@@ -112,7 +112,7 @@ def test_the_same_request_is_computed_once(settings: SkySettings, monkeypatch: p
     def refuse(*_: object) -> None:
         pytest.fail("a cached sky was computed again")
 
-    monkeypatch.setattr("model_core.sky.ephemeris.places", refuse)
+    monkeypatch.setattr("model_core.sky.ephemeris.positions", refuse)
     pd.testing.assert_frame_equal(sky_waves(DAYS, settings), first, check_exact=True)
 
 

@@ -24,24 +24,24 @@ def without_currency(texts: Mapping[str, pd.Series | None]) -> tuple[dict[str, p
     bare = dict(texts)
     marks = set()
     for name, text in texts.items():
-        for place in (_BEFORE, _AFTER):
-            mark = _mark(text, place) if text is not None else ""
+        for pattern in (_BEFORE, _AFTER):
+            mark = _mark(text, pattern) if text is not None else ""
             if mark and text is not None:
-                kept = r"\g<sign>" if place is _BEFORE else ""
-                bare[name] = text.str.replace(place, kept, regex=True, n=1)
+                kept = r"\g<sign>" if pattern is _BEFORE else ""
+                bare[name] = text.str.replace(pattern, kept, regex=True, n=1)
                 marks.add(mark)
     return (bare, marks.pop()) if len(marks) == 1 else (dict(texts), "")
 
 
-def _mark(text: pd.Series, place: re.Pattern[str]) -> str:
-    """The currency in that place of every value that holds a digit; empty if there is none, or more than one."""
+def _mark(text: pd.Series, pattern: re.Pattern[str]) -> str:
+    """The currency that stands there in every value that holds a digit; empty if there is none, or more than one."""
     values = [value for value in text.dropna() if _DIGIT.search(value)]
-    found = _in(place, values[0]) if values else ""
+    found = _in(pattern, values[0]) if values else ""
     if not found:
         return ""
-    return found if all(_in(place, value) == found for value in values) else ""
+    return found if all(_in(pattern, value) == found for value in values) else ""
 
 
-def _in(place: re.Pattern[str], value: str) -> str:
-    found = place.match(value) if place is _BEFORE else place.search(value)
+def _in(pattern: re.Pattern[str], value: str) -> str:
+    found = pattern.match(value) if pattern is _BEFORE else pattern.search(value)
     return found["mark"] if found else ""

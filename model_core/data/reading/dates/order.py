@@ -5,12 +5,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 _FEWEST = 3
-"""Rows that go back before anything is concluded from them: one or two may stand in the wrong place."""
+"""Rows that go back before anything is concluded from them: one or two may be out of order."""
 _LAST_MONTH = 12
 
 
 def interchanged(days: NDArray[np.datetime64]) -> bool:
-    """Whether the days are out of order as they stand, but in order if day and month change places in some.
+    """Whether the days are out of order as they stand, but in order if day and month are exchanged in some.
 
     Args:
         days: [R] datetime64[D] without NaT, in the order of the table.
@@ -23,7 +23,7 @@ def interchanged(days: NDArray[np.datetime64]) -> bool:
 
 
 def _other_readings(days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
-    """[R] each day with day and month in each other's place; the same day where that is not a date."""
+    """[R] each day with day and month exchanged; the same day where that is not a date."""
     index = pd.DatetimeIndex(days)
     months = (index.year.to_numpy() - 1970) * 12 + index.day.to_numpy() - 1
     swapped = months.astype("datetime64[M]").astype("datetime64[D]") + (index.month.to_numpy() - 1)
