@@ -66,7 +66,7 @@ class Submission:
         """
         checked_host(self.host)
         self._check_names()
-        self._check_places()
+        self._check_uris()
         self._check_source()
         self._check_schedule()
         self._check_training()
@@ -82,14 +82,14 @@ class Submission:
         if self.service_account:
             refuse_bad_subdomain(self.service_account, "--service-account")
 
-    def _check_places(self) -> None:
-        places = {
+    def _check_uris(self) -> None:
+        uris = {
             "--pipeline-root": self.pipeline_root,
             "--checkpoint-uri": self.checkpoint_uri,
             "--publish-uri": self.publish_uri,
             "--upload-uri": self.upload_uri,
         }
-        for flag, uri in places.items():
+        for flag, uri in uris.items():
             if not uri:
                 continue
             check_uri(uri)

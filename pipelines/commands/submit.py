@@ -42,19 +42,17 @@ def add(actions: Commands) -> None:
     run.add_argument(
         "--register", action="store_true", help="also store the pipeline, to start it from the UI"
     )
-    places = parser.add_argument_group("the table and the places for what the run makes")
-    places.add_argument("--source", default=DEFAULT_SOURCE, help="table, e.g. s3://bucket/table.csv")
-    places.add_argument(
+    uris = parser.add_argument_group("the table, and where to keep what the run makes")
+    uris.add_argument("--source", default=DEFAULT_SOURCE, help="table, e.g. s3://bucket/table.csv")
+    uris.add_argument(
         "--source-version", default="", help="any text that changes when the table there does; else reused"
     )
-    places.add_argument(
+    uris.add_argument(
         "--upload-uri", default="", help="s3://… to which a --source of this machine is uploaded first"
     )
-    places.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
-    places.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
-    places.add_argument(
-        "--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's"
-    )
+    uris.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
+    uris.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
+    uris.add_argument("--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's")
     add_cluster(parser)
     parser.add_argument_group("the pods").add_argument(
         "--service-account", default="", help="of the pods, e.g. one that may make TrainJobs"

@@ -132,7 +132,8 @@ class Api:
         except UserError as error:
             if (other := self._below_dashboard()) is not None:
                 raise StoreError(
-                    f"{self.host} is not the API of Kubeflow Pipelines; write --host {other}"
+                    f"{self.host} is not the API of Kubeflow Pipelines; write --host {other}",
+                    uri=self.host,
                 ) from error
             raise
 
@@ -162,7 +163,8 @@ class Api:
         )
         if not newest.pipeline_versions:
             raise StoreError(
-                f"{self.host} stored the pipeline {name} without a version; look at it in the UI"
+                f"{self.host} stored the pipeline {name} without a version; look at it in the UI",
+                uri=self.host,
             )
         return newest.pipeline_versions[0]
 

@@ -125,8 +125,8 @@ class Connection:
         status = response.status
         if 200 <= status < 300 and not _is_page(response):
             return
-        if place := response.get_redirect_location():
-            parts = urlsplit(str(place))
+        if target := response.get_redirect_location():
+            parts = urlsplit(str(target))
             target = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
             raise self._not_the_api(f"sends to {target}, as one does to a page to sign in")
         said = f"{status} {credentials.cut_out(_said(response))}".strip()
@@ -149,11 +149,13 @@ class Connection:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return StoreError(
                 f"the certificate of {self.host} cannot be trusted ({cause.verify_message}); if it is of a private "
-                f"authority, let {CERTIFICATES} name the file with the authority's certificate"
+                f"authority, let {CERTIFICATES} name the file with the authority's certificate",
+                uri=self.host,
             )
         return StoreError(
             f"{self.host} does not speak TLS as it should ({shortened(str(cause or error))}); check whether it is "
-            "http:// or https://, and its port"
+            "http:// or https://, and its port",
+            uri=self.host,
         )
 
 

@@ -20,7 +20,7 @@ from model_core.store.local import LocalStore
 from model_core.store.names import is_run_name, published_name
 from pipelines.resources import Cluster
 from pipelines.runners.local import LocalRun, run_locally
-from pipelines.submit import Submission
+from pipelines.submission import Submission
 from tests.evaluation.small_run import small_run
 from tests.security.test_strays import RUN
 
