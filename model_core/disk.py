@@ -73,7 +73,7 @@ def files_below(folder: Path) -> list[Path]:
         if not isinstance(error, FileNotFoundError):
             raise error
 
-    found = [Path(place) / name for place, _, names in os.walk(folder, onerror=tell) for name in names]
+    found = [Path(parent) / name for parent, _, names in os.walk(folder, onerror=tell) for name in names]
     return sorted(path for path in found if path.is_file())
 
 

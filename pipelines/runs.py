@@ -89,10 +89,10 @@ def records(runs: Path) -> list[RunRecord]:
     """
     found = []
     try:
-        places = [folder / RECORD for folder in entries(runs)]
+        files = [folder / RECORD for folder in entries(runs)]
     except NotADirectoryError as error:
         raise UserError(f"{runs} is a file, not a folder of runs; choose another --runs") from error
-    for path in places:
+    for path in files:
         try:
             if path.exists():
                 found.append(read_record(path))
