@@ -19,6 +19,7 @@ class Step:
         timeout_hours: after which a cluster ends it.
         retries: by the cluster, after a failure.
         gpu: whether the step uses the cluster's accelerators when there are any.
+        shared_memory: size of ``/dev/shm``, where PyTorch's processes share tensors; None: 64 MiB, as every pod has.
     """
 
     output: str
@@ -28,6 +29,7 @@ class Step:
     timeout_hours: int
     retries: int
     gpu: bool = False
+    shared_memory: str | None = None
 
 
 # docker/steps reads the names: each stands in quotes at the beginning of its line, with `Step(` behind it.
@@ -39,14 +41,15 @@ STEPS: Mapping[str, Step] = {
     # A retried training goes on from its checkpoint URI; without one it starts anew.
     "train": Step(
         output="model", lock="train", cpu=("2", "8"), memory=("4Gi", "16Gi"), timeout_hours=24, retries=2, gpu=True,
+        shared_memory="8Gi",
     ),
     "evaluate": Step(
         output="evaluation", lock="evaluate", cpu=("1", "4"), memory=("2Gi", "8Gi"), timeout_hours=2, retries=1,
-        gpu=True,
+        gpu=True, shared_memory="8Gi",
     ),
     "diagnose": Step(
         output="findings", lock="evaluate", cpu=("1", "4"), memory=("2Gi", "8Gi"), timeout_hours=4, retries=1,
-        gpu=True,
+        gpu=True, shared_memory="8Gi",
     ),
     "report": Step(
         output="report", lock="report", cpu=("250m", "1"), memory=("512Mi", "2Gi"), timeout_hours=1, retries=2,

@@ -17,7 +17,9 @@ def cluster_pipeline(settings: Settings, cluster: Cluster, code_version: str) ->
     """The pipeline as a cluster runs it."""
     # A workflow's name is the one that no other run has.
     called = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
-    return training_pipeline(settings, cluster.configure_task, code_version, run_called=called)
+    return training_pipeline(
+        cluster.pods.on_a_cluster(settings), cluster.configure_task, code_version, run_called=called
+    )
 
 
 def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_version: str) -> None:

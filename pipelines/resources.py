@@ -1,4 +1,4 @@
-"""What each step asks of a cluster: its image, the resources of ``components/steps.py``, secrets.
+"""What each step asks of a cluster: its image, its pod, secrets.
 
 Nothing here reaches a local run: ``kfp.local`` ignores it, and steps take secrets from the environment.
 """
@@ -14,6 +14,8 @@ from components.steps import STEPS
 from model_core.errors import UserError, quoted
 from model_core.variables import CLUSTER_STORE, ENDPOINT, LIMITS, SECRET_FIELDS
 from model_core.versions import git_commit
+from pipelines.pods.apply import apply
+from pipelines.pods.profiles import Pods, load_pods
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 """To an engine's command line another beginning would be an option."""
@@ -39,8 +41,7 @@ class Cluster:
         registry: prefix of the images, e.g. ``ghcr.io/example/``; with the slash, or empty.
         tag: of the images; the git commit, since a cluster's cache trusts a tag that moves.
         images: step → full image name, preferably by digest; goes before ``registry`` and ``tag``.
-        gpus: accelerators of each step that can use them; 0 for none.
-        accelerator: resource name of the accelerators.
+        pods: what each step's pod asks for.
         secret: Kubernetes Secret with the object store's keys; empty for none.
         secret_keys: its keys → environment variables.
         endpoint: URL of the object store.
@@ -51,8 +52,7 @@ class Cluster:
     registry: str = ""
     tag: str = "local"
     images: Mapping[str, str] = field(default_factory=dict)
-    gpus: int = 0
-    accelerator: str = "nvidia.com/gpu"
+    pods: Pods = field(default_factory=load_pods)
     secret: str = ""
     secret_keys: Mapping[str, str] = field(default_factory=lambda: dict(SECRET_FIELDS))
     endpoint: str = CLUSTER_STORE
@@ -64,12 +64,8 @@ class Cluster:
 
         Raises:
             UserError: credentials in the store's URL, an unknown step among the images, or an image that may
-                change under its name, has none, or cannot hold this checkout's changes; fewer than 0 GPUs.
+                change under its name, has none, or cannot hold this checkout's changes.
         """
-        if self.gpus < 0:
-            raise UserError(
-                f"--gpus {self.gpus} is less than none; write how many each step gets, or leave it out"
-            )
         if "@" in self.endpoint:
             raise UserError(
                 "--s3-endpoint holds credentials, which would stand in the pipeline; use --secret for them"
@@ -103,21 +99,10 @@ class Cluster:
 
     def configure_task(self, task: PipelineTask, step: str) -> PipelineTask:
         """Give a pipeline task its image, resources, retries, deadline and secrets."""
-        need = STEPS[step]
         task.set_display_name(step.replace("_", " "))
         task.set_container_image(self.image_of(step))
-        task.set_cpu_request(need.cpu[0]).set_cpu_limit(need.cpu[1])
-        task.set_memory_request(need.memory[0]).set_memory_limit(need.memory[1])
-        task.set_retry(need.retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="600s")
-        # The user is the image's own, or one that the namespace gives; a cluster drops the capabilities by itself.
-        kubernetes.set_security_context(task, run_as_non_root=True)
-        kubernetes.set_timeout(task, need.timeout_hours * 3600)
         task.set_caching_options(self.caching)
-        if need.gpu:
-            # PyTorch's worker processes share tensors through /dev/shm, which is 64 MiB otherwise.
-            kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="8Gi")
-            if self.gpus:
-                task.set_accelerator_type(self.accelerator).set_accelerator_limit(self.gpus)
+        apply(task, self.pods.of_step[step])
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
             task.set_env_variable(ENDPOINT, self.endpoint)

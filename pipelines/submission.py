@@ -132,18 +132,23 @@ class Submission:
             )
 
     def _check_training(self) -> None:
-        launcher, gpus = self.settings.training.launcher, self.cluster.gpus
+        settings, pods = self.settings, self.cluster.pods.of_step
+        launcher = settings.training.launcher
         if launcher.has_own_pods and not (launcher.image and self.checkpoint_uri):
             raise UserError(
                 f"training.launcher.kind is {launcher.kind}, whose pods exchange files through a store; name "
                 "training.launcher.image and --checkpoint-uri"
             )
-        if launcher.has_a_process_per_gpu and not gpus:
+        if launcher.has_a_process_per_gpu and not pods["train"].gpus:
             raise UserError(
-                "training.launcher starts a process for each GPU, and the pods get none; say --gpus, or set "
+                "training.launcher starts a process for each GPU, and the pod of train gets none; say --gpus, or set "
                 "training.launcher.processes to a number"
             )
-        for section in ("training", "evaluation", "diagnostics"):
-            elsewhere = section == "training" and launcher.has_own_pods
-            if getattr(self.settings, section).device == "cuda" and not gpus and not elsewhere:
-                raise UserError(f"{section}.device is cuda, and the pods get no GPU; say --gpus, or set auto")
+        devices = {"evaluate": settings.evaluation.device, "diagnose": settings.diagnostics.device}
+        if not launcher.has_own_pods:
+            devices["train"] = settings.training.device
+        for step, device in devices.items():
+            if device == "cuda" and not pods[step].gpus:
+                raise UserError(
+                    f"the settings say device: cuda, and the pod of {step} gets no GPU; say --gpus, or set auto"
+                )

@@ -157,7 +157,7 @@ def _parameters(submission: Submission, name: str) -> dict[str, Any]:
         "checkpoint_uri": submission.checkpoint_uri,
         "publish_uri": submission.publish_uri,
         "code_version": code_version(),
-        **settings_parameters(submission.settings),
+        **settings_parameters(submission.cluster.pods.on_a_cluster(submission.settings)),
     }
 
 

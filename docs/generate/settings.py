@@ -119,9 +119,8 @@ def _section(name: str, description: str | None, kinds: tuple[BaseModel, ...]) -
         yield f"## `{name}`{chosen}\n"
         yield f"{_opening_of(kind) if len(kinds) > 1 else _markdown(description)}\n"
         if own:
-            rows = [_row(n, f, getattr(kind, n)) for n, f in own.items()]
-            head = "| setting | values | default | unit | meaning |\n|---|---|---|---|---|"
-            yield "\n".join([head, *rows]) + "\n"
+            rows = [setting_row(n, f, getattr(kind, n)) for n, f in own.items()]
+            yield "\n".join([SETTING_HEAD, *rows]) + "\n"
         for inner, field in type(kind).model_fields.items():
             if found := _sections(getattr(kind, inner), field):
                 yield from _section(f"{name}.{inner}", field.description, found)
@@ -140,7 +139,11 @@ def _opening_of(kind: BaseModel) -> str:
     return _markdown((type(kind).__doc__ or "").split("\n\n")[0])
 
 
-def _row(name: str, field: FieldInfo, value: object) -> str:
+SETTING_HEAD = "| setting | values | default | unit | meaning |\n|---|---|---|---|---|"
+
+
+def setting_row(name: str, field: FieldInfo, value: object) -> str:
+    """A setting's row of a table below ``SETTING_HEAD``."""
     required = field.is_required() and name != "kind"
     default = "" if required else f"`{_value(value)}`"
     cells = (f"`{name}`", _values(field), default, _unit(field), _markdown(field.description))
@@ -179,6 +182,8 @@ def _alternatives(annotation: Any, metadata: list[Any]) -> Iterator[str]:
         yield "a list: " + " or ".join(_alternatives(arguments[0], []))
     elif origin is dict:
         yield "names with values"
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield f"`{{{', '.join(annotation.model_fields)}}}`"
     else:
         kinds = {int: "whole number", float: "number", bool: "`true`, `false`", str: "text", dt.date: "date"}
         yield f"{kinds[annotation]}{_range(metadata)}"

@@ -38,12 +38,24 @@ def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Set
     Raises:
         SettingsError: a file is missing or no YAML, a key is unknown, a value does not fit.
     """
-    tree = _read(Path(path), ()) if path is not None else {}
+    return load_section(Settings, path, overrides)
+
+
+def load_section(
+    model: type[_Section], path: Path | str | None, overrides: Sequence[str] = (), flag: str = "--set"
+) -> _Section:
+    """The same for other settings than those of a run.
+
+    Args:
+        model: what the file describes as a whole.
+        flag: that gave the overrides, for messages.
+    """
+    tree = _read(Path(path), (), model) if path is not None else {}
     changes: Tree = {}
     for override in overrides:
         # Overrides join one another first, so that their order does not matter to a change of kind.
-        changes = merged(changes, _parse_override(override), (Settings,))
-    return validated(Settings, merged(tree, changes, (Settings,)))
+        changes = merged(changes, _parse_override(override, model, flag), (model,))
+    return validated(model, merged(tree, changes, (model,)))
 
 
 def validated(model: type[_Section], tree: Mapping[str, Any], section: str = "") -> _Section:
@@ -87,7 +99,7 @@ def merged(base: Tree, changes: Tree, sections: Sections) -> Tree:
     return result
 
 
-def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
+def _read(path: Path, seen: tuple[Path, ...], model: type[BaseModel]) -> Tree:
     try:
         here = path.resolve()
         text = read_text(path, _FILE_BYTES)
@@ -120,26 +132,26 @@ def _read(path: Path, seen: tuple[Path, ...]) -> Tree:
         raise SettingsError(
             f"settings file {path}: extends is {quoted(parent)}; name one file, relative to this one"
         )
-    return merged(_read(path.parent / parent, (*seen, here)), tree, (Settings,))
+    return merged(_read(path.parent / parent, (*seen, here), model), tree, (model,))
 
 
-def _parse_override(override: str) -> Tree:
+def _parse_override(override: str, model: type[BaseModel], flag: str) -> Tree:
     name, equals, text = override.partition("=")
     parts = [part.strip() for part in name.split(".")]
     if not equals or not all(parts) or len(parts) > MAX_DEPTH:
-        raise SettingsError(f"--set {quoted(override)} is not a setting; write --set section.name=value")
-    tree: Any = _text_value(text) if _takes_text(parts) else _yaml_value(override, text)
+        raise SettingsError(f"{flag} {quoted(override)} is not a setting; write {flag} section.name=value")
+    tree: Any = _text_value(text) if _takes_text(parts, model) else _yaml_value(override, text, flag)
     for part in reversed(parts):
         tree = {part: tree}
     return dict(tree)
 
 
-def _yaml_value(override: str, text: str) -> Any:
+def _yaml_value(override: str, text: str, flag: str) -> Any:
     try:
         value = parse_yaml(text)
     except DocumentError as error:
         raise SettingsError(
-            f"--set {quoted(override)}: the value is not valid YAML ({error}); quote it"
+            f"{flag} {quoted(override)}: the value is not valid YAML ({error}); quote it"
         ) from error
     return _number(value) if isinstance(value, str) else value
 
@@ -153,9 +165,9 @@ def _text_value(text: str) -> str | None:
     return typed[1:-1] if in_quotes else typed
 
 
-def _takes_text(parts: Sequence[str]) -> bool:
+def _takes_text(parts: Sequence[str], model: type[BaseModel]) -> bool:
     """Whether the setting ``parts`` holds text and nothing else (but ``null``)."""
-    annotations: list[Any] = [Settings]
+    annotations: list[Any] = [model]
     for part in parts:
         inner: list[Any] = []
         for annotation in annotations:

@@ -52,7 +52,17 @@ def add_cluster(parser: ArgumentParser) -> None:
     group.add_argument(
         "--image", action="append", default=[], metavar="STEP=IMAGE", help="one step's image, e.g. by digest"
     )
-    group.add_argument("--gpus", type=int, default=0, help="for each step that can use them; default 0")
+    group.add_argument(
+        "--profile", help="what the pods ask for, e.g. configs/profiles/gpu.yaml; default: docs/resources.md"
+    )
+    group.add_argument(
+        "--set-pod",
+        action="append",
+        default=[],
+        metavar="STEP.A=B",
+        help="override one pod setting, e.g. train.memory_limit=32Gi or all.retries=0; may be repeated",
+    )
+    group.add_argument("--gpus", type=int, help="for each step that can use them; default: the profile's")
     group.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
     group.add_argument(
         "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
@@ -65,6 +75,7 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
     Raises:
         UserError: an image names no step, or may change under its name.
     """
+    from pipelines.pods.profiles import load_pods
     from pipelines.resources import Cluster, checkout_tag
 
     for image in given.image:
@@ -76,7 +87,7 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
         registry=given.registry,
         tag=given.tag or checkout_tag(),
         images=dict(image.split("=", 1) for image in given.image),
-        gpus=given.gpus,
+        pods=load_pods(given.profile, given.set_pod, given.gpus),
         secret=given.secret,
         endpoint=given.s3_endpoint,
         store_limits=settings.store.limits().as_text(),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model_core.config.load import load_settings
+from tests.config.test_load import SETTINGS_FILES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 STANDARD = "celestial_enhanced_pgat.yaml"
@@ -24,7 +25,7 @@ def test_what_each_file_of_configs_resolves_to_is_golden(golden: Callable[[str, 
     """The standard one whole, of the others what differs from it: a default that changes shows where it counts."""
     whole = {
         path.relative_to(CONFIGS).as_posix(): leaves(load_settings(path).model_dump(mode="json"))
-        for path in sorted(CONFIGS.rglob("*.yaml"))
+        for path in SETTINGS_FILES
     }
     standard = whole[STANDARD]
     found = {

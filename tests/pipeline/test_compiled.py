@@ -22,11 +22,14 @@ from model_core.config.run import Settings
 from model_core.errors import UserError
 from pipelines.__main__ import main
 from pipelines.compile import compile_pipeline
+from pipelines.pods.profiles import load_pods
 from pipelines.resources import Cluster
 from pipelines.training import settings_parameters
 
 REPOSITORY = Path(__file__).parent.parent.parent
-CLUSTER = Cluster("ghcr.io/example/", "0123456789ab", gpus=2, secret="mlpipeline-minio-artifact")
+CLUSTER = Cluster(
+    "ghcr.io/example/", "0123456789ab", pods=load_pods(gpus=2), secret="mlpipeline-minio-artifact"
+)
 SECTIONS = {
     "prepare_data": {"data_settings"},
     "train": {"model_settings", "training_settings"},

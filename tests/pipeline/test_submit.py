@@ -17,6 +17,7 @@ from model_core.config.run import Settings
 from model_core.errors import DeniedError, SourceError, StoreError, UserError
 from pipelines.__main__ import main
 from pipelines.kubeflow.schedule import checked_cron
+from pipelines.pods.profiles import load_pods
 from pipelines.resources import Cluster
 from pipelines.store_tls import write_certificate
 from pipelines.submission import Submission
@@ -373,9 +374,9 @@ def torchrun() -> Settings:
         ({"host": "https://k.example:0/"}, "no host and port"),
         ({"cron": "0 0 6 * * *", "checkpoint_uri": "s3://b/c", **PLACES}, "would be shared by all runs"),
         ({"cron": "0 0 6 * * *", "source": "t.csv", "upload_uri": "s3://b/t", **PLACES}, "uploaded once"),
-        ({"settings": torchrun()}, "the pods get none"),
+        ({"settings": torchrun()}, "the pod of train gets none"),
         ({"settings": load_settings(None, ["training.launcher.kind=trainer"])}, "training.launcher.image"),
-        ({"settings": load_settings(None, ["evaluation.device=cuda"])}, "evaluation.device is cuda"),
+        ({"settings": load_settings(None, ["evaluation.device=cuda"])}, "the pod of evaluate gets no GPU"),
     ],
 )
 def test_what_only_fails_in_the_pods_is_refused_before(more: Object, reason: str) -> None:
@@ -384,7 +385,7 @@ def test_what_only_fails_in_the_pods_is_refused_before(more: Object, reason: str
 
 
 def test_settings_that_their_pods_can_follow_are_taken() -> None:
-    submission("http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="abc", gpus=2))
+    submission("http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="abc", pods=load_pods(gpus=2)))
     chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:1", "training.device=cuda"]
     submission(
         "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://b/c", **PLACES
@@ -396,7 +397,9 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
     ("flags", "reason"),
     [
         (["--tag", "abc-dirty"], "no image holds"),
-        (["--tag", "abc", "--gpus=-1"], "less than none"),
+        (["--tag", "abc", "--gpus=-1"], "train.gpus is -1"),
+        (["--tag", "abc", "--set-pod", "train.gpu=1"], "did you mean"),
+        (["--tag", "abc", "--profile", "missing.yaml"], "does not exist"),
     ],
 )
 def test_both_commands_refuse_what_no_pod_can_run(

@@ -1,0 +1,60 @@
+"""A step's pod settings on its KFP task."""
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from pipelines.pods.settings import NodeRequirement, PodSettings
+
+
+def apply(task: PipelineTask, pod: PodSettings) -> None:
+    """Give ``task`` everything that ``pod`` says."""
+    task.set_cpu_request(pod.cpu_request).set_cpu_limit(pod.cpu_limit)
+    task.set_memory_request(pod.memory_request).set_memory_limit(pod.memory_limit)
+    task.set_retry(pod.retries, backoff_duration="30s", backoff_factor=2, backoff_max_duration="600s")
+    if pod.gpus:
+        task.set_accelerator_type(pod.gpu_resource).set_accelerator_limit(pod.gpus)
+    # The user is the image's own, or one that the namespace gives; a cluster drops the capabilities by itself.
+    kubernetes.set_security_context(task, run_as_user=pod.run_as_user, run_as_non_root=True)
+    kubernetes.set_timeout(task, round(pod.deadline_hours * 3600))
+    if pod.shared_memory is not None:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=pod.shared_memory)
+    _place(task, pod)
+    for key, value in sorted(pod.labels.items()):
+        kubernetes.add_pod_label(task, key, value)
+    for key, value in sorted(pod.annotations.items()):
+        kubernetes.add_pod_annotation(task, key, value)
+    if pod.pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(pod.pull_secrets))
+    if pod.pull_policy is not None:
+        kubernetes.set_image_pull_policy(task, pod.pull_policy)
+    for volume in pod.volumes:
+        kubernetes.mount_pvc(task, volume.claim, volume.path)
+
+
+def _place(task: PipelineTask, pod: PodSettings) -> None:
+    """Which nodes it may run on."""
+    for key, value in sorted(pod.node_selector.items()):
+        kubernetes.add_node_selector(task, key, value)
+    # Requirements hold together in one term; of two terms one would be enough.
+    if required := [_expression(each) for each in pod.node_affinity if each.weight is None]:
+        kubernetes.add_node_affinity(task, match_expressions=required)
+    for each in pod.node_affinity:
+        if each.weight is not None:
+            kubernetes.add_node_affinity(task, match_expressions=[_expression(each)], weight=each.weight)
+    for toleration in pod.tolerations:
+        kubernetes.add_toleration(
+            task,
+            key=toleration.key,
+            operator=toleration.operator,
+            value=toleration.value,
+            effect=toleration.effect,
+            toleration_seconds=toleration.seconds,
+        )
+
+
+def _expression(requirement: NodeRequirement) -> dict[str, object]:
+    return {
+        "key": requirement.key,
+        "operator": requirement.operator,
+        "values": list(requirement.values),
+    }
