@@ -34,7 +34,11 @@ anything is compiled or sent. Kubeflow Pipelines 2.17 takes no priority class fo
 The default of a step's section is what the first table says; for what it does not say, this one does.
 """
 _OF_ITS_OWN = "checkpoint_interval_minutes"
-_ENTRIES = {"node_affinity": NodeRequirement, "tolerations": Toleration, "volumes": Volume}
+_ENTRIES: dict[str, type[BaseModel]] = {
+    "node_affinity": NodeRequirement,
+    "tolerations": Toleration,
+    "volumes": Volume,
+}
 
 
 def resources_page() -> str:

@@ -12,7 +12,7 @@ from model_core.config.base import Section, Unit
 
 _CPU = re.compile(r"(\d+(\.\d+)?|\d+m)")
 _MEMORY = re.compile(r"(\d+)(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?")
-_SCALES = {None: 1, **{f"{p}i": 2 ** (10 * n) for n, p in enumerate("KMGTPE", 1)}}
+_SCALES: dict[str | None, int] = {None: 1, **{f"{p}i": 2 ** (10 * n) for n, p in enumerate("KMGTPE", 1)}}
 _SCALES |= {p: 10 ** (3 * n) for n, p in enumerate("KMGTPE", 1)}
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
