@@ -5,11 +5,14 @@ archive of a kilobyte that unpacks to gigabytes.
 """
 
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from model_core.build import build_model
 from model_core.config.model import ModelSettings
@@ -19,6 +22,26 @@ from model_core.errors import CheckpointError
 Shape = tuple[int, ...]
 _LAYERS = 64
 """So many are built whatever the weights are."""
+_KEEPS_SHAPE = {Tensor.uniform_, Tensor.normal_, Tensor.__mul__, Tensor.mul, Tensor.__truediv__, Tensor.div}
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Draws and scales no weights: on the meta device the first such call imports torch's compiler for a second."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return (kwargs or {})["tensor"]
+        if func in _KEEPS_SHAPE and not any(isinstance(other, Tensor) for other in args[1:]):
+            return args[0]
+        if func is torch.randn and not kwargs:
+            return torch.empty(*args)
+        return func(*args, **(kwargs or {}))
 
 
 def refuse_other_shapes(weights: Path, settings: ModelSettings, inputs: ModelInputs) -> None:
@@ -35,8 +58,7 @@ def refuse_other_shapes(weights: Path, settings: ModelSettings, inputs: ModelInp
             f"{weights} does not hold the {layers:,} layers of its settings; train again", path=weights
         )
     try:
-        with torch.device("meta"):
-            wanted = {name: tuple(t.shape) for name, t in build_model(settings, inputs).state_dict().items()}
+        wanted = shapes_of(settings, inputs)
     except (RuntimeError, TypeError) as error:  # sizes beyond any number of bytes
         raise CheckpointError(
             f"the settings beside {weights} describe a model that cannot exist ({error}); train again",
@@ -50,6 +72,16 @@ def refuse_other_shapes(weights: Path, settings: ModelSettings, inputs: ModelInp
                 "again",
                 path=weights,
             )
+
+
+def shapes_of(settings: ModelSettings, inputs: ModelInputs) -> dict[str, Shape]:
+    """By name, those of the weights that ``build_model`` would make; nothing of their size is made.
+
+    Raises:
+        RuntimeError, TypeError: a size is beyond any number of bytes.
+    """
+    with torch.device("meta"), _ShapesAlone():
+        return {name: tuple(t.shape) for name, t in build_model(settings, inputs).state_dict().items()}
 
 
 def read_state(archive: Path) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
 from scipy.fft import dct
+from scipy.optimize import brentq
+from scipy.special import nctdtr, stdtr, stdtrit
 
 Series = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ def cosine_coefficients(series: Series, horizon: int) -> Series:
 
 def critical_value(degrees: int, confidence: float) -> float:
     """Two-sided critical value of Student's t."""
-    return float(stats.t.ppf((1 + confidence) / 2, degrees))
+    return float(stdtrit(degrees, (1 + confidence) / 2))
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def mean_test(series: Series, horizon: int) -> MeanTest:
         mean=level / root,
         standard_error=error / root,
         statistic=float(statistic),
-        p_value=float(2 * stats.t.sf(abs(statistic), len(waves))),
+        p_value=float(2 * stdtr(len(waves), -abs(statistic))),
         degrees=len(waves),
     )
 
@@ -105,6 +106,4 @@ def detectable_shift(degrees: int, confidence: float) -> float:
     """The true mean, in standard errors, that the two-sided test finds with probability ``POWER``."""
     limit = critical_value(degrees, confidence)
     # Beyond the noncentral t's median the power rises through POWER once.
-    return float(
-        optimize.brentq(lambda shift: stats.nct.sf(limit, degrees, shift) - POWER, limit / 2, 10 * limit + 10)
-    )
+    return float(brentq(lambda shift: 1 - nctdtr(degrees, shift, limit) - POWER, limit / 2, 10 * limit + 10))

@@ -12,7 +12,7 @@ A forecast that always says "up" is right as often as the market rises and has n
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr
 
 from model_core.results.scores import Direction, DirectionTest
 
@@ -57,9 +57,7 @@ def pesaran_timmermann(up: Signs, said: Signs, at_least: int = MIN_CASES) -> Dir
     if variance <= 0:
         return _no_test(n, "too few windows")
     statistic = (right - chance) / variance**0.5
-    return DirectionTest(
-        windows=n, statistic=float(statistic), p_value=float(stats.norm.sf(statistic)), reason=None
-    )
+    return DirectionTest(windows=n, statistic=float(statistic), p_value=float(ndtr(-statistic)), reason=None)
 
 
 def _no_test(windows: int, reason: str) -> DirectionTest:

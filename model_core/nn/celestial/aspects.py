@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_core.data.inputs import ModelInputs
 from model_core.nn.bundles import BodyStates
-from model_core.nn.celestial.phase import BodyPhases, relative_angle, wave_bodies
+from model_core.nn.celestial.phase import BodyPhases, body_columns, relative_angle
 from model_core.nn.recomputation import chunked_checkpoint
 from model_core.sky.aspects import ASPECTS
 
@@ -32,11 +32,9 @@ class AspectEdges(nn.Module):
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         self.phases = BodyPhases(inputs)
-        # The longitude is the first quantity; a body without it reads the column of zeros behind the waves.
-        has_longitude = (
-            self.phases.columns.unflatten(0, self.phases.mean.shape)[0] < wave_bodies(inputs).shape[0]
-        )
-        pairs = has_longitude & has_longitude.unsqueeze(-1) & ~torch.eye(len(has_longitude), dtype=torch.bool)
+        has = [place is not None for place in body_columns(inputs)["longitude_cos"]]
+        # From plain values: a comparison of tensors on the meta device costs more than a second of imports.
+        pairs = torch.tensor([[a and b and i != j for j, b in enumerate(has)] for i, a in enumerate(has)])
         self.register_buffer("pairs", pairs, persistent=False)
         angle = torch.tensor([math.radians(aspect.angle_deg) for aspect in ASPECTS])
         self.register_buffer("angle", angle, persistent=False)

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from model_core.config.model import NUM_BODIES
 from model_core.data.inputs import ModelInputs
 from model_core.sky.bodies import BODIES
 from model_core.sky.waves import Quantity
@@ -37,6 +36,13 @@ def wave_bodies(inputs: ModelInputs) -> Bool[Tensor, "K N"]:
     return torch.tensor([[wave.body is None or wave.body == body for body in BODIES] for wave in sky])
 
 
+def body_columns(inputs: ModelInputs) -> dict[Quantity, list[int | None]]:
+    """By quantity: each body's column among the sky waves, or None where it has no such wave."""
+    sky = [wave for wave in inputs.waves if wave.kind == "sky"]
+    position = {(wave.body, wave.quantity): k for k, wave in enumerate(sky)}
+    return {quantity: [position.get((body, quantity)) for body in BODIES] for quantity in _QUANTITIES}
+
+
 @dataclass(frozen=True)
 class Phases:
     """Position and motion of every body, in natural units; angles as cosine and sine."""
@@ -60,22 +66,16 @@ class BodyPhases(nn.Module):
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         sky = [i for i, wave in enumerate(inputs.waves) if wave.kind == "sky"]
-        position = {(inputs.waves[i].body, inputs.waves[i].quantity): k for k, i in enumerate(sky)}
-        absent = len(sky)  # a column of zeros is appended there
-        columns = torch.full((len(_QUANTITIES), NUM_BODIES), absent)
-        mean, std = torch.zeros(columns.shape), torch.ones(columns.shape)
-        for q, quantity in enumerate(_QUANTITIES):
-            for n, body in enumerate(BODIES):
-                k = position.get((body, quantity))
-                if k is None:
-                    mean[q, n] = _WHEN_MISSING.get(quantity, 0.0)
-                else:
-                    columns[q, n] = k
-                    mean[q, n] = inputs.wave_mean[sky[k]]
-                    std[q, n] = inputs.wave_std[sky[k]]
-        self.register_buffer("columns", columns.flatten(), persistent=False)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        columns, means, stds = [], [], []
+        for quantity, row in body_columns(inputs).items():
+            missing = _WHEN_MISSING.get(quantity, 0.0)
+            # A column of zeros is appended behind the waves.
+            columns += [len(sky) if k is None else k for k in row]
+            means.append([missing if k is None else float(inputs.wave_mean[sky[k]]) for k in row])
+            stds.append([1.0 if k is None else float(inputs.wave_std[sky[k]]) for k in row])
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("mean", torch.tensor(means), persistent=False)
+        self.register_buffer("std", torch.tensor(stds), persistent=False)
 
     def forward(self, sky: Float[Tensor, "*B K"]) -> Phases:
         # [*B, K + 1] -> [*B, quantities, N]

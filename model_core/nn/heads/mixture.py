@@ -91,7 +91,8 @@ def bounded(stretch: Float[Tensor, "*B T"]) -> Float[Tensor, "*B T"]:
 
 def starting_log_spread(count: int) -> Float[Tensor, " M"]:
     """Log widths of the components, evenly apart, such that equal weights keep the variance at 1."""
-    logs = torch.linspace(-SPREAD, SPREAD, count)
+    # A few numbers, whose arithmetic the meta device can't do without torch's compiler.
+    logs = torch.linspace(-SPREAD, SPREAD, count, device="cpu")
     # Minus half the log of the mean variance: the mixture is as wide as one normal of deviation 1.
     return logs - 0.5 * (2 * logs).exp().mean().log()
 
