@@ -92,12 +92,12 @@ def _run(given: argparse.Namespace, started: float) -> None:
 
 
 def _table(given: argparse.Namespace) -> None:
-    from benchmarks.search.table import markdown, ranking
+    from benchmarks.search.table import agreements, markdown, ranking
     from benchmarks.search.workers import read_runs
 
     runs = read_runs(given.out)
     rows = ranking(runs, given.select, given.patience)
-    for row in rows:
+    for row in (*rows, *agreements(runs, given.select)):
         print(json.dumps(row))
     used = sum(row["runs"] for row in rows)
     print(

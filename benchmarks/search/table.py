@@ -50,6 +50,38 @@ def ranking(runs: Sequence[Run], select: str = "loss", patience: int | None = No
     return [{"rank": place, **row} for place, row in enumerate(rows, start=1)]
 
 
+def agreements(runs: Sequence[Run], select: str = "loss") -> list[dict[str, Any]]:
+    """One row a cell: is a path of Close that gains on validation one that gains on the held-out span?
+
+    Over all runs of the cell whose chosen epoch is not the untrained model: the gain over the structured walk in
+    squared error of Close, in percent, on both spans.
+
+    Args:
+        select: the validation score whose lowest epoch is taken.
+    """
+    gains: dict[Cell, list[tuple[float, float]]] = defaultdict(list)
+    for run in runs:
+        epoch = chosen_epoch(run, select)
+        if epoch:
+            gain = [
+                100 * (1 - _score(run, epoch, span, "mse_close") / run["bars"][span]["walk_mse_close"])
+                for span in ("validation", "held_out")
+            ]
+            gains[Cell(run["market"], run["origin"])].append((gain[0], gain[1]))
+    return [
+        {
+            "market": cell.market,
+            "origin": cell.origin,
+            "runs": len(pairs),
+            "correlation": _correlation(pairs),
+            "same_sign": sum((told > 0) == (came > 0) for told, came in pairs),
+            "kept_if_it_gains": _mean([came if told > 0 else 0.0 for told, came in pairs]),
+            "always_kept": _mean([came for _, came in pairs]),
+        }
+        for cell, pairs in sorted(gains.items())
+    ]
+
+
 def chosen_epoch(run: Run, select: str, patience: int | None = None) -> int:
     """The epoch with the lowest validation score; 0, the untrained model, if no other has a lower one."""
     best, lowest = 0, _score(run, 0, "validation", select)
@@ -120,6 +152,14 @@ def _row(
         "seconds": round(statistics.fmean(run["seconds"] for run in runs), 2),
         "parameters": runs[0]["parameters"],
     }
+
+
+def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """None where one side does not vary."""
+    try:
+        return _rounded(statistics.correlation(*zip(*pairs, strict=True)))
+    except statistics.StatisticsError:
+        return None
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.search.grid import CENTRE
-from benchmarks.search.table import chosen_epoch, markdown, ranking
+from benchmarks.search.table import agreements, chosen_epoch, markdown, ranking
 
 
 def run_of(
@@ -72,3 +72,22 @@ def test_the_markdown_table_has_a_line_a_candidate() -> None:
     lines = list(markdown(ranking([run_of(CENTRE, 0, [1.0, 0.9]), run_of(CENTRE, 1, [1.0, 0.8])])))
     assert len(lines) == 3
     assert lines[2].startswith("| 1 | centre | +15.00 ± 5.00 |")
+
+
+@pytest.mark.parametrize(("came", "correlation", "same_sign"), [(1.0, 1.0, 2), (-1.0, -1.0, 0)])
+def test_what_validation_says_of_close_is_compared_with_what_came(
+    came: float, correlation: float, same_sign: int
+) -> None:
+    """Gains of 10 and −20 % on validation, and ``came`` times that on the held-out span."""
+    runs = []
+    for name, gain in (("one", 0.1), ("another", -0.2), ("untrained", 0.5)):
+        run = run_of(name, 0, [1.0, 2.0 if name == "untrained" else 0.5])
+        run["bars"] = {span: {"walk_mse_close": 4.0} for span in ("validation", "held_out")}
+        for span, sign in (("validation", 1.0), ("held_out", came)):
+            run["epochs"][1][span] = run["epochs"][1][span] | {"mse_close": 4.0 * (1 - sign * gain)}
+        runs.append(run)
+    (row,) = agreements(runs)
+    assert (row["runs"], row["same_sign"]) == (2, same_sign)
+    assert row["correlation"] == pytest.approx(correlation)
+    assert row["kept_if_it_gains"] == pytest.approx(10 * came / 2)
+    assert row["always_kept"] == pytest.approx(-10 * came / 2)
