@@ -22,6 +22,7 @@ from model_core.errors import CheckpointError
 Shape = tuple[int, ...]
 _LAYERS = 64
 """So many are built whatever the weights are."""
+_DRAWS = {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.constant_}
 _KEEPS_SHAPE = {Tensor.uniform_, Tensor.normal_, Tensor.__mul__, Tensor.mul, Tensor.__truediv__, Tensor.div}
 
 
@@ -35,7 +36,7 @@ class _ShapesAlone(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if getattr(func, "__module__", None) == nn.init.__name__:
+        if func in _DRAWS:
             return (kwargs or {})["tensor"]
         if func in _KEEPS_SHAPE and not any(isinstance(other, Tensor) for other in args[1:]):
             return args[0]

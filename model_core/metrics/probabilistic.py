@@ -24,6 +24,7 @@ Close by definition; High and Low as the extremes of a Brownian motion over a da
 overnight move, is about a third of a stock index's day.
 """
 _STEPS_AT_MOST = 100
+_ROUNDING = 4 * np.finfo(np.float64).eps
 _SQRT_2PI = np.sqrt(2 * np.pi)
 _LOG_SQRT_2PI = np.log(_SQRT_2PI)
 NO_WIDTH = 1e-12
@@ -80,7 +81,6 @@ class GaussianMixture:
         component = self.mean + self.std * ndtri(probability)
         low, high = component.min(-1), component.max(-1)
         value = (self.weight * component).sum(-1)
-        resolution = 4 * np.finfo(np.float64).eps * self.std.min(-1)
         for _ in range(_STEPS_AT_MOST):
             z = (value[..., None] - self.mean) / self.std
             excess = (self.weight * ndtr(z)).sum(-1) - probability
@@ -90,9 +90,9 @@ class GaussianMixture:
                 newton = value - excess / density
             # Between far components the density is 0, and the step leads out of the bracket.
             following = np.where((newton >= low) & (newton <= high), newton, 0.5 * (low + high))
-            moved = np.abs(following - value) > resolution + 4 * np.finfo(np.float64).eps * np.abs(value)
+            settled = (np.abs(excess) <= _ROUNDING) | (np.abs(following - value) <= _ROUNDING * np.abs(value))
             value = following
-            if not moved.any():
+            if settled.all():
                 break
         return value
 
