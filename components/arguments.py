@@ -1,14 +1,29 @@
-"""What a command line says of words that it does not know."""
+"""What a command line says: help with examples, and words that it does not know."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from model_core.errors import UserError
+
+EXAMPLES = "examples:\n"
+
+
+def examples(*lines: str, about: str = "") -> str:
+    """The end of a command's help: what is to be known of all its arguments, and lines to copy.
+
+    Args:
+        lines: ``%(prog)s`` stands for the command.
+    """
+    shown = EXAMPLES + "\n".join(f"  {line}" for line in lines)
+    return f"{about}\n\n{shown}" if about else shown
 
 
 class Parser(ArgumentParser):
     """An ``ArgumentParser`` whose errors are told as all others: short, printable, and without secrets."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **{"formatter_class": _WithExamples} | options)
 
     def error(self, message: str) -> NoReturn:
         """End the process with code 2; what was not understood may be a URI with a password, which may hold blanks."""
@@ -16,6 +31,15 @@ class Parser(ArgumentParser):
         if 0 <= start < end:
             message = f"{message[: start + 3]}…{message[end:]}"
         super().error(str(UserError(message)))
+
+
+class _WithExamples(HelpFormatter):
+    """Text is wrapped; examples are not, so that they can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        about, heading, lines = text.partition(EXAMPLES)
+        filled = super()._fill_text(about, width, indent) if about.strip() else ""
+        return "\n\n".join(filter(None, [filled, f"{heading}{lines}".rstrip()]))
 
 
 def parse(parser: ArgumentParser, arguments: Sequence[str] | None) -> Namespace:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from components.arguments import Parser, parse
+from components.arguments import Parser, examples, parse
 from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import Outbox, outbox, request_of
 from components.output import keep_saying
@@ -34,12 +34,22 @@ Run = Callable[[Namespace, Settings, "Files"], Mapping[str, float]]
 """A step with its command line's arguments: returns its headline numbers."""
 
 
-def command(step: str, story: str | None) -> ArgumentParser:
-    """A parser with the flags that every step has."""
+_ABOUT = (
+    "Inputs and outputs may be paths, file:// or s3:// URIs. Exit codes: 0 done, 1 failed, 2 wrong input."
+)
+
+
+def command(step: str, story: str | None, *lines: str) -> ArgumentParser:
+    """A parser with the flags that every step has.
+
+    Args:
+        story: its first line is what the step does.
+        lines: examples, where ``%(prog)s`` stands for the command.
+    """
     parser = Parser(
         prog=f"python -m components.{step}",
         description=(story or "").strip().splitlines()[0],
-        epilog="Inputs and outputs may be paths, file:// or s3:// URIs. Exit codes: 0 done, 1 failed, 2 wrong input.",
+        epilog=examples(*lines, about=_ABOUT),
     )
     parser.add_argument(
         "--config", metavar="YAML", help="settings file; without it the standard run's values"

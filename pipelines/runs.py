@@ -1,17 +1,18 @@
-"""What runs left behind, for whoever reviews them: list, show, compare, open."""
+"""The record of each run in a folder of runs, and the results that it points to."""
 
 import logging
-import webbrowser
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.artifacts import intact_file, read_json
-from model_core.config.base import dotted
 from model_core.disk import entries
-from model_core.errors import ArtifactError, UserError, denied, quoted, shown
-from model_core.evaluation.verdict import skill_words
+from model_core.errors import ArtifactError, UserError, denied, quoted
+from model_core.results.findings import Findings
+from model_core.results.headline import Headline, headline_of
+from model_core.results.quality import Quality
 from model_core.results.record import read_result
 from model_core.results.scores import MODEL, Scores
 from model_core.sealed import seal_of
@@ -20,9 +21,22 @@ from pipelines.held import is_held
 
 RECORD = "run.json"
 RUNNING = "running"
+SUCCEEDED = "succeeded"
+INTERRUPTED = "interrupted"
 log = logging.getLogger("pgat.runs")
-_SKILL = 22
-"""Width of ``−12.3 % [−45.6, +78.9]``."""
+
+
+class Attempt(BaseModel):
+    """An earlier try at a run of the same name, which did not succeed."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    started_at: str
+    """In UTC."""
+    status: str
+    """``failed``, ``stopped`` or ``interrupted``."""
+    failed_step: str | None = None
+    """Where it ended; null before the first step."""
 
 
 class RunRecord(BaseModel):
@@ -57,9 +71,23 @@ class RunRecord(BaseModel):
     reused: tuple[str, ...] = ()
     """Steps whose output was taken from the cache."""
     artifacts: dict[str, str] = Field(default_factory=dict)
-    """Folder or file of each artifact, once the run has succeeded."""
+    """Folder or file of each artifact as seen from the run's folder, once the run has succeeded; absolute in records of
+    earlier code."""
     scores_sha256: str | None = None
     """Of ``scores.json`` when the run succeeded; null before, and in records of earlier code."""
+    git_commit: str | None = None
+    """Of the sources; null outside a clone, and in records of earlier code."""
+    host: str | None = None
+    """Name of the machine; null in records of earlier code."""
+    attempts: tuple[Attempt, ...] = ()
+    """Tries that this run goes on from, oldest first."""
+    headline: Headline | None = None
+    """What it is worth, once it has succeeded; null in records of earlier code."""
+
+    def artifact(self, runs: Path, kind: str) -> Path | None:
+        """Where an artifact is, if the run left it: within ``runs``, wherever that folder is now."""
+        path = self.artifacts.get(kind)
+        return None if path is None else Path(os.path.normpath(runs / self.name / path))
 
 
 def score_table(scores: Scores) -> str:
@@ -84,9 +112,11 @@ def records(runs: Path) -> list[RunRecord]:
     """Every run's record, newest first; what only looks like one is named in a warning and left out.
 
     Raises:
-        UserError: ``runs`` is no folder.
+        UserError: ``runs`` is no folder, or there is none.
         PermissionError: it may not be read.
     """
+    if not runs.exists():
+        raise UserError(f"there is no folder {runs}; name the folder of your runs with --runs")
     found = []
     try:
         files = [folder / RECORD for folder in entries(runs)]
@@ -123,7 +153,7 @@ def read_record(path: Path) -> RunRecord:
     if record.status == RUNNING and not is_held(path.parent):
         # A process that was killed cannot say so.
         changes = {
-            "status": "interrupted",
+            "status": INTERRUPTED,
             "failed_step": record.running_step or "before the first step",
             "reason": "its process was killed; the same command goes on: it reuses the steps that ended, and training "
             "resumes from its last checkpoint",
@@ -132,81 +162,13 @@ def read_record(path: Path) -> RunRecord:
     return record
 
 
-def list_runs(runs: Path) -> str:
-    """One line a run."""
-    found = records(runs)
-    if not found:
-        return f"no runs in {runs}; `make run` makes one"
-    lines = [
-        f"{'name':32}  {'started':25}  {'status':11}  {'MAE log':>9}  {'skill of the point':{_SKILL}}  "
-        f"{'of the distribution':{_SKILL}}  source"
-    ]
-    for record in found:
-        started, status, source = map(shown, (record.started_at, record.status, record.source))
-        lines.append(f"{record.name:32}  {started:25}  {status:11}  {_listed_scores(record)}  {source}")
-    return "\n".join(lines)
+def find_run(runs: Path, name: str) -> RunRecord:
+    """The record of one run.
 
-
-def show_run(runs: Path, name: str) -> str:
-    """Scores, verdict, time per step and where everything is."""
-    record = _find(runs, name)
-    lines = [f"{record.name}: {record.status}, started {record.started_at}, {record.source}"]
-    if record.status not in (RUNNING, "succeeded"):
-        lines.append(f"{record.failed_step}: {record.reason}")
-    lines += [f"  {step:14}  reused" for step in record.reused]
-    lines += [f"  {step:14} {seconds:7.1f} s" for step, seconds in record.step_seconds.items()]
-    if record.status == RUNNING:
-        lines.append(f"  {record.running_step or 'starting'} …")
-    if (scores := _scores(record)) is not None:
-        lines += score_table(scores).splitlines()
-    lines += [f"  {kind:10} {path}" for kind, path in record.artifacts.items()]
-    return "\n".join(map(shown, lines))
-
-
-def compare_runs(runs: Path, first: str, second: str) -> str:
-    """The settings in which two runs differ, and their scores side by side."""
-    one, two = _find(runs, first), _find(runs, second)
-    lines = [f"{'':40}  {first:>24}  {second:>24}"]
-    left, right = dotted(one.settings), dotted(two.settings)
-    for key in sorted(left.keys() | right.keys()):
-        if left.get(key) != right.get(key):
-            lines.append(f"{key:40}  {left.get(key)!s:>24}  {right.get(key)!s:>24}")
-    if len(lines) == 1:
-        lines.append("the settings are the same")
-    for field in ("source", "code_version"):
-        ours, theirs = getattr(one, field), getattr(two, field)
-        if ours != theirs:
-            lines.append(f"{field:40}  {ours:>24}  {theirs:>24}")
-    a, b = _scores(one), _scores(two)
-    lines += _compared_scores(a, b) if a is not None and b is not None else []
-    return "\n".join(map(shown, lines))
-
-
-def _compared_scores(a: Scores, b: Scores) -> list[str]:
-    lines = []
-    if (a.first_date, a.last_date, a.windows) != (b.first_date, b.last_date, b.windows):
-        lines.append("the test windows differ, so the errors below are not comparable")
-    for name in a.forecasts.keys() & b.forecasts.keys():
-        lines.append(f"MAE log, {name:31}  {_mae(a, name):24.6f}  {_mae(b, name):24.6f}")
-    for what, rows in (
-        ("skill of the point forecast", (a.headline, b.headline)),
-        ("skill of the distribution of Close", (a.calibration.headline, b.calibration.headline)),
-    ):
-        ours, theirs = map(skill_words, rows)
-        lines.append(f"{what:40}  {ours:>24}  {theirs:>24}")
-    return lines
-
-
-def open_run(runs: Path, name: str) -> str:
-    """Show the report in the web browser; returns its path."""
-    page = runs / _find(runs, name).name / "report.html"
-    if not page.exists():
-        raise UserError(f"the run {name} left no report; see python -m pipelines runs show {name}")
-    webbrowser.open(page.resolve().as_uri())
-    return str(page)
-
-
-def _find(runs: Path, name: str) -> RunRecord:
+    Raises:
+        ArtifactError: it is damaged.
+        UserError: there is no such run.
+    """
     path = runs / name / RECORD
     if not is_run_name(name) or not path.exists():
         known = ", ".join(record.name for record in records(runs)[:5]) or "none yet"
@@ -214,20 +176,52 @@ def _find(runs: Path, name: str) -> RunRecord:
     return read_record(path)
 
 
-def _scores(record: RunRecord) -> Scores | None:
-    """
+def scores_of(runs: Path, record: RunRecord) -> Scores | None:
+    """Its scores, if it has any and they still lie there.
+
     Raises:
         ArtifactError: the file is damaged, or another one than the run left.
     """
-    if record.status != "succeeded" or "evaluation" not in record.artifacts:
-        return None
-    folder = Path(record.artifacts["evaluation"])
-    if not folder.exists():
+    folder = _evaluation(runs, record)
+    return None if folder is None else read_scores(folder)
+
+
+def _evaluation(runs: Path, record: RunRecord) -> Path | None:
+    """The folder of the evaluate step, if it is there, with the scores that the run left."""
+    folder = record.artifact(runs, "evaluation")
+    if record.status != SUCCEEDED or folder is None or not folder.exists():
         return None
     if record.scores_sha256 not in (None, scores_sha256(folder)):
         path = folder / Scores.file
         raise ArtifactError(f"{path} is not what the run {record.name} left; run it again", path=path)
-    return read_scores(folder)
+    return folder
+
+
+def headline_in(runs: Path, record: RunRecord) -> Headline | None:
+    """The headline in a record, or, for one of earlier code, the one of its artifacts, if they still lie there.
+
+    Raises:
+        ArtifactError: the scores are not what the evaluate step left.
+    """
+    evaluation = _evaluation(runs, record)
+    if evaluation is None or record.headline is not None:
+        return record.headline
+    scores = read_scores(evaluation)
+    findings, dataset = (record.artifact(runs, kind) for kind in ("findings", "dataset"))
+    if findings is None or dataset is None or not findings.exists() or not dataset.exists():
+        return None
+    return headline_of(scores, read_result(Findings, findings), read_result(Quality, dataset))
+
+
+def headline_from(evaluation: Path, findings: Path, dataset: Path) -> Headline:
+    """The headline of what a run left.
+
+    Raises:
+        ArtifactError: one of the folders is missing or damaged.
+    """
+    return headline_of(
+        read_scores(evaluation), read_result(Findings, findings), read_result(Quality, dataset)
+    )
 
 
 def scores_sha256(evaluation: Path) -> str:
@@ -247,20 +241,3 @@ def read_scores(evaluation: Path) -> Scores:
     """
     intact_file(evaluation, Scores.file, producer=Scores.step)
     return read_result(Scores, evaluation)
-
-
-def _listed_scores(record: RunRecord) -> str:
-    """Error, and both skills against their best baseline with their intervals."""
-    try:
-        scores = _scores(record)
-    except ArtifactError as error:
-        log.warning("%s", error)
-        return f"{'damaged':>9}  {'':{_SKILL}}  {'':{_SKILL}}"
-    if scores is None:
-        return f"{'':9}  {'':{_SKILL}}  {'':{_SKILL}}"
-    point, distribution = map(skill_words, (scores.headline, scores.calibration.headline))
-    return f"{_mae(scores, MODEL):9.6f}  {point:{_SKILL}}  {distribution:{_SKILL}}"
-
-
-def _mae(scores: Scores, forecast: str) -> float:
-    return scores.forecasts[forecast].metrics.log.overall.mae

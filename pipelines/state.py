@@ -1,18 +1,34 @@
 """The record of a local run while it goes on: written first, whole at every moment, and last when it is over."""
 
+import os
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from model_core.artifacts import code_version, replace_json
+from model_core.artifacts import code_version, read_json, replace_json
 from model_core.config.run import Settings
-from model_core.errors import PipelineError
+from model_core.errors import ArtifactError, PipelineError
+from model_core.versions import git_commit
 from pipelines.runners.process import RunProgress
-from pipelines.runs import RECORD, RUNNING, RunRecord, scores_sha256
+from pipelines.runs import (
+    INTERRUPTED,
+    RECORD,
+    RUNNING,
+    SUCCEEDED,
+    Attempt,
+    RunRecord,
+    headline_from,
+    scores_sha256,
+)
 from pipelines.stopping import StoppedBySignal
+
+_MOST_ATTEMPTS = 20
+"""In one record."""
 
 
 class RunState:
@@ -39,6 +55,9 @@ class RunState:
             status=RUNNING,
             code_version=code_version(),
             settings=values,
+            git_commit=git_commit(),
+            host=socket.gethostname(),
+            attempts=_attempts(self._path),
         )
 
     def going_on(self) -> None:
@@ -58,9 +77,15 @@ class RunState:
 
     def succeeded(self, outputs: Mapping[str, Path], seconds: float) -> None:
         """All steps ended."""
-        artifacts = {name: str(path) for name, path in outputs.items()}
-        digest = scores_sha256(outputs["evaluation"])
-        self._write(status="succeeded", artifacts=artifacts, seconds=seconds, scores_sha256=digest)
+        # Seen from here, so that the folder of all runs can be moved.
+        artifacts = {name: os.path.relpath(path, self._path.parent) for name, path in outputs.items()}
+        self._write(
+            status=SUCCEEDED,
+            artifacts=artifacts,
+            seconds=seconds,
+            scores_sha256=scores_sha256(outputs["evaluation"]),
+            headline=headline_from(*(outputs[kind] for kind in ("evaluation", "findings", "dataset"))),
+        )
 
     def _write(self, **state: Any) -> None:
         steps = {"step_seconds": self._progress.seconds, "reused": tuple(self._progress.reused)}
@@ -71,3 +96,18 @@ class RunState:
             raise PipelineError(
                 f"cannot write {self._path} ({error.strerror}); make room there and give the same command again"
             ) from error
+
+
+def _attempts(path: Path) -> tuple[Attempt, ...]:
+    """What the record of an earlier try at this run tells, unless it succeeded; this process holds the run."""
+    try:
+        earlier = RunRecord.model_validate(read_json(path))
+    except (ArtifactError, ValidationError):
+        # None yet, or a damaged one, which the new one replaces.
+        return ()
+    if earlier.status == SUCCEEDED:
+        return ()
+    status = INTERRUPTED if earlier.status == RUNNING else earlier.status
+    step = earlier.running_step if earlier.status == RUNNING else earlier.failed_step
+    last = Attempt(started_at=earlier.started_at, status=status, failed_step=step)
+    return (*earlier.attempts, last)[-_MOST_ATTEMPTS:]

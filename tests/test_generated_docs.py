@@ -50,5 +50,8 @@ def test_the_other_kinds_of_splits_that_the_file_shows_are_read(tmp_path: object
 def test_the_page_of_commands_says_what_each_command_and_each_argument_is_for() -> None:
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     assert not re.search(r"^None$|\|\s*\|$", page, re.MULTILINE)
-    for module in [*(f"components.{step}" for step in STEPS), *(f"pipelines {name}" for name in COMMANDS)]:
+    for module in [
+        *(f"components.{step}" for step in STEPS),
+        *(f"pipelines {name}" for name in COMMANDS - {"runs"}),
+    ]:
         assert f"`python -m {module}`\n" in page

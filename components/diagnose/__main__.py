@@ -14,7 +14,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def step_parser() -> ArgumentParser:
     """The step's inputs, outputs and settings as flags."""
-    parser = command("diagnose", __doc__)
+    parser = command(
+        "diagnose",
+        __doc__,
+        "%(prog)s --dataset runs/mine/dataset --model runs/mine/model --findings runs/mine/findings",
+    )
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
     parser.add_argument("--findings", required=True, metavar="OUT", help="output folder")

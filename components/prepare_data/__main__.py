@@ -14,7 +14,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def step_parser() -> ArgumentParser:
     """The step's inputs, outputs and settings as flags."""
-    parser = command("prepare_data", __doc__)
+    parser = command(
+        "prepare_data",
+        __doc__,
+        "%(prog)s --config configs/quickstart.yaml --source my.csv --dataset runs/mine/dataset",
+        "%(prog)s --source s3://market/prices.parquet --inspect",
+    )
     table = parser.add_mutually_exclusive_group(required=True)
     table.add_argument(
         "--source",

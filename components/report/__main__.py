@@ -20,7 +20,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 def step_parser() -> ArgumentParser:
     """The step's inputs, outputs and settings as flags."""
-    parser = command("report", __doc__)
+    parser = command(
+        "report",
+        __doc__,
+        "%(prog)s --dataset dataset --model model --evaluation evaluation --findings findings "
+        "--report report.html --summary summary.md --run-name mine",
+    )
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="IN", help="output folder of train")
     parser.add_argument("--evaluation", required=True, metavar="IN", help="output folder of evaluate")

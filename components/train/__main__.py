@@ -15,7 +15,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 def step_parser() -> ArgumentParser:
     """The step's inputs, outputs and settings as flags."""
-    parser = command("train", __doc__)
+    parser = command(
+        "train",
+        __doc__,
+        "%(prog)s --config configs/quickstart.yaml --dataset runs/mine/dataset --model runs/mine/model",
+        "%(prog)s --dataset s3://market/dataset --model s3://market/model "
+        "--checkpoint-uri s3://market/checkpoints",
+    )
     parser.add_argument("--dataset", required=True, metavar="IN", help="output folder of prepare_data")
     parser.add_argument("--model", required=True, metavar="OUT", help="output folder")
     parser.add_argument(

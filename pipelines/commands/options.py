@@ -1,9 +1,10 @@
 """Options that several commands have, and what they mean."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from model_core.errors import UserError
+from model_core.errors import SettingsError, UserError
 from model_core.variables import CLUSTER_STORE
 
 if TYPE_CHECKING:
@@ -11,19 +12,25 @@ if TYPE_CHECKING:
     from pipelines.resources import Cluster
 
 DEFAULT_SOURCE = "sample://nasdaq"
+QUICKSTART = "configs/quickstart.yaml"
+"""In a checkout; what ``make`` takes, too."""
 
 
 class Commands(Protocol):
     """Where a command adds its own parser: what ``ArgumentParser.add_subparsers`` returns."""
 
-    def add_parser(self, name: str, *, help: str, description: str) -> ArgumentParser:
-        """A parser for ``python -m pipelines NAME``."""
+    def add_parser(self, name: str, *, help: str, description: str, epilog: str) -> ArgumentParser:
+        """A parser for ``python -m pipelines NAME``; the epilog has its examples."""
         ...
 
 
 def add_settings(parser: ArgumentParser) -> None:
     """Where settings come from."""
-    parser.add_argument("--config", help="settings file; without it the standard run's values")
+    parser.add_argument(
+        "--config",
+        help=f"settings file; without it this checkout's {QUICKSTART}, a matter of minutes "
+        "(configs/celestial_enhanced_pgat.yaml, the standard run, takes hours)",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", help="override one setting; may be repeated"
     )
@@ -42,6 +49,20 @@ def add_host(parser: ArgumentParser) -> None:
         action="store_true",
         help="send KFP_TOKEN or KFP_COOKIE unencrypted to an http:// host",
     )
+
+
+def settings_file(given: Namespace) -> str:
+    """Path of the settings file that was given, or that of the quickstart.
+
+    Raises:
+        SettingsError: none was given, and this installation has no settings files.
+    """
+    if given.config is not None:
+        return given.config
+    path = Path(__file__).parents[2] / QUICKSTART
+    if not path.is_file():
+        raise SettingsError(f"this installation has no {QUICKSTART}; name a settings file with --config")
+    return str(path)
 
 
 def add_cluster(parser: ArgumentParser) -> None:

@@ -3,17 +3,25 @@
 from argparse import Namespace
 from pathlib import Path
 
-from pipelines.commands.options import DEFAULT_SOURCE, Commands, add_settings
+from components.arguments import examples
+from pipelines.commands.options import DEFAULT_SOURCE, Commands, add_settings, settings_file
 
 _DESCRIPTION = (
     "Run all steps on this machine, as processes or in containers. "
     "What an earlier run made of the same inputs, settings and code is taken over."
 )
+_EXAMPLES = examples(
+    "%(prog)s",
+    "%(prog)s --source my.csv --name mine --set training.train_epochs=5",
+    "%(prog)s --config configs/celestial_enhanced_pgat_production.yaml --source s3://market/prices.parquet",
+)
 
 
 def add(actions: Commands) -> None:
     """Add the command to the parser."""
-    parser = actions.add_parser("run", help="run all steps on this machine", description=_DESCRIPTION)
+    parser = actions.add_parser(
+        "run", help="run all steps on this machine", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
     add_settings(parser)
     parser.add_argument(
         "--source", default=DEFAULT_SOURCE, help=f"table to learn from; default {DEFAULT_SOURCE}"
@@ -38,7 +46,8 @@ def add(actions: Commands) -> None:
 def _act(given: Namespace) -> None:
     from model_core.config.load import load_settings
 
-    settings = load_settings(given.config, given.set)
+    config = settings_file(given)
+    settings = load_settings(config, given.set)
     # KFP takes more than a second to import; a misspelt setting is refused before that.
     from pipelines.runners.containers import find_containers
     from pipelines.runners.local import LocalRun, default_name, run_locally
@@ -49,7 +58,7 @@ def _act(given: Namespace) -> None:
                 settings=settings,
                 source=given.source,
                 runs=given.runs,
-                name=given.name or default_name(given.config, settings, given.source),
+                name=given.name or default_name(config, settings, given.source),
                 checkpoint_uri=given.checkpoint_uri,
                 publish_uri=given.publish_uri,
                 caching=not given.no_cache,

@@ -1,9 +1,11 @@
 """``python -m pipelines runs``: what runs left behind."""
 
-from argparse import Namespace
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
-from model_core.errors import UserError
+from components.arguments import examples
 from pipelines.commands.options import Commands
 
 _DESCRIPTION = "Review what runs left behind."
@@ -12,28 +14,75 @@ _DESCRIPTION = "Review what runs left behind."
 def add(actions: Commands) -> None:
     """Add the command to the parser."""
     parser = actions.add_parser(
-        "runs", help="list | show NAME | compare NAME NAME | open NAME", description=_DESCRIPTION
+        "runs",
+        help="list, show, compare or open runs",
+        description=_DESCRIPTION,
+        epilog=examples("%(prog)s list", "%(prog)s show NAME", "%(prog)s compare NAME OTHER --json"),
     )
-    parser.add_argument("what", choices=["list", "show", "compare", "open"], help="what to do with them")
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="list takes none, show and open one, compare two"
+    commands = parser.add_subparsers(required=True, metavar="list | show | compare | open")
+    _add(
+        commands, "list", _list, "one line a run, newest first: state, both skills with intervals, fragility",
+        "%(prog)s", "%(prog)s --json | jq '.runs[].name'",
+    )  # fmt: skip
+    show = _add(
+        commands, "show", _show, "scores, verdict, time of each step, where everything is", "%(prog)s NAME"
+    )
+    compare = _add(
+        commands, "compare", _compare,
+        "settings that differ, scores side by side, and a paired interval between the first run and each other",
+        "%(prog)s NAME OTHER", "%(prog)s NAME OTHER THIRD --json",
+    )  # fmt: skip
+    opened = _add(commands, "open", _open, "show the report in the web browser", "%(prog)s NAME")
+    for parser in (show, opened):
+        parser.add_argument("name", metavar="NAME", help="of the run")
+    compare.add_argument(
+        "names", nargs="+", metavar="NAME", help="of 2 to 8 runs; the first one is compared with each"
+    )
+
+
+def _add(
+    commands: Commands, name: str, action: Callable[[Namespace], None], story: str, *lines: str
+) -> ArgumentParser:
+    parser = commands.add_parser(
+        name, help=story, description=f"{story[0].upper()}{story[1:]}.", epilog=examples(*lines)
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs; default runs")
-    parser.set_defaults(action=_act, parser=parser)
+    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
+    parser.set_defaults(action=action, parser=parser)
+    return parser
 
 
-def _act(given: Namespace) -> None:
-    from pipelines import runs
+def _say(value: object) -> None:
+    print(
+        value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    )
 
-    wanted = {"list": 0, "show": 1, "compare": 2, "open": 1}[given.what]
-    if len(given.names) != wanted:
-        raise UserError(f"runs {given.what} takes {wanted} names; `runs list` shows them")
-    match given.what:
-        case "list":
-            print(runs.list_runs(given.runs))
-        case "show":
-            print(runs.show_run(given.runs, given.names[0]))
-        case "compare":
-            print(runs.compare_runs(given.runs, *given.names))
-        case _:
-            print(runs.open_run(given.runs, given.names[0]))
+
+def _list(given: Namespace) -> None:
+    from pipelines.review.listing import list_runs, runs_as_json
+
+    _say(runs_as_json(given.runs) if given.json else list_runs(given.runs))
+
+
+def _show(given: Namespace) -> None:
+    from pipelines.review.listing import run_as_json, show_run
+    from pipelines.runs import find_run
+
+    if given.json:
+        _say(run_as_json(given.runs, find_run(given.runs, given.name)))
+    else:
+        _say(show_run(given.runs, given.name))
+
+
+def _compare(given: Namespace) -> None:
+    from pipelines.review.comparison import compared, comparison_as_json, comparison_text
+
+    result = compared(given.runs, given.names)
+    _say(comparison_as_json(given.runs, result) if given.json else comparison_text(result))
+
+
+def _open(given: Namespace) -> None:
+    from pipelines.review.opening import open_run
+
+    path = open_run(given.runs, given.name)
+    _say({"report": path} if given.json else path)

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 
+from components.arguments import examples
 from pipelines.commands.options import (
     DEFAULT_SOURCE,
     Commands,
@@ -9,6 +10,7 @@ from pipelines.commands.options import (
     add_host,
     add_settings,
     cluster_of,
+    settings_file,
 )
 
 _DESCRIPTION = (
@@ -16,10 +18,17 @@ _DESCRIPTION = (
     "KFP_TOKEN_FILE, the cookie of a signed-in page from KFP_COOKIE or KFP_COOKIE_FILE."
 )
 
+_EXAMPLES = examples(
+    "%(prog)s --host https://kubeflow.example/pipeline --source s3://market/prices.csv",
+    "%(prog)s --host https://kubeflow.example/pipeline --registry ghcr.io/example/ --tag 1.0 --wait",
+)
+
 
 def add(actions: Commands) -> None:
     """Add the command to the parser."""
-    parser = actions.add_parser("submit", help="start a run on a cluster", description=_DESCRIPTION)
+    parser = actions.add_parser(
+        "submit", help="start a run on a cluster", description=_DESCRIPTION, epilog=_EXAMPLES
+    )
     add_settings(parser)
     add_host(parser)
     run = parser.add_argument_group("the run")
@@ -75,7 +84,7 @@ def _act(given: Namespace) -> None:
 
     if given.wait and given.cron:
         raise UserError("--wait waits for one run, and --cron starts many; leave one of them out")
-    settings = load_settings(given.config, given.set)
+    settings = load_settings(settings_file(given), given.set)
     submission = Submission(
         host=given.host,
         settings=settings,

@@ -1,6 +1,5 @@
 """One real run of all five steps, from a path with spaces: what it leaves, what it reuses, how it fails."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from components.steps import STEPS
 from model_core.artifacts import open_artifact, read_json
 from model_core.errors import UserError
 from pipelines.__main__ import main
+from pipelines.runs import find_run
 from tests.data.market import saved, table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -33,8 +33,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def artifacts(runs: Path) -> dict[str, Path]:
-    record = json.loads((runs / "first" / "run.json").read_text(encoding="utf-8"))
-    return {name: Path(path) for name, path in record["artifacts"].items()}
+    record = find_run(runs, "first")
+    found = {kind: record.artifact(runs, kind) for kind in record.artifacts}
+    return {kind: path for kind, path in found.items() if path is not None}
 
 
 def test_every_step_leaves_what_its_contract_says(runs: Path) -> None:

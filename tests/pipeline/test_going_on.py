@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_core.artifacts import read_json
+from pipelines.runs import find_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROOT = Path(__file__).parent.parent.parent
@@ -77,7 +78,8 @@ def ended(runs: Path, *more: str) -> str:
 
 def resumed_at(runs: Path, told: str) -> int:
     """The epoch from which a run went on whose history is whole all the same."""
-    model = Path(read_json(runs / "x" / "run.json")["artifacts"]["model"])  # type: ignore[index]
+    model = find_run(runs, "x").artifact(runs, "model")
+    assert model is not None
     results = read_json(model / "results.json")
     assert results["epochs_run"] == results["last_epoch"] == EPOCHS
     (said,) = re.findall(r"going on from epoch (\d+), step \d+", told)

@@ -12,8 +12,8 @@ from model_core.artifacts import replace_json
 from model_core.config.run import Settings
 from model_core.errors import PipelineError, UserError
 from pipelines.held import held_run, is_held
+from pipelines.review.listing import list_runs, show_run
 from pipelines.runners.process import RunProgress
-from pipelines.runs import list_runs, show_run
 from pipelines.state import RunState
 
 RECORD = {

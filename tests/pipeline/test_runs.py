@@ -1,16 +1,30 @@
-"""What ``runs`` says of the two verdicts of a run that ended."""
+"""What ``runs`` says of runs: their record, their two verdicts, and one beside another."""
 
+import json
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from model_core.artifacts import replace_json, write_manifest
-from model_core.errors import ArtifactError
+from model_core.artifacts import read_json, replace_json, write_manifest
+from model_core.config.run import Settings
+from model_core.errors import ArtifactError, PipelineError, UserError
 from model_core.evaluation.verdict import skill_words
+from model_core.results.quality import Quality
 from model_core.results.record import read_result, write_result
 from model_core.results.scores import Scores
-from pipelines.runs import compare_runs, list_runs, scores_sha256, show_run
+from model_core.results.skill import SkillInterval
+from pipelines.__main__ import main
+from pipelines.review.comparison import compared, comparison_text
+from pipelines.review.listing import list_runs, show_run
+from pipelines.review.paired import paired
+from pipelines.runners.process import RunProgress
+from pipelines.runs import find_run, headline_in, read_record, scores_sha256
+from pipelines.state import RunState
 from tests.evaluation.small_run import small_run
 
 RECORD = {
@@ -33,12 +47,12 @@ class Ended:
 
 @pytest.fixture
 def ended(tmp_path: Path) -> Ended:
-    evaluation = small_run()["evaluation"]
+    folders = {kind: str(small_run()[kind]) for kind in ("dataset", "evaluation", "findings")}
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        record = RECORD | {"name": name, "artifacts": {"evaluation": str(evaluation)}}
+        record = RECORD | {"name": name, "artifacts": folders}
         replace_json(tmp_path / name / "run.json", record)
-    return Ended(tmp_path, read_result(Scores, evaluation))
+    return Ended(tmp_path, read_result(Scores, Path(folders["evaluation"])))
 
 
 def skills(scores: Scores) -> list[str]:
@@ -63,7 +77,7 @@ def test_one_run_is_shown_with_every_sentence_of_its_verdict(ended: Ended) -> No
 
 
 def test_two_runs_are_compared_by_both_skills(ended: Ended) -> None:
-    lines = compare_runs(ended.runs, "one", "other").splitlines()
+    lines = comparison_text(compared(ended.runs, ["one", "other"])).splitlines()
     for what, words in zip(("point forecast", "distribution of Close"), skills(ended.scores), strict=True):
         (line,) = [line for line in lines if line.startswith(f"skill of the {what}")]
         assert line.count(words) == 2
@@ -89,7 +103,137 @@ def test_scores_that_changed_after_the_run_are_named_and_not_believed(
     with pytest.raises(ArtifactError) as unshown:
         show_run(ended.runs, "one")
     with pytest.raises(ArtifactError) as not_compared:
-        compare_runs(ended.runs, "other", "one")
+        compared(ended.runs, ["other", "one"])
     assert unshown.value.path == not_compared.value.path == folder / Scores.file
     assert "damaged" in list_runs(ended.runs)
     assert str(folder / Scores.file) in caplog.text
+
+
+def test_a_moved_folder_of_runs_still_shows_its_results(ended: Ended, tmp_path: Path) -> None:
+    """Artifacts are named as seen from the run's folder."""
+    folders = {kind: small_run()[kind] for kind in ("dataset", "evaluation", "findings")}
+    runs, moved = tmp_path / "here" / "runs", tmp_path / "there"
+    for kind, folder in folders.items():
+        shutil.copytree(folder, runs / "first" / "artifacts" / kind)
+    artifacts = {kind: f"artifacts/{kind}" for kind in folders}
+    for name, within in (("first", ""), ("second", "../first/")):
+        (runs / name).mkdir(exist_ok=True)
+        record = {"name": name, "artifacts": {kind: within + path for kind, path in artifacts.items()}}
+        replace_json(runs / name / "run.json", RECORD | record)
+    runs.rename(moved)
+    for line in list_runs(moved).splitlines()[1:]:
+        assert skill_words(ended.scores.headline) in line
+
+
+def test_a_record_holds_the_headline_and_tells_of_earlier_tries(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    folder.mkdir()
+    progress = RunProgress(sys.stdout, tmp_path, 5)
+    RunState(folder, Settings(), "sample://nasdaq", progress).going_on()
+    failing = RunState(folder, Settings(), "sample://nasdaq", progress)
+    progress.failed = "train"
+    failing.ended_early(PipelineError("no luck"), 1.0)
+    last = RunState(folder, Settings(), "sample://nasdaq", progress)
+    last.succeeded({kind: small_run()[kind] for kind in ("dataset", "evaluation", "findings")}, 2.0)
+    record = read_record(folder / "run.json")
+    assert [(each.status, each.failed_step) for each in record.attempts] == [
+        ("interrupted", None),
+        ("failed", "train"),
+    ]
+    scores = read_result(Scores, small_run()["evaluation"])
+    assert record.headline is not None
+    assert record.headline.skill == SkillInterval(
+        **scores.headline.model_dump(include={"skill", "low", "high"})
+    )
+    assert record.headline.source_sha256 == read_result(Quality, small_run()["dataset"]).source.sha256
+    assert not any(path.startswith("/") for path in record.artifacts.values())
+    RunState(folder, Settings(), "sample://nasdaq", progress).going_on()
+    assert read_record(folder / "run.json").attempts == ()
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "a"], ["compare", "a", "b"], ["open", "a"]])
+def test_a_missing_folder_of_runs_is_one_sentence(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ([], ["--json"]):
+        assert main(["runs", *command, "--runs", str(tmp_path / "nowhere"), *more]) == 2
+        told = capsys.readouterr()
+        assert (told.out, told.err.count("\n")) == ("", 1)
+        assert "there is no folder" in told.err
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "one"], [*"abcdefghi"]])
+def test_too_few_too_many_or_equal_runs_are_not_compared(names: list[str], ended: Ended) -> None:
+    with pytest.raises(UserError):
+        compared(ended.runs, names)
+
+
+def test_a_comparison_keeps_the_order_shows_failed_runs_and_only_settings_that_differ(ended: Ended) -> None:
+    settings = {"training": {"seed": 1, "train_epochs": 2}}
+    replace_json(ended.runs / "one" / "run.json", _with(ended, "one", settings=settings))
+    settings = {"training": {"seed": 7, "train_epochs": 2}}
+    failed = {"status": "failed", "failed_step": "train", "reason": "no memory", "artifacts": {}}
+    replace_json(ended.runs / "other" / "run.json", _with(ended, "other", settings=settings, **failed))
+    found = compared(ended.runs, ["other", "one"])
+    assert [record.name for record in found.runs] == ["other", "one"]
+    assert found.settings == {"training.seed": (7, 1)}
+    assert [headline is None for headline in found.headlines] == [True, False]
+    lines = comparison_text(found).splitlines()
+    assert any(line.split() == ["state", "failed", "succeeded"] for line in lines)
+    assert "other: no memory" in lines
+
+
+def test_runs_on_other_data_or_windows_are_compared_with_a_warning(ended: Ended) -> None:
+    assert compared(ended.runs, ["one", "other"]).warnings == ()
+    headline = headline_in(ended.runs, find_run(ended.runs, "one"))
+    assert headline is not None
+    changed = headline.model_copy(update={"source_sha256": "f" * 64, "windows": headline.windows + 1})
+    record = _with(ended, "other", headline=changed.model_dump(mode="json"))
+    replace_json(ended.runs / "other" / "run.json", record)
+    table, windows = compared(ended.runs, ["one", "other"]).warnings
+    assert "f" * 12 in table
+    assert str(headline.windows + 1) in windows
+
+
+def test_a_run_paired_with_itself_has_no_difference(ended: Ended) -> None:
+    pair = compared(ended.runs, ["one", "other"]).pairs["other"]
+    assert pair.windows == ended.scores.windows
+    assert pair.point is not None
+    assert (pair.point.skill, pair.point.low, pair.point.high) == (0.0, 0.0, 0.0)
+
+
+def test_a_pair_is_judged_on_the_windows_that_both_scored(tmp_path: Path) -> None:
+    """Half the error everywhere is a quarter of the squared error, whatever the windows."""
+    frame = pd.read_parquet(small_run()["evaluation"] / "predictions.parquet")
+    names = [name for name in frame if name.endswith("_forecast")]
+    truth = frame[[name.replace("_forecast", "_true") for name in names]].to_numpy()
+    better = frame.copy()
+    better[names] = (frame[names].to_numpy() + truth) / 2
+    kept = sorted(frame["anchor_date"].unique())[3:]
+    folders = []
+    for name, content in (("all", frame), ("better", better[better["anchor_date"].isin(kept)])):
+        folders.append(tmp_path / name)
+        folders[-1].mkdir()
+        content.to_parquet(folders[-1] / "predictions.parquet")
+        write_manifest(folders[-1], producer="evaluate", settings={})
+    pair = paired(folders[1], folders[0], 0.95)
+    assert pair.windows == len(kept)
+    assert pair.point is not None
+    assert pair.point.skill == pytest.approx(0.75)
+
+
+def test_json_has_what_the_text_says(ended: Ended, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> Any:
+        assert main(["runs", *words, "--runs", str(ended.runs), "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert {run["name"] for run in said("list")["runs"]} == {"one", "other"}
+    shown = said("show", "one")
+    assert shown["headline"]["skill"]["skill"] == ended.scores.headline.skill
+    found = said("compare", "one", "other")
+    assert [run["name"] for run in found["runs"]] == ["one", "other"]
+    assert found["first_against"]["other"]["point"]["skill"] == 0
+
+
+def _with(ended: Ended, name: str, **changes: object) -> dict[str, object]:
+    return read_json(ended.runs / name / "run.json") | changes

@@ -18,7 +18,9 @@ from model_core.config.run import Settings
 from model_core.data.reading.sources import read_source
 from model_core.store.locate import open_store, read_uri
 from model_core.store.names import contained
-from pipelines.runs import RECORD, compare_runs, list_runs, show_run
+from pipelines.review.comparison import compared, comparison_text
+from pipelines.review.listing import list_runs, show_run
+from pipelines.runs import RECORD
 from tests.data.market import SETTINGS
 from tests.security.fuzzing import (
     damaged,
@@ -146,7 +148,7 @@ def test_any_record_of_a_run_and_any_scores_are_read_or_refused(
     written(place / "evaluation/scores.json", scores)
     read_or_refused(lambda: list_runs(place / "runs"))
     read_or_refused(lambda: show_run(place / "runs", "a"))
-    read_or_refused(lambda: compare_runs(place / "runs", "a", "b"))
+    read_or_refused(lambda: comparison_text(compared(place / "runs", ["a", "b"])))
 
 
 hostile_text = st.text(max_size=40) | st.text(alphabet="/.\\:@?#%[]~ s3file\0\n\x1b", max_size=40)

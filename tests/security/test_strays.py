@@ -15,7 +15,7 @@ from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
 from model_core.report.index import published_runs
 from model_core.store.local import LocalStore
-from pipelines.runs import list_runs
+from pipelines.review.listing import list_runs
 from tests.checkpoints.fakes import write_checkpoint
 
 DAMAGED = [b"", b"{", b"[]", b"null", b"5", b'"x"', b"{}", b"\xff\xfe", b'{"files": []}', b"[" * 100_000]
