@@ -11,8 +11,6 @@ the drift has forecasts of its own to be tried in (``model_core/evaluation/distr
 import warnings
 
 import numpy as np
-from arch.univariate import GARCH, StudentsT, ZeroMean
-from arch.utility.exceptions import ConvergenceWarning
 from numpy.typing import NDArray
 
 from model_core.data.splits import Span
@@ -38,6 +36,10 @@ def garch_close(log_close: Values, train: Span, test: Span, pred_len: int) -> St
         return f"{fitted} daily moves before the validation span are too few to fit it; it needs {MIN_MOVES}"
     if unit == 0:
         return "Close never moves in the train span"
+    # Late, since arch takes statsmodels and matplotlib along: half a second, and a short table needs none of it.
+    from arch.univariate import GARCH, StudentsT, ZeroMean
+    from arch.utility.exceptions import ConvergenceWarning
+
     # In units of the train deviation, where the optimizer's own starting values and tolerances fit.
     model = ZeroMean(moves / unit, volatility=GARCH(1, 0, 1), distribution=StudentsT(), rescale=False)
     with warnings.catch_warnings():
