@@ -12,7 +12,7 @@ import pytest
 from pyarrow import orc
 
 from tests.data.test_field_tables import advice
-from tests.data.test_ways_of_writing import csv, is_market, market, put, read, refusal
+from tests.data.writing import csv, is_market, market, put, read, refusal
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.data.market import table
 from tests.data.test_field_tables import PRICES, advice
-from tests.data.test_ways_of_writing import (
+from tests.data.writing import (
     Write,
     csv,
     dated,

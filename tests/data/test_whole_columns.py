@@ -12,7 +12,7 @@ from model_core.errors import SkyError
 from model_core.sky.ephemeris import positions
 from tests.data.market import table
 from tests.data.test_field_tables import PRICES, advice
-from tests.data.test_ways_of_writing import (
+from tests.data.writing import (
     csv,
     dated,
     days,

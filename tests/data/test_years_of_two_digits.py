@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.data.test_field_tables import advice
-from tests.data.test_ways_of_writing import csv, dated, days, is_market, market, put, read, refusal
+from tests.data.writing import csv, dated, days, is_market, market, put, read, refusal
 
 WEEKDAYS, WITH_SATURDAYS, FROM_SUNDAY, EVERY_DAY = "1111100", "1111110", "1111001", "1111111"
 
