@@ -1,6 +1,6 @@
 """The bill of materials of an image and its lock: sbom.py NAME DPKG_STATUS [ENVIRONMENT]
 
-The bill is CycloneDX 1.6 JSON: every installed Python distribution and Debian package with version and licence.
+The bill is CycloneDX 1.6 JSON: every installed Python distribution and Debian package with version and license.
 Both files go to /build/share. ENVIRONMENT: one more that goes into the image, beside /opt/pgat. The same image gives
 the same files: they hold no date and no random serial number. Standard library only; runs inside the build.
 """
@@ -61,8 +61,8 @@ def python_parts(site: Path) -> Iterator[dict[str, object]]:
             "name": name,
             "version": found.version,
         }
-        if licence := _licence(found.metadata):
-            part["licenses"] = [licence]
+        if license := _licence(found.metadata):
+            part["licenses"] = [license]
         yield part
 
 
@@ -95,7 +95,7 @@ def content_digest(lock: str) -> str:
 
 
 def _licence(fields: metadata.PackageMetadata) -> dict[str, object] | None:
-    """The licence as the package states it: an SPDX expression, or the first line of what it says."""
+    """The license as the package states it: an SPDX expression, or the first line of what it says."""
     if "License-Expression" in fields:
         return {"expression": fields["License-Expression"]}
     if said := (fields.get_all("License") or [""])[0].strip():

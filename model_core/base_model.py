@@ -17,7 +17,7 @@ from model_core.config.model import NUM_BODIES, BaseModelSettings, CombinerSetti
 from model_core.data.inputs import ModelInputs
 from model_core.data.windows import Window
 from model_core.nn.blocks import EMBEDDING_STD
-from model_core.nn.bundles import Explanation, Forecast, Reads
+from model_core.nn.bundles import Forecast, LearnedGraph, Reads
 from model_core.nn.embedding import sinusoids
 from model_core.nn.forecaster import Forecaster
 from model_core.nn.graph.combiners.gated import GatedGraphCombiner
@@ -211,7 +211,7 @@ class EnhancedPGAT(Forecaster):
         return self.head.at_rest(self.baseline(window.past_waves[..., :FIRST_WAVE], window.scale))
 
     @torch.no_grad()
-    def explain(self, window: Window) -> Explanation:
+    def explain(self, window: Window) -> LearnedGraph:
         """The graph in terms of bodies, by the waves that belong to each.
 
         A body hears from another as far as transitions read both; a target reads from a body what reaches
@@ -220,7 +220,7 @@ class EnhancedPGAT(Forecaster):
         known = self._wave_graph(window)
         read = known.graph.into_transition @ self.wave_of_body  # [B, R, V] @ [V, N] -> [B, R, N]
         shared = read.transpose(1, 2) @ read + MIN_SHARED  # [B, N, N]
-        return Explanation(
+        return LearnedGraph(
             adjacency=shared / shared.sum(-1, keepdim=True),
             target_to_body=known.graph.into_target @ read,
             source_weights=known.gates / known.gates.sum(-1, keepdim=True),

@@ -49,7 +49,7 @@ Model = CelestialEnhancedPGAT | EnhancedPGAT
 def build_model(settings: ModelSettings, inputs: ModelInputs) -> Model:
     """The model that ``settings`` describe, for windows as ``inputs`` describe them.
 
-    Its ``forward(window)`` returns a ``Forecast``, its ``explain(window)`` an ``Explanation``, and its
+    Its ``forward(window)`` returns a ``Forecast``, its ``explain(window)`` a ``LearnedGraph``, and its
     ``reads`` says which parts of a window reach them.
 
     Raises:

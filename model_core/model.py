@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model_core.axes import FIRST_SKY, TARGETS
 from model_core.config.model import NUM_BODIES
 from model_core.data.windows import Window
-from model_core.nn.bundles import BodyStates, Explanation, Forecast, Reads
+from model_core.nn.bundles import BodyStates, Forecast, LearnedGraph, Reads
 from model_core.nn.celestial.body_nodes import CelestialBodyNodes, LatentNodes
 from model_core.nn.covariates import EfficientCovariateInteraction, FullInteraction
 from model_core.nn.embedding import sinusoids
@@ -143,10 +143,10 @@ class CelestialEnhancedPGAT(Forecaster):
         return self.head.at_rest(self.baseline(window.past_waves[..., : len(TARGETS)], window.scale))
 
     @torch.no_grad()
-    def explain(self, window: Window) -> Explanation:
+    def explain(self, window: Window) -> LearnedGraph:
         """The learned graph and what the targets read from the bodies, averaged over the known days."""
         graph = self._graph(window)
-        return Explanation(
+        return LearnedGraph(
             adjacency=graph.adjacency.mean(1),
             target_to_body=self.interaction.target_to_body(graph.nodes, graph.targets, graph.adjacency),
             source_weights=self.edge_sources.weights(graph.context),

@@ -27,7 +27,7 @@ _NAME_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class TableLimits:
     """The most that a table may hold."""
 
     rows: int
@@ -36,7 +36,7 @@ class Limits:
     """Of its values when they are read."""
 
 
-STEP_LIMITS = Limits(rows=50_000_000, columns=10_000, bytes=2**31)
+STEP_LIMITS = TableLimits(rows=50_000_000, columns=10_000, bytes=2**31)
 """For what a step of this project wrote: far above any of them, far below what fills a machine."""
 
 
@@ -57,7 +57,7 @@ class ListsError(ValueError):
         self.column = column
 
 
-def read_table(source: Path | bytes, limits: Limits = STEP_LIMITS) -> pa.Table:
+def read_table(source: Path | bytes, limits: TableLimits = STEP_LIMITS) -> pa.Table:
     """The table of a Parquet file, given by its path or content.
 
     Raises:
@@ -137,13 +137,13 @@ def _content_of(source: Path | bytes) -> Iterator[Content]:
         yield content
 
 
-def _check(limit: str, found: int, limits: Limits) -> None:
+def _check(limit: str, found: int, limits: TableLimits) -> None:
     allowed = {"rows": limits.rows, "columns": limits.columns, "bytes": limits.bytes}[limit]
     if found > allowed:
         raise LimitError(limit, found, allowed)
 
 
-def _check_stated(stated: pq.FileMetaData, limits: Limits) -> None:
+def _check_stated(stated: pq.FileMetaData, limits: TableLimits) -> None:
     _check("rows", stated.num_rows, limits)
     _check("columns", stated.num_columns, limits)
     columns = [stated.schema.column(i) for i in range(stated.num_columns)]

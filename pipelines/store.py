@@ -125,7 +125,7 @@ def _own_keys(path: Path) -> tuple[str, str]:
 
 
 def _ports(first: int) -> list[int]:
-    """The wanted port and four free ones, each with a free neighbour ``_GRPC_PORT_OFFSET`` above.
+    """The wanted port and four free ones, each with a free neighbor ``_GRPC_PORT_OFFSET`` above.
 
     Raises:
         UserError: the wanted port is taken.

@@ -15,8 +15,8 @@ from model_core.checkpoints.control import (
     CheckpointManifest,
     Ensemble,
     MemoryLine,
+    MirroredCheckpoint,
     Owner,
-    Record,
     Saved,
     StepLine,
 )
@@ -71,7 +71,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("model/memory_diagnostics.log", MemoryLine),
     Document("checkpoints/nonfinite.json", NonFiniteStep),
     Document("mirror/owner.json", Owner),
-    Document("mirror/checkpoints/000001-00000000.json", Record, "mirrored-checkpoint"),
+    Document("mirror/checkpoints/000001-00000000.json", MirroredCheckpoint, "mirrored-checkpoint"),
     Document("evaluation/scores.json", Scores),
     Document("evaluation/explanation.json", Explanation),
     Document("findings/findings.json", Findings),

@@ -2,7 +2,7 @@
 
     checkpoint.json                   ``CheckpointManifest``  hashes of a checkpoint's files
     settings.json                     ``Saved``               what rebuilds the model, and where its run stood
-    checkpoints/<epoch>-<step>.json   ``Record``              a checkpoint in a mirror
+    checkpoints/<epoch>-<step>.json   ``MirroredCheckpoint``  a checkpoint in a mirror
     owner.json                        ``Owner``               the run that writes to a mirror
     steps.jsonl                       ``StepLine``            a line per few steps
     memory_diagnostics.log            ``MemoryLine``          a line per stage
@@ -55,7 +55,7 @@ class CheckpointManifest(_Control):
     """Every other file of the checkpoint, by its path in it."""
 
 
-class Record(_Control):
+class MirroredCheckpoint(_Control):
     """``checkpoints/<epoch>-<step>.json``: one checkpoint of a mirror, written once all its files are there."""
 
     schema_version: Literal[1]

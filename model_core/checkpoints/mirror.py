@@ -21,7 +21,7 @@ from typing import Self
 
 from model_core.artifacts import sha256_of
 from model_core.checkpoints import local
-from model_core.checkpoints.control import Damage, Record
+from model_core.checkpoints.control import Damage, MirroredCheckpoint
 from model_core.checkpoints.lease import PERIOD_SECONDS, Lease
 from model_core.checkpoints.records import (
     BLOBS,
@@ -229,7 +229,7 @@ class Mirror:
                 "check what deletes objects there",
                 uri=self._store.uri,
             )
-        record = Record(schema_version=1, epoch=snapshot.epoch, step=snapshot.step, files=files)
+        record = MirroredCheckpoint(schema_version=1, epoch=snapshot.epoch, step=snapshot.step, files=files)
         content = json.dumps(record.model_dump(mode="json"), indent=2, sort_keys=True)
         self._store.write(snapshot.record, content.encode())
         self._newest = files

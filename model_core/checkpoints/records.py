@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from model_core.artifacts import sha256_of
-from model_core.checkpoints.control import MAX_BYTES, Damage, Record, parse
+from model_core.checkpoints.control import MAX_BYTES, Damage, MirroredCheckpoint, parse
 from model_core.checkpoints.files import saved_info, verify_checkpoint
 from model_core.checkpoints.local import BEST, LAST
 from model_core.deadlines import current
@@ -102,7 +102,7 @@ def files_of(store: Store | PatientStore, key: str) -> dict[str, FileRecord]:
         content = store.read(key, MAX_BYTES)
     except OversizedError as error:
         raise Damage(str(error)) from error
-    return parse(Record, content).files
+    return parse(MirroredCheckpoint, content).files
 
 
 def missing_blobs(store: Store, files: dict[str, FileRecord]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Standardisation of the waves that are no angles, fitted on train rows only."""
+"""Standardization of the waves that are no angles, fitted on train rows only."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -87,7 +87,7 @@ class Subject:
 
     @property
     def overlap(self) -> int:
-        """How many neighbouring windows share target days: P if all are scored, fewer if they are spread."""
+        """How many neighboring windows share target days: P if all are scored, fewer if they are spread."""
         spacing = (len(self.windows) - 1) / max(len(self.clean) - 1, 1)
         return max(1, math.ceil(self.clean.true.shape[1] / max(spacing, 1.0)))
 

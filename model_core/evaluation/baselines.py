@@ -104,7 +104,7 @@ def _ridge(dataset: MarketDataset, rows: NDArray[np.int64], penalty: float) -> D
     """Closed-form ridge from the last known displacements to the target displacements.
 
     How many rows it looks at, and whether both sides are in units of the window's scale, is chosen by the
-    squared error on validation. The intercept is not penalised.
+    squared error on validation. The intercept is not penalized.
     """
     validation = np.arange(dataset.splits.validation.first, dataset.splits.validation.stop)
     held_out = displacements(dataset.log_prices, dataset.splits.validation, dataset.window.pred_len)

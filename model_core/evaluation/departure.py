@@ -44,7 +44,7 @@ _SEED = 2024
 _INPUTS: tuple[InputName, ...] = ("prices", "sky", "calendar")
 
 
-class Forecaster(Protocol):
+class BasedModel(Protocol):
     """A model that starts from a base, whatever else it is."""
 
     @property
@@ -62,7 +62,7 @@ class Forecaster(Protocol):
 
 
 def departure_of(
-    model: Forecaster, windows: WindowSet, predictions: Predictions, *, confidence: float, batch_size: int
+    model: BasedModel, windows: WindowSet, predictions: Predictions, *, confidence: float, batch_size: int
 ) -> Departure:
     """The whole finding.
 
@@ -136,7 +136,7 @@ def target_departure(ours: Values, real: Values, *, horizon: int, confidence: fl
 
 @torch.no_grad()
 def input_responses(
-    model: Forecaster, windows: WindowSet, realized: float, batch_size: int
+    model: BasedModel, windows: WindowSet, realized: float, batch_size: int
 ) -> dict[str, InputResponse]:
     """What moves the forecast of Close at the horizon beyond its base, by input.
 
@@ -196,7 +196,7 @@ class _Beyond:
         return cls(np.concatenate([part.point for part in parts]), np.concatenate(widths) if widths else None)
 
 
-def _beyond_base(model: Forecaster, window: Window, unit: Values) -> _Beyond:
+def _beyond_base(model: BasedModel, window: Window, unit: Values) -> _Beyond:
     forecast, base = model(window), _base(model, window)
     point = _at_the_horizon(forecast.point)[:, CLOSE] - _at_the_horizon(base.walk)[:, CLOSE]
     mixture, deviation = forecast.mixture, _at_the_horizon(base.deviation)[:, CLOSE]
@@ -212,7 +212,7 @@ def _response(before: _Beyond, after: _Beyond, realized: float) -> InputResponse
 
 
 @torch.no_grad()
-def _bases(model: Forecaster, windows: WindowSet, batch_size: int) -> tuple[Values, Values]:
+def _bases(model: BasedModel, windows: WindowSet, batch_size: int) -> tuple[Values, Values]:
     """[n, T] each, at the horizon, scaled: the walk that the model starts from, and its standard deviation."""
     bases = [_base(model, window) for window in windows.batches(batch_size)]
     walk, deviation = (
@@ -221,7 +221,7 @@ def _bases(model: Forecaster, windows: WindowSet, batch_size: int) -> tuple[Valu
     return np.concatenate(walk), np.concatenate(deviation)
 
 
-def _base(model: Forecaster, window: Window) -> Baseline:
+def _base(model: BasedModel, window: Window) -> Baseline:
     base: Baseline = model.baseline(window.past_waves[..., : len(TARGETS)], window.scale)
     return base
 

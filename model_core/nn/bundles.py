@@ -80,7 +80,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class LearnedGraph:
     """What the model looked at, averaged over the known days of each window."""
 
     adjacency: Float[Tensor, "B N N"]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from model_core.data.windows import Window
-from model_core.nn.bundles import Explanation, Forecast, Mixture, Reads
+from model_core.nn.bundles import Forecast, LearnedGraph, Mixture, Reads
 from model_core.nn.casting import at_least_fp32
 from model_core.nn.forecaster import Forecaster
 
@@ -38,14 +38,14 @@ class EnsembleModel(Forecaster):
         """The base that all of them start from."""
         return combined([member.at_rest(window) for member in self._forecasters()])
 
-    def explain(self, window: Window) -> Explanation:
+    def explain(self, window: Window) -> LearnedGraph:
         """The mean of what the members look at."""
         each = [member.explain(window) for member in self._forecasters()]
 
         def mean(name: str) -> torch.Tensor:
             return torch.stack([getattr(explanation, name) for explanation in each]).mean(0)
 
-        return Explanation(
+        return LearnedGraph(
             adjacency=mean("adjacency"),
             target_to_body=mean("target_to_body"),
             source_weights=mean("source_weights"),

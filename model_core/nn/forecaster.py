@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from model_core.data.windows import Window
-from model_core.nn.bundles import Explanation, Forecast, Reads
+from model_core.nn.bundles import Forecast, LearnedGraph, Reads
 
 
 class Forecaster(nn.Module, ABC):
@@ -22,5 +22,5 @@ class Forecaster(nn.Module, ABC):
         """What it says before training: the base that its forecasts are a correction of."""
 
     @abstractmethod
-    def explain(self, window: Window) -> Explanation:
+    def explain(self, window: Window) -> LearnedGraph:
         """What it looks at."""

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from model_core.axes import CLOSE, HIGH, LOW, OPEN
 from model_core.data.windows import Window
-from model_core.nn.bundles import Explanation, Forecast, Mixture, Reads
+from model_core.nn.bundles import Forecast, LearnedGraph, Mixture, Reads
 from model_core.nn.casting import at_least_fp32
 from model_core.nn.forecaster import Forecaster
 from model_core.nn.heads.mixture import mixture_forecast
@@ -51,7 +51,7 @@ class ShrunkModel(Forecaster):
         """The base, which no share changes."""
         return self.model.at_rest(window)
 
-    def explain(self, window: Window) -> Explanation:
+    def explain(self, window: Window) -> LearnedGraph:
         """What the model looks at, however much of it is kept."""
         return self.model.explain(window)
 

@@ -88,20 +88,20 @@ def _fan(window: pd.DataFrame) -> list[tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def _candles(
-    axes: Axes, x: NDArray[np.float64], prices: NDArray[np.float64], colour: str, width: float
+    axes: Axes, x: NDArray[np.float64], prices: NDArray[np.float64], color: str, width: float
 ) -> None:
     """Filled where Close falls, hollow where it rises; [n, T] prices."""
     span = float(np.ptp(prices)) or 1.0
     for day, (opened, high, low, close) in zip(x, prices, strict=True):
-        axes.plot([day, day], [low, high], color=colour, linewidth=1.1, zorder=2)
+        axes.plot([day, day], [low, high], color=color, linewidth=1.1, zorder=2)
         bottom, height = min(opened, close), max(abs(close - opened), 0.004 * span)
-        face = PAPER if close >= opened else colour
+        face = PAPER if close >= opened else color
         body = Rectangle(
             (day - width / 2, bottom),
             width,
             height,
             facecolor=face,
-            edgecolor=colour,
+            edgecolor=color,
             linewidth=1.1,
             zorder=3,
         )

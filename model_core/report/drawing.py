@@ -1,6 +1,6 @@
-"""From matplotlib to inline SVG that takes its colours and its type from the page.
+"""From matplotlib to inline SVG that takes its colors and its type from the page.
 
-Figures are drawn in stand-in colours, each of which becomes a CSS variable: one figure serves light and
+Figures are drawn in stand-in colors, each of which becomes a CSS variable: one figure serves light and
 dark. Text stays text, so that it scales, can be selected, and is read aloud. The same figure gives the same
 bytes: no dates, no random ids.
 """
@@ -99,8 +99,8 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", text)
     text = re.sub(r'(\bid="|#)([mpCD][0-9a-f_]{6,})', rf"\g<1>{name}-\g<2>", text)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable})")
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None  # matplotlib always writes one
     head = f'<svg {box.group()} role="img" aria-labelledby="{name}-title" xmlns:xlink="http://www.w3.org/1999/xlink">'

@@ -54,12 +54,12 @@ def skill_figure(rows: dict[str, Comparison], titles: Mapping[str, str]) -> str:
             if row.skill is None:
                 axes.text(0, y, " no skill: the baseline makes no error", va="center", color=MUTED)
                 continue
-            colour = _TONES[tone(row.outcome)]
+            color = _TONES[tone(row.outcome)]
             skill = 100 * _within_reach(row.skill)
             if row.low is not None and row.high is not None:
                 ends = [100 * _within_reach(end) for end in (row.low, row.high)]
-                axes.plot(ends, [y, y], color=colour, linewidth=5, alpha=0.35)
-            axes.plot(skill, y, "<" if row.skill < LOWEST_SKILL else "o", color=colour, markersize=7)
+                axes.plot(ends, [y, y], color=color, linewidth=5, alpha=0.35)
+            axes.plot(skill, y, "<" if row.skill < LOWEST_SKILL else "o", color=color, markersize=7)
             axes.annotate(
                 signed(row.skill),
                 (skill, y),
@@ -86,11 +86,11 @@ def horizon_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str])
     with canvas(280) as figure:
         axes = figure.subplots()
         bare(axes)
-        for name, (colour, line, marker) in zip(names, styles, strict=False):
+        for name, (color, line, marker) in zip(names, styles, strict=False):
             rows = forecasts[name].metrics.log.per_step
             x, y = [r.step for r in rows], [100 * r.mae for r in rows]
             title = forecasts[name].title
-            axes.plot(x, y, line, color=colour, marker=marker, markersize=4.5, label=title)
+            axes.plot(x, y, line, color=color, marker=marker, markersize=4.5, label=title)
         axes.set_xlabel("forecast day")
         axes.set_ylabel("mean absolute error, %")
         axes.set_ylim(bottom=0)
@@ -103,15 +103,15 @@ def horizon_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str])
 
 def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) -> str:
     """Mean absolute error of Open, High, Low and Close, in percent of the price."""
-    colours = [MODEL, BASE, MUTED]
+    colors = [MODEL, BASE, MUTED]
     with canvas(250) as figure:
         axes = figure.subplots()
         bare(axes)
         width = 0.8 / len(names)
-        for group, (name, colour) in enumerate(zip(names, colours, strict=False)):
+        for group, (name, color) in enumerate(zip(names, colors, strict=False)):
             values = [100 * forecasts[name].metrics.log.per_target[t].mae for t in TARGETS]
             x = np.arange(len(TARGETS)) + (group - (len(names) - 1) / 2) * width
-            axes.bar(x, values, width * 0.88, color=colour, label=forecasts[name].title)
+            axes.bar(x, values, width * 0.88, color=color, label=forecasts[name].title)
             for left, value in zip(x, values, strict=True):
                 axes.text(left, value, f"{value:.2f}", ha="center", va="bottom", fontsize=10)
         axes.set_xticks(range(len(TARGETS)), TARGETS)
@@ -168,8 +168,8 @@ def robustness_figure(scenarios: Sequence[Scenario], name: str) -> str:
         axes.axvline(1, color=INK, linewidth=1.2)
         for y, scenario in enumerate(reversed(scenarios)):
             ours, walk = scenario.degradation, scenario.walk_degradation
-            colour = BAD if scenario.fragile else MODEL
-            for ratio, line, shade in ((ours, y + 0.15, colour), (walk, y - 0.17, BASE)):
+            color = BAD if scenario.fragile else MODEL
+            for ratio, line, shade in ((ours, y + 0.15, color), (walk, y - 0.17, BASE)):
                 if ratio.ratio is None or not 1 / _DRAWABLE < ratio.ratio < _DRAWABLE:
                     continue
                 if ratio.low is not None and ratio.high is not None:
@@ -242,9 +242,9 @@ def splits_figure(
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.minorticks_off()
-        for (name, span), colour in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
+        for (name, span), color in zip(spans.items(), (MUTED, BASE, MODEL), strict=True):
             first, last = (_axis_day(day) for day in (span.first_target_date, span.last_target_date))
-            axes.axvspan(first, last, color=colour, alpha=0.14, linewidth=0)
+            axes.axvspan(first, last, color=color, alpha=0.14, linewidth=0)
             middle = ((first + last) / 2, 1.02)
             axes.text(
                 *middle, name, color=INK, ha="center", transform=axes.get_xaxis_transform(), fontsize=11
@@ -262,9 +262,9 @@ def pit_figure(calibration: Calibration) -> str:
         parts = [(BASE, best.title, best.targets)]
         if calibration.model is not None:
             parts.insert(0, (MODEL, "model", calibration.model))
-        for group, (colour, title, part) in enumerate(parts):
+        for group, (color, title, part) in enumerate(parts):
             shares = 100 * np.asarray(part["Close"].pit)
-            axes.bar(np.arange(len(shares)) + 0.42 * group - 0.21, shares, 0.4, color=colour, label=title)
+            axes.bar(np.arange(len(shares)) + 0.42 * group - 0.21, shares, 0.4, color=color, label=title)
         axes.axhline(100 / len(shares), color=INK, linewidth=1.2)
         axes.set_xticks(range(len(shares)), [f"{10 * i}–{10 * i + 10} %" for i in range(len(shares))])
         axes.set_ylabel("share of days, %")

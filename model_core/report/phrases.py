@@ -34,12 +34,12 @@ class Finding:
 
     headline: str
     tone: str
-    """``good``, ``bad`` or ``open``: which colour."""
+    """``good``, ``bad`` or ``open``: which color."""
     text: str
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Takeaways:
     """What a reader takes away if he reads nothing else."""
 
     findings: tuple[Finding, ...]
@@ -57,13 +57,13 @@ class Verdict:
         return " ".join(finding.headline for finding in self.findings)
 
 
-def verdict(evidence: Evidence) -> Verdict:
+def verdict(evidence: Evidence) -> Takeaways:
     """The findings of a run as sentences; every number comes from the artifacts."""
     found = evidence.scores.verdict
     judged = [(POINT, found.outcome, found.text)]
     if found.distribution is not None:
         judged.append((DISTRIBUTION, found.distribution.outcome, found.distribution.text))
-    return Verdict(
+    return Takeaways(
         findings=tuple(
             Finding(headline(what, outcome), tone(outcome), text) for what, outcome, text in judged
         ),

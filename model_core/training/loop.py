@@ -99,7 +99,7 @@ def train(
     )
     state = TrainState.fresh(model, settings, precision, group)
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
-    memory.stage("optimiser", resumed_at=resumed_at)
+    memory.stage("optimizer", resumed_at=resumed_at)
     loss = partial(forecast_loss, settings=model_settings.mixture)
     with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
         graphs = None

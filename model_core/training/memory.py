@@ -59,7 +59,7 @@ class MemoryLog:
         self._log.close()
 
     def stage(self, stage: str, **details: Any) -> None:
-        """Log the memory at a stage of the run: device, data, model, optimiser, epoch_start, …"""
+        """Log the memory at a stage of the run: device, data, model, optimizer, epoch_start, …"""
         line: dict[str, Any] = (
             {"stage": stage, "seconds": round(time.monotonic() - self._started, 3)} | details | self.now()
         )

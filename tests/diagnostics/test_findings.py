@@ -1,4 +1,4 @@
-"""Degradation, attacks and invariants on models whose behaviour is known beforehand."""
+"""Degradation, attacks and invariants on models whose behavior is known beforehand."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Every vectorised point metric against a loop that a reader can check by eye."""
+"""Every vectorized point metric against a loop that a reader can check by eye."""
 
 import numpy as np
 import pytest

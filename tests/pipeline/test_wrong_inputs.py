@@ -97,7 +97,7 @@ WRONG: dict[str, tuple[Callable[[str, Path], Path], str]] = {
         "is not a manifest of version 1 or 2; run the {step} step again",
     ),
     "a manifest with other fields": (
-        lambda name, folder: with_manifest(name, folder, colour="red"),
+        lambda name, folder: with_manifest(name, folder, color="red"),
         "is not a manifest of this version (1 fields differ); run the {step} step again",
     ),
     "an edited manifest": (

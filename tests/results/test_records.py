@@ -61,7 +61,7 @@ def test_a_result_cannot_be_changed(kind: type[Result]) -> None:
 
 
 def unknown(content: JsonObject) -> JsonObject:
-    return content | {"colour": "blue"}
+    return content | {"color": "blue"}
 
 
 def lacking(content: JsonObject) -> JsonObject:
@@ -226,5 +226,5 @@ def test_training_results_without_a_version_are_still_read(tmp_path: Path) -> No
     """Those of earlier code, which knew fewer fields and perhaps others."""
     content = content_of(TrainResults)
     later = {"schema_version", "lost_best_epoch", "processes", "mirror", "seconds_of_all_attempts"}
-    put(TrainResults, tmp_path, {k: v for k, v in content.items() if k not in later} | {"colour": "blue"})
+    put(TrainResults, tmp_path, {k: v for k, v in content.items() if k not in later} | {"color": "blue"})
     assert read_result(TrainResults, tmp_path).best_epoch == content["best_epoch"]

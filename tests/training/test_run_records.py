@@ -25,7 +25,7 @@ def test_the_memory_log_has_a_line_for_every_stage_and_interval(tmp_path: Path) 
     train_tiny(tmp_path)
     lines = json_lines(tmp_path / "memory_diagnostics.log")
     epoch = ["epoch_start", "batch", "batch", "batch", "validation", "epoch_end"]
-    assert [line["stage"] for line in lines] == ["optimiser", "validation", *epoch * 3]
+    assert [line["stage"] for line in lines] == ["optimizer", "validation", *epoch * 3]
     assert [line["batch"] for line in lines if line["stage"] == "batch"] == [2, 4, 6] * 3
     assert all(line.keys() >= SIZES for line in lines)
     assert lines[0]["process_rss_mb"] <= lines[-1]["process_peak_rss_mb"] + 1

@@ -97,7 +97,7 @@ def test_the_memory_log_has_every_stage_of_a_run_that_failed_and_went_on(
         train(dataset, tmp_path / "model", **named)
     train(dataset, tmp_path / "model", **named)
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
-    begin, end = ["device", "data", "model", "optimiser"], ["validation", "epoch_end"]
+    begin, end = ["device", "data", "model", "optimizer"], ["validation", "epoch_end"]
     assert [line["stage"] for line in lines] == [
         *begin, "validation", "epoch_start", "batch", "batch", "exception",
         *begin, "epoch_start", "batch", *end, "epoch_start", "batch", "batch", "batch", *end, "evaluation", "end",
@@ -215,7 +215,7 @@ def test_sigterm_after_the_last_epoch_leaves_with_143_and_the_run_goes_on_to_its
     train(dataset, tmp_path / "model")
     lines = json_lines(tmp_path / "model" / "memory_diagnostics.log")
     assert [line["stage"] for line in lines][-8:] == [
-        "evaluation", "exception", "device", "data", "model", "optimiser", "evaluation", "end",
+        "evaluation", "exception", "device", "data", "model", "optimizer", "evaluation", "end",
     ]  # fmt: skip
 
 

@@ -111,6 +111,6 @@ def _kind(column: NDArray[np.float64]) -> Literal["price", "return", "neither"]:
 
 def _autocorrelation(column: NDArray[np.float64]) -> float:
     """Of lag 1; 0 for a column that does not move."""
-    centred = column - column.mean()
-    power = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / power if power > 0 else 0.0
+    centered = column - column.mean()
+    power = float(centered @ centered)
+    return float(centered[1:] @ centered[:-1]) / power if power > 0 else 0.0

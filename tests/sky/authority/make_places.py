@@ -1,7 +1,7 @@
 """Apparent places by software and an ephemeris that the product does not use.
 
 Writes ``places.csv`` beside this file: positions from JPL's DE423 (the product uses DE421), reduced
-with the IAU's SOFA routines as published under a free licence by ERFA (the product uses Skyfield):
+with the IAU's SOFA routines as published under a free license by ERFA (the product uses Skyfield):
 light time, deflection by the Sun, aberration, IAU 2006 precession and 2000A nutation, ecliptic of
 date. Needs an environment of its own, since neither package is part of the product:
 

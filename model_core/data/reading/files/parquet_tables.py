@@ -7,7 +7,7 @@ from model_core.config.table import LimitSettings
 from model_core.data.reading.files.column_names import INDEX, distinct, flat_names
 from model_core.data.reading.problems import too_large
 from model_core.errors import SourceError, quoted
-from model_core.parquet import LimitError, Limits, ListsError, as_frame, read_table
+from model_core.parquet import LimitError, ListsError, TableLimits, as_frame, read_table
 
 
 def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFrame:
@@ -16,7 +16,7 @@ def read_parquet(uri: str, content: bytes, limits: LimitSettings) -> pd.DataFram
     Raises:
         SourceError: the file is damaged, holds lists, or is larger than the limits allow.
     """
-    allowed = Limits(rows=limits.rows, columns=limits.columns, bytes=limits.bytes)
+    allowed = TableLimits(rows=limits.rows, columns=limits.columns, bytes=limits.bytes)
     try:
         frame = as_frame(read_table(content, allowed))
     except LimitError as error:
