@@ -172,3 +172,39 @@ def test_a_place_is_where_the_sky_is_observed_from() -> None:
                     if re.search(r"(?<![a-z])places?(?![a-z])", word.lower()):
                         guilty.append(f"{name}:{node.lineno} {word}")
     assert guilty == []
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    names = [
+        node.name
+        for _, tree in parsed()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
+
+
+def test_words_are_spelled_as_in_america() -> None:
+    """As torch spells them; ``geocentre`` is the published value of a setting."""
+    british = re.compile(
+        r"(?<![a-z])(colour|neighbour|behaviour|favour|honour|centred?\b|licence|grey|modell|labell(?!edby)|cancelled"
+        r"|[a-z]{2,}is(ed|ing|ation)\b)"
+    )
+    known = {
+        "raised",
+        "raising",
+        "praised",
+        "promised",
+        "surprised",
+        "rising",
+        "arising",
+        "advertised",
+        "noising",
+    }
+    guilty = []
+    for path in [*sources(*PACKAGES), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").lower().splitlines(), 1):
+            for match in british.finditer(line):
+                if match[0] not in known:
+                    guilty.append(f"{path.relative_to(ROOT).as_posix()}:{number} {match[0]}")
+    assert guilty == []

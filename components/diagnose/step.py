@@ -13,7 +13,7 @@ from model_core.checkpoints.loading import load_model
 from model_core.checkpoints.local import BEST
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.dataset import MarketDataset
-from model_core.diagnostics.findings import all_findings, subject_of
+from model_core.diagnostics.findings import all_findings, target_of_diagnosis
 from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
@@ -56,7 +56,7 @@ def run(*, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSett
     asked = settings.model_copy(update={"attack_masks": masks})
     with staged_folder(findings) as folder:
         invariants = check_invariants(loaded.model, prepared, device, reads=reads)
-        subject = subject_of(loaded.model, prepared, device, asked)
+        subject = target_of_diagnosis(loaded.model, prepared, device, asked)
         rows = all_findings(subject, asked)
         found = Findings(
             windows=len(subject.clean),

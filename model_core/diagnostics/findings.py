@@ -23,7 +23,7 @@ from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, e
 from model_core.metrics.point import point_errors
 from model_core.nn.baseline import recent_ranges
 from model_core.progress import ProgressMeter, duration
-from model_core.results.findings import Scenario
+from model_core.results.findings import ScenarioResult
 from model_core.results.scores import PublishedErrors
 
 log = logging.getLogger("pgat.diagnose")
@@ -40,7 +40,7 @@ class WalkForecast:
     unshrunk: None = None
 
 
-class ShownWalk(nn.Module):
+class PerturbedInputWalk(nn.Module):
     """The structured random walk that believes what it is shown.
 
     It takes the last Close and all ranges from the disturbed input; on clean input it is the structured walk itself.
@@ -62,10 +62,10 @@ class ShownWalk(nn.Module):
         return WalkForecast(shown_close + self.a / window.scale[:, None, None] + shown)
 
 
-class BesideWalk(nn.Module):
+class ModelAndWalk(nn.Module):
     """Model and walk on one and the same input: targets 0 … 3 are the model's, 4 … 7 the walk's."""
 
-    def __init__(self, model: nn.Module, walk: ShownWalk) -> None:
+    def __init__(self, model: nn.Module, walk: PerturbedInputWalk) -> None:
         super().__init__()
         self.model = model
         self.walk = walk
@@ -75,11 +75,11 @@ class BesideWalk(nn.Module):
 
 
 @dataclass(frozen=True)
-class Subject:
+class DiagnosisTarget:
     """The model and the walk, and their forecasts of the clean windows."""
 
     model: nn.Module
-    both: BesideWalk
+    both: ModelAndWalk
     windows: WindowSet
     clean: Predictions
     clean_seconds: float
@@ -93,7 +93,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Disturbance:
+class Perturbation:
     """A change of the known days, and what it is called."""
 
     name: str
@@ -104,28 +104,28 @@ class Disturbance:
     perturb: Perturb
 
 
-def subject_of(
+def target_of_diagnosis(
     model: nn.Module, dataset: MarketDataset, device: torch.device, settings: DiagnosticsSettings
-) -> Subject:
+) -> DiagnosisTarget:
     """Forecast the clean test windows once; every disturbance is compared with these."""
     windows = WindowSet(dataset, "test", device)
-    both = BesideWalk(model, ShownWalk(dataset, device))
+    both = ModelAndWalk(model, PerturbedInputWalk(dataset, device))
     at_most = settings.windows_of(len(windows))
     begun = time.monotonic()
     clean = evaluate_model(both, windows, settings.batch_size, at_most, "forecasting clean windows")
-    return Subject(model, both, windows, clean, time.monotonic() - begun)
+    return DiagnosisTarget(model, both, windows, clean, time.monotonic() - begun)
 
 
-def disturbances(
+def perturbations(
     model: nn.Module, settings: DiagnosticsSettings, advance: Callable[[int], None]
-) -> Iterator[Disturbance]:
+) -> Iterator[Perturbation]:
     """Everything that the settings ask for: published scenarios, noise, data faults, attacks.
 
     Args:
         advance: told of the gradients that attacks take, in forecasts that cost as much.
     """
     for scenario in (*published_scenarios(settings), *data_scenarios(settings)):
-        yield Disturbance(
+        yield Perturbation(
             scenario.name,
             scenario.title,
             scenario.group,
@@ -136,7 +136,7 @@ def disturbances(
         return
     attacker = Attacker(model, settings.seed, advance)
     for attack in attacks(settings):
-        yield Disturbance(
+        yield Perturbation(
             attack.name,
             attack.title,
             "attack",
@@ -145,7 +145,7 @@ def disturbances(
         )
 
 
-def all_findings(subject: Subject, settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
+def all_findings(subject: DiagnosisTarget, settings: DiagnosticsSettings) -> tuple[ScenarioResult, ...]:
     """One finding per disturbance. An attacker knows the model; the walk only sees what he did."""
     windows = len(subject.clean)
     scenarios = len(published_scenarios(settings)) + len(data_scenarios(settings))
@@ -163,7 +163,7 @@ def all_findings(subject: Subject, settings: DiagnosticsSettings) -> tuple[Scena
         duration(cost * subject.clean_seconds / windows),
     )
     with ProgressMeter("disturbing windows", cost, "forecasts") as meter:
-        wanted = tuple(disturbances(subject.model, settings, meter.update))
+        wanted = tuple(perturbations(subject.model, settings, meter.update))
         disturbed = evaluate_each(
             subject.both,
             subject.windows,
@@ -176,8 +176,8 @@ def all_findings(subject: Subject, settings: DiagnosticsSettings) -> tuple[Scena
 
 
 def _finding(
-    subject: Subject, settings: DiagnosticsSettings, disturbance: Disturbance, disturbed: Predictions
-) -> Scenario:
+    subject: DiagnosisTarget, settings: DiagnosticsSettings, disturbance: Perturbation, disturbed: Predictions
+) -> ScenarioResult:
     clean = subject.clean
     growth = compare_growth(
         (_losses(disturbed, _MODEL), _losses(clean, _MODEL)),
@@ -186,7 +186,7 @@ def _finding(
         settings,
     )
     forecast = disturbed.forecast[..., _MODEL]
-    return Scenario(
+    return ScenarioResult(
         name=disturbance.name,
         title=disturbance.title,
         group=disturbance.group,

@@ -25,7 +25,7 @@ from model_core.report.drawing import (
 )
 from model_core.report.phrases import tone
 from model_core.results.calibration import Calibration
-from model_core.results.findings import Scenario
+from model_core.results.findings import ScenarioResult
 from model_core.results.scores import ForecastScore
 from model_core.results.skill import Comparison
 from model_core.results.training import TrainResults
@@ -159,7 +159,7 @@ def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
         )
 
 
-def robustness_figure(scenarios: Sequence[Scenario], name: str) -> str:
+def robustness_figure(scenarios: Sequence[ScenarioResult], name: str) -> str:
     """Error under each disturbance over the clean error: the model beside the random walk."""
     with canvas(34 * len(scenarios) + 86) as figure:
         axes = figure.subplots()

@@ -27,7 +27,7 @@ from model_core.report.candles import candle_figure
 from model_core.report.departures import departure_figure
 from model_core.report.evidence import Evidence
 from model_core.report.figures import SplitSpan
-from model_core.results.findings import Scenario
+from model_core.results.findings import ScenarioResult
 from model_core.results.scores import MODEL
 from model_core.results.tables import price_column
 from model_core.sky.bodies import BODIES
@@ -164,7 +164,7 @@ def examples(evidence: Evidence, count: int) -> list[Example]:
     return found
 
 
-def _robustness(scenarios: Sequence[Scenario]) -> list[str]:
+def _robustness(scenarios: Sequence[ScenarioResult]) -> list[str]:
     """What really happens and what was published in one figure, noise and attacks in another."""
     plain = [s for s in scenarios if s.group in ("published", "data")]
     placed = [s for s in scenarios if s.group not in ("published", "data")]

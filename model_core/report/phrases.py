@@ -14,7 +14,7 @@ from model_core.evaluation.verdict import (
 )
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure
-from model_core.results.findings import Findings, Growth, Invariant, Scenario
+from model_core.results.findings import Findings, Growth, Invariant, ScenarioResult
 from model_core.results.scores import MODEL, PointErrors, Scores
 from model_core.results.shrinkage import FittedShare
 from model_core.results.skill import Comparison, Outcome
@@ -88,7 +88,7 @@ def _celestial(evidence: Evidence) -> str:
     return "Whether the celestial waves add anything was not measured in this run."
 
 
-def _robustness(scenarios: Sequence[Scenario]) -> str:
+def _robustness(scenarios: Sequence[ScenarioResult]) -> str:
     decided = [s for s in scenarios if s.fragile is not None]
     fragile = [s.title for s in decided if s.fragile]
     undecided = len(scenarios) - len(decided)
@@ -115,7 +115,7 @@ def _insensitive(departure: Departure | None) -> str:
     )
 
 
-def _reasons(scenarios: Sequence[Scenario]) -> str:
+def _reasons(scenarios: Sequence[ScenarioResult]) -> str:
     return "; ".join(dict.fromkeys(s.fragile_reason for s in scenarios if s.fragile_reason is not None))
 
 
@@ -215,7 +215,7 @@ def growth(degradation: Growth) -> str:
     return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
 
 
-def excess(scenario: Scenario) -> str:
+def excess(scenario: ScenarioResult) -> str:
     """Error growth beyond the random walk's: ``+0.123 [+0.100, +0.146]``."""
     if scenario.excess is None:
         return "–"

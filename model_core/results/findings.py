@@ -56,7 +56,7 @@ class GrowthComparison(Record):
         return self
 
 
-class Scenario(GrowthComparison):
+class ScenarioResult(GrowthComparison):
     """One disturbance."""
 
     name: Words
@@ -105,7 +105,7 @@ class Findings(Result):
     """Of all intervals."""
     checkpoint: Checkpoint
     reads: SkyRead | None = None
-    scenarios: Rows[Scenario]
+    scenarios: Rows[ScenarioResult]
     left_out: Rows[Words] = ()
     """Disturbances that were asked for and make no sense for this model, with the reason."""
     invariants: Rows[Invariant]

@@ -19,13 +19,13 @@ from model_core.data.walk import fit_variants
 from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics import invariants
 from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attack, Attacker
-from model_core.diagnostics.findings import ShownWalk, all_findings, subject_of
+from model_core.diagnostics.findings import PerturbedInputWalk, all_findings, target_of_diagnosis
 from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import mask_of
 from model_core.errors import InvariantError
 from model_core.evaluation.predict import evaluate_model
 from model_core.nn.bundles import Forecast, Reads
-from model_core.results.findings import Findings, Scenario
+from model_core.results.findings import Findings, ScenarioResult
 from model_core.results.record import read_result
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import DIAGNOSTICS, small_run
@@ -51,7 +51,7 @@ class Linear(nn.Module):
         return Forecast(point=self.said(window)[:, None, None].expand_as(window.target))
 
 
-def findings_of(model: nn.Module, **changes: Any) -> dict[str, Scenario]:
+def findings_of(model: nn.Module, **changes: Any) -> dict[str, ScenarioResult]:
     settings = DiagnosticsSettings(
         device="cpu",
         attacks=False,
@@ -59,7 +59,7 @@ def findings_of(model: nn.Module, **changes: Any) -> dict[str, Scenario]:
         attack_masks=("all",),
     ).model_copy(update=changes)
     model.requires_grad_(requires_grad=False)
-    subject = subject_of(model, noise_dataset(), CPU, settings)
+    subject = target_of_diagnosis(model, noise_dataset(), CPU, settings)
     return {row.name: row for row in all_findings(subject, settings)}
 
 
@@ -69,7 +69,7 @@ def test_on_clean_input_the_shown_walk_is_the_structured_walk() -> None:
     known = dataset.known_ranges
     for walk in fit_variants(known, dataset.splits, dataset.window.pred_len).values():
         changed = replace(dataset, walk=walk)
-        found = evaluate_model(ShownWalk(changed, CPU), WindowSet(changed, "test"), 16)
+        found = evaluate_model(PerturbedInputWalk(changed, CPU), WindowSet(changed, "test"), 16)
         expected = known.displacement(walk, dataset.splits.test)
         np.testing.assert_allclose(found.forecast, expected, atol=1e-6)
 
@@ -150,7 +150,7 @@ def test_windows_are_spread_over_the_whole_span_and_by_default_share_no_target_d
     dataset = noise_dataset()
     horizon, available = dataset.window.pred_len, len(WindowSet(dataset, "test"))
     settings = DiagnosticsSettings(device="cpu", max_windows=(available - 1) // horizon + 1)
-    subject = subject_of(Linear(), dataset, CPU, settings)
+    subject = target_of_diagnosis(Linear(), dataset, CPU, settings)
     every = evaluate_model(Linear(), WindowSet(dataset, "test"), 64)
     used = subject.clean.dates
     assert (used[0, 0], used[-1, 0]) == (every.dates[0, 0], every.dates[-1, 0])
@@ -159,7 +159,7 @@ def test_windows_are_spread_over_the_whole_span_and_by_default_share_no_target_d
 
 
 def test_a_walk_is_not_more_fragile_than_itself_and_a_wild_model_is() -> None:
-    assert not any(row.fragile for row in findings_of(ShownWalk(noise_dataset(), CPU)).values())
+    assert not any(row.fragile for row in findings_of(PerturbedInputWalk(noise_dataset(), CPU)).values())
     assert findings_of(Linear(strength=1.0))["noise_all_0.1"].fragile is False  # bad already when clean
 
     class Nervous(nn.Module):

@@ -21,7 +21,7 @@ from model_core.evaluation.verdict import DISTRIBUTION, POINT, headline, point_t
 from model_core.report import phrases
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.page import render_page, render_summary
-from model_core.results.findings import Scenario, SkyRead
+from model_core.results.findings import ScenarioResult, SkyRead
 from model_core.results.scores import BaselineSkill, Scores
 from model_core.results.skill import Comparison
 from model_core.results.tables import PREDICTIONS
@@ -363,7 +363,7 @@ def undecided_scores(scores: Scores) -> Scores:
     return changed.model_copy(update={"verdict": verdict})
 
 
-def undecided_scenario(row: Scenario) -> Scenario:
+def undecided_scenario(row: ScenarioResult) -> ScenarioResult:
     bare = {"low": None, "high": None}
     return row.model_copy(
         update={
