@@ -18,7 +18,7 @@ from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
 from model_core.lineage import say_if_other_dataset
-from model_core.results.findings import Findings, Growth, Invariant, Scenario, SkyRead
+from model_core.results.findings import Findings, Growth, Invariant, ScenarioResult, SkyRead
 from model_core.results.record import write_result
 from model_core.results.tables import FINDINGS
 from model_core.training.precision import resolve_device
@@ -105,7 +105,7 @@ def _refuse_broken(invariants: tuple[Invariant, ...]) -> None:
         raise InvariantError(f"the model broke {len(broken)} invariant(s): {'; '.join(broken)}")
 
 
-def _table(rows: Sequence[Scenario]) -> pa.Table:
+def _table(rows: Sequence[ScenarioResult]) -> pa.Table:
     """One flat row per scenario."""
     flat = [
         row.model_dump(
