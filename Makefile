@@ -91,9 +91,7 @@ test-fast: $(READY)  ## the tests without the slow ones
 test-containers: $(READY)  ## build the step images and test them (needs docker or podman)
 	@$(WORDS); exec $(PY) -m pytest -m containers tests/containers "$$@"
 
-coverage: $(READY)  ## list the lines that no test runs  ARGS=tests/store (pip install coverage first)
-	@$(PY) -c "import coverage" 2>/dev/null \
-	  || { echo "error: no lock holds coverage; $(PY) -m pip install coverage" >&2; exit 2; }
+coverage: $(READY)  ## list the lines that no test runs  ARGS=tests/store
 	@$(WORDS); $(PY) -m coverage run -m pytest "$$@"
 	@$(PY) -m coverage combine --quiet; $(PY) -m coverage report --show-missing --skip-covered
 
