@@ -18,7 +18,7 @@ def apply(task: PipelineTask, pod: PodSettings) -> None:
     kubernetes.set_timeout(task, round(pod.deadline_hours * 3600))
     if pod.shared_memory is not None:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=pod.shared_memory)
-    _place(task, pod)
+    _assign_node(task, pod)
     for key, value in sorted(pod.labels.items()):
         kubernetes.add_pod_label(task, key, value)
     for key, value in sorted(pod.annotations.items()):
@@ -31,7 +31,7 @@ def apply(task: PipelineTask, pod: PodSettings) -> None:
         kubernetes.mount_pvc(task, volume.claim, volume.path)
 
 
-def _place(task: PipelineTask, pod: PodSettings) -> None:
+def _assign_node(task: PipelineTask, pod: PodSettings) -> None:
     """Which nodes it may run on."""
     for key, value in sorted(pod.node_selector.items()):
         kubernetes.add_node_selector(task, key, value)

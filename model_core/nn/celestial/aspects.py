@@ -32,7 +32,7 @@ class AspectEdges(nn.Module):
     def __init__(self, inputs: ModelInputs) -> None:
         super().__init__()
         self.phases = BodyPhases(inputs)
-        has = [place is not None for place in body_columns(inputs)["longitude_cos"]]
+        has = [column is not None for column in body_columns(inputs)["longitude_cos"]]
         # From plain values: a comparison of tensors on the meta device costs more than a second of imports.
         pairs = torch.tensor([[a and b and i != j for j, b in enumerate(has)] for i, a in enumerate(has)])
         self.register_buffer("pairs", pairs, persistent=False)
