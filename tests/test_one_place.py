@@ -3,7 +3,7 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -37,14 +37,17 @@ def keys_of(file: str, name: str) -> set[str]:
     raise AssertionError(f"{file} assigns no {name}")
 
 
-def literals() -> Iterator[tuple[str, str]]:
+@cache
+def literals() -> frozenset[tuple[str, str]]:
     """Every text in the code that is no documentation, with its file."""
+    found = set()
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
-                yield path.relative_to(ROOT).as_posix(), node.value
+                found.add((path.relative_to(ROOT).as_posix(), node.value))
+    return frozenset(found)
 
 
 # --- the steps --------------------------------------------------------------------------------------

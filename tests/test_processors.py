@@ -90,6 +90,19 @@ def test_what_the_user_says_about_waiting_stays(users: dict[str, str]) -> None:
     assert environment == users
 
 
+UNTIL_TORCH = """
+import importlib.abc, sys
+
+class Enough(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if "torch._C" in sys.modules:
+            raise SystemExit
+
+sys.meta_path.insert(0, Enough())
+"""
+"""The process ends with the first import after torch's compiled part, and OpenMP with it, was loaded."""
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -102,7 +115,7 @@ def test_what_the_user_says_about_waiting_stays(users: dict[str, str]) -> None:
 def test_openmp_knows_the_bound_on_spinning_when_a_step_has_loaded_torch(entry: str) -> None:
     environment = {key: text for key, text in os.environ.items() if "OMP_" not in key}
     shown = subprocess.run(
-        [sys.executable, "-c", f"import {entry}"],
+        [sys.executable, "-c", f"{UNTIL_TORCH}import {entry}"],
         cwd=ROOT,
         env=environment | {"OMP_DISPLAY_ENV": "verbose"},
         capture_output=True,

@@ -66,7 +66,7 @@ def in_place_of(path: Path, content: bytes) -> None:
 def test_each_flipped_bit_of_a_manifest_costs_an_epoch_and_is_named(
     stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for content in flipped((stopped / LAST / CHECKPOINT_MANIFEST).read_bytes(), 300):
+    for content in flipped((stopped / LAST / CHECKPOINT_MANIFEST).read_bytes(), 60):
         run = Path(shutil.copytree(stopped, tmp_path / "run"))
         in_place_of(run / LAST / CHECKPOINT_MANIFEST, content)
         caplog.clear()
