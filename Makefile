@@ -29,6 +29,8 @@ WORDS = words=$$(xargs -r printf '%s\n' <<< "$$ARGS" 2>/dev/null && echo .) \
 override VENV := .venv
 override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
+# A file of tests is one worker's, which then makes what its tests share once; the order is that of tests/conftest.py.
+override SPREAD = --numprocesses "$$WORKERS" --dist loadfile --no-loadscope-reorder
 override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
 .PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint coverage golden bench store lock audit docs
@@ -38,7 +40,7 @@ run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=m
 	@$(WORDS); exec $(PY) -m pipelines run --config "$$CONFIG" --source "$$SOURCE" "$$@"
 
 test: $(READY)  ## run the tests                 ARGS="-k windows" WORKERS=4
-	@$(WORDS); exec $(PY) -m pytest --numprocesses "$$WORKERS" "$$@"
+	@$(WORDS); exec $(PY) -m pytest $(SPREAD) "$$@"
 
 setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch==<version>+<build>
 	@$(if $(filter file,$(origin PYTHON)),,test "$$($(PY) -V)" = "$$("$$PYTHON" -V)" \
@@ -83,7 +85,7 @@ lint: $(READY)  ## check without the tests
 
 test-numerical: $(READY)  ## the numerical tests once more, with the sums of another processor
 	@$(WORDS); export ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OMP_NUM_THREADS=1; \
-	  exec $(PY) -m pytest -m "not slow" --numprocesses "$$WORKERS" $(NUMERICAL) "$$@"
+	  exec $(PY) -m pytest -m "not slow" $(SPREAD) $(NUMERICAL) "$$@"
 
 test-fast: $(READY)  ## the tests without the slow ones
 	@$(WORDS); exec $(PY) -m pytest -m "not slow and not e2e and not s3 and not browser" "$$@"

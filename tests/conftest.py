@@ -4,7 +4,9 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from jaxtyping import install_import_hook
 
 # Before anything imports torch, whose threads then wait as those of the steps do.
 import components  # noqa: F401
+from tests.starting.stand_in import stand_in
 
 # The shapes in the signatures are checked in tests only. The hook has to be in place before the first import.
 jaxtyping_hook = install_import_hook(
@@ -20,6 +23,8 @@ jaxtyping_hook = install_import_hook(
 )
 
 
+ABOUT = {"e2e": 60, "s3": 60, "slow": 20}
+"""How long a test with such a marker takes, in the time of one without."""
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -50,8 +55,35 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``prepare_data`` would have left of the tiny market; tests do not change it."""
+    from tests.training.prepared import write_tiny_dataset
+
+    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+@pytest.fixture(scope="session")
+def _preloaded_python() -> Iterator[str]:
+    """A Python whose processes start in milliseconds; a socket's path must be short."""
+    with tempfile.TemporaryDirectory(prefix="pgat-python-") as folder, stand_in(Path(folder)) as python:
+        yield python
+
+
+@pytest.fixture(scope="module")
+def preloaded(_preloaded_python: str) -> Iterator[str]:
+    """In a module that uses this, ``sys.executable`` is a Python that has imported what the steps need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", _preloaded_python)
+        yield _preloaded_python
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine lacks."""
+    """Skip, with the reason, what this machine lacks; files with many slow tests come first.
+
+    A file goes to one worker (``--dist loadfile``), so the last ones should be short.
+    """
     asked = str(config.getoption("markexpr"))
     lacks: dict[str, Callable[[], str | None]] = {
         "gpu": lambda: None if _has_cuda() else "needs a CUDA device",
@@ -64,6 +96,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marked and (reason := reason_of()):
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason=reason))
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        seconds[item.path] += max(
+            [1, *(ABOUT[mark.name] for mark in item.iter_markers() if mark.name in ABOUT)]
+        )
+    items.sort(key=lambda item: -seconds[item.path])
 
 
 def _has_cuda() -> bool:

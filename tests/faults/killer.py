@@ -38,6 +38,11 @@ def _arm(point: str, call: int) -> None:
         return original(*given, **more)
 
     setattr(owner, name, mortal)
+    # Where the process was forked from one that has imported all steps, others know the function by name already.
+    for known in list(sys.modules.values()):
+        for alias, value in list(vars(known).items()):
+            if value is original:
+                setattr(known, alias, mortal)
 
 
 if __name__ == "__main__":

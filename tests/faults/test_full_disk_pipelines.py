@@ -10,7 +10,10 @@ from model_core.artifacts import read_json
 from pipelines.__main__ import main
 from pipelines.runners.process import RunProgress, run_step
 from tests.faults.disk import fill, small_disk
-from tests.faults.test_full_disks import TINY, dangling, looping
+from tests.faults.steps import TINY
+from tests.faults.test_full_disks import dangling, looping
+
+pytestmark = pytest.mark.usefixtures("preloaded")
 
 RUN = ["run", "--config", TINY, "--source", "sample://synthetic", "--name", "x"]
 

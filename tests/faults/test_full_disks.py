@@ -4,73 +4,21 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from components.steps import STEPS
 from model_core.artifacts import open_artifact
 from model_core.checkpoints.files import verify_checkpoint
 from model_core.checkpoints.local import BEST, LAST
 from model_core.training.logs import LineLog
 from tests.faults.disk import fill, limited, small_disk
+from tests.faults.steps import do, output_of, words
 from tests.faults.test_train_command import after_epoch
 from tests.security.hostile_s3 import HostileS3, serving
-from tests.training.prepared import write_tiny_dataset
 
-TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
-STEPS = ("prepare_data", "train", "evaluate", "diagnose", "report")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What each step left: ``dataset``, ``model``, ``evaluation`` and ``findings``."""
-    folder = tmp_path_factory.mktemp("made")
-    write_tiny_dataset(folder / "dataset")
-    for step in ("train", "evaluate", "diagnose"):
-        do(step, words(step, folder, folder))
-    return folder
-
-
-def words(step: str, made: Path, out: Path) -> list[str]:
-    """The command line of a step that reads from ``made`` and writes to ``out``."""
-    inputs = {
-        "prepare_data": [],
-        "train": ["dataset"],
-        "evaluate": ["dataset", "model"],
-        "diagnose": ["dataset", "model"],
-        "report": ["dataset", "model", "evaluation", "findings"],
-    }[step]
-    flags = [word for name in inputs for word in (f"--{name}", str(made / name))]
-    outputs = {
-        "prepare_data": ["--source", "sample://synthetic", "--dataset", str(out / "dataset")],
-        "train": ["--model", str(out / "model")],
-        "evaluate": ["--evaluation", str(out / "evaluation")],
-        "diagnose": ["--findings", str(out / "findings")],
-        "report": [
-            "--report",
-            str(out / "report.html"),
-            "--summary",
-            str(out / "summary.md"),
-            "--run-name",
-            "tiny",
-        ],
-    }[step]
-    return ["--config", TINY, *flags, *outputs]
-
-
-def output_of(step: str) -> str:
-    return {
-        "prepare_data": "dataset",
-        "train": "model",
-        "evaluate": "evaluation",
-        "diagnose": "findings",
-        "report": "report.html",
-    }[step]
-
-
-def do(step: str, line: list[str]) -> None:
-    import_module(f"components.{step}.__main__").main(line)
+pytestmark = pytest.mark.usefixtures("preloaded")
 
 
 def ended(step: str, line: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:

@@ -9,7 +9,9 @@ from model_core.artifacts import open_artifact
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
 from tests.faults.killer import killed_at
-from tests.faults.test_full_disks import do, made, words  # noqa: F401  a fixture
+from tests.faults.steps import do, words
+
+pytestmark = pytest.mark.usefixtures("preloaded")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ def test_an_output_is_not_there_when_its_step_is_killed_and_the_same_command_mak
     step: str,
     name: str,
     point: str,
-    made: Path,  # noqa: F811
+    made: Path,
     tmp_path: Path,
 ) -> None:
     """Before the finished folder takes its place, and before its first JSON file is written."""
@@ -37,7 +39,7 @@ def test_an_output_is_not_there_when_its_step_is_killed_and_the_same_command_mak
 
 
 def test_training_that_is_killed_when_it_is_over_is_not_repeated(
-    made: Path,  # noqa: F811
+    made: Path,
     tmp_path: Path,
 ) -> None:
     line = words("train", made, tmp_path)
@@ -51,7 +53,7 @@ def test_training_that_is_killed_when_it_is_over_is_not_repeated(
 
 
 def test_a_page_is_whole_when_the_step_is_killed_before_its_summary(
-    made: Path,  # noqa: F811
+    made: Path,
     tmp_path: Path,
 ) -> None:
     line = words("report", made, tmp_path)

@@ -1,6 +1,5 @@
 """Outputs that go to an object store: tried before the work, never lost after it, and sent by the same command."""
 
-import importlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,61 +11,17 @@ from components.outbox import outbox
 from components.steps import STEPS
 from model_core.artifacts import sha256_of, write_manifest
 from model_core.errors import StoreError
+from tests.faults.steps import do, output_of, words
 from tests.security.hostile_s3 import HostileS3, serving
-
-TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
-MADE = {
-    "prepare_data": "dataset/",
-    "train": "model/",
-    "evaluate": "evaluation/",
-    "diagnose": "findings/",
-    "report": "report.html",
-}
-"""What each step makes for the store, besides the report's summary."""
-
-
-def words(step: str, inputs: object, outputs: object) -> list[str]:
-    """The command of a step: everything is found in, or goes to, places of the same names."""
-    flags = {
-        "prepare_data": [],
-        "train": ["dataset"],
-        "evaluate": ["dataset", "model"],
-        "diagnose": ["dataset", "model"],
-        "report": ["dataset", "model", "evaluation", "findings"],
-    }[step]
-    more = {
-        "prepare_data": ["--source", "sample://synthetic", "--dataset", f"{outputs}/dataset"],
-        "train": ["--model", f"{outputs}/model"],
-        "evaluate": ["--evaluation", f"{outputs}/evaluation"],
-        "diagnose": ["--findings", f"{outputs}/findings"],
-        "report": [
-            "--report",
-            f"{outputs}/report.html",
-            "--summary",
-            f"{outputs}/summary.md",
-            "--run-name",
-            "x",
-        ],
-    }[step]
-    return ["--config", TINY, *(word for flag in flags for word in (f"--{flag}", f"{inputs}/{flag}")), *more]
 
 
 def run(step: str, words: list[str]) -> int:
     """The command in this process; its exit code."""
     try:
-        importlib.import_module(f"components.{step}.__main__").main(words)
+        do(step, words)
     except SystemExit as ended:
         return int(ended.code or 0)
     return 0
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What all five steps leave in a folder."""
-    folder = tmp_path_factory.mktemp("chain")
-    for step in STEPS:
-        assert run(step, words(step, folder, folder)) == 0
-    return folder
 
 
 @pytest.fixture(name="state")
@@ -90,8 +45,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_the_work(
     server.refusing = {"": 403}
     assert run(step, words(step, tmp_path / "none", "s3://bucket")) == 2
     told = capsys.readouterr()
-    made = MADE[step].rstrip("/")
-    assert told.err.startswith(f"error: cannot write {made}.writable in s3://bucket: ")
+    assert told.err.startswith(f"error: cannot write {output_of(step)}.writable in s3://bucket: ")
     assert told.err.count("\n") == 1
     assert told.out == ""
     assert not state.exists()
@@ -112,15 +66,15 @@ def test_a_store_that_cannot_be_written_is_refused_before_the_work(
 def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it(
     step: str,
     status: int,
-    chain: Path,
+    made: Path,
     server: HostileS3,
     state: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Beside it can be written, so the try before the work finds nothing; status 0 hangs up."""
-    server.refusing = {"summary.md" if step == "report" else MADE[step]: status}
-    command = words(step, chain, "s3://bucket")
+    server.refusing = {"summary.md" if step == "report" else f"{output_of(step)}/": status}
+    command = words(step, made, "s3://bucket")
     assert run(step, command) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     caplog.clear()
@@ -131,7 +85,7 @@ def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it
     files = [kept] if kept.is_file() else [path for path in kept.rglob("*") if path.is_file()]
     content = {path.relative_to(kept.parent).as_posix(): path.read_bytes() for path in files}
     assert content
-    assert f"{MADE[step]}manifest.json" not in server.objects
+    assert f"{output_of(step)}/manifest.json" not in server.objects
 
     server.refusing = {}
     assert run(step, command) == 0
@@ -141,10 +95,10 @@ def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it
 
 
 def test_a_result_of_other_settings_or_a_damaged_one_is_not_sent(
-    chain: Path, server: HostileS3, state: Path, caplog: pytest.LogCaptureFixture
+    made: Path, server: HostileS3, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.refusing = {"evaluation/": 403}
-    command = words("evaluate", chain, "s3://bucket")
+    command = words("evaluate", made, "s3://bucket")
     assert run("evaluate", command) == 1
     server.refusing = {}
     assert run("evaluate", [*command, "--set", "evaluation.batch_size=8"]) == 0
@@ -156,15 +110,15 @@ def test_a_result_of_other_settings_or_a_damaged_one_is_not_sent(
     scores.write_bytes(scores.read_bytes().replace(b"0.", b"1.", 1))
     assert run("evaluate", command) == 0
     assert "is made again, since it is damaged" in caplog.text
-    assert server.objects["evaluation/scores.json"] == (chain / "evaluation" / "scores.json").read_bytes()
+    assert server.objects["evaluation/scores.json"] == (made / "evaluation" / "scores.json").read_bytes()
     assert not state.exists()
 
 
 def test_a_result_is_made_again_when_an_input_has_changed_under_the_same_name(
-    chain: Path, server: HostileS3, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    made: Path, server: HostileS3, state: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("dataset", "model"):
-        shutil.copytree(chain / name, tmp_path / name)
+        shutil.copytree(made / name, tmp_path / name)
     server.refusing = {"evaluation/": 403}
     command = words("evaluate", tmp_path, "s3://bucket")
     assert run("evaluate", command) == 1
@@ -181,14 +135,14 @@ def test_a_result_is_made_again_when_an_input_has_changed_under_the_same_name(
 @pytest.mark.parametrize("place", ["folder", "store"])
 def test_a_page_that_cannot_be_published_is_whole_and_the_same_command_publishes_it(
     place: str,
-    chain: Path,
+    made: Path,
     server: HostileS3,
     state: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outputs = "s3://bucket" if place == "store" else str(tmp_path / "out")
-    command = [*words("report", chain, outputs), "--publish-uri", "s3://bucket/pages"]
+    command = [*words("report", made, outputs), "--publish-uri", "s3://bucket/pages"]
     server.refusing = {"pages/x/": 403}
     assert run("report", command) == 1
     error = capsys.readouterr().err.splitlines()[-1]

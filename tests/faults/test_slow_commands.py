@@ -19,18 +19,13 @@ from model_core.artifacts import open_artifact, read_json
 from model_core.checkpoints.records import RECORDS
 from tests.data.market import saved, table
 from tests.faults.proxy import Hang, Proxy, Slow
+from tests.faults.steps import TINY
 from tests.security.hostile_s3 import HostileS3, serving
-from tests.training.prepared import write_tiny_dataset
 
-TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
+pytestmark = pytest.mark.usefixtures("preloaded")
 HANGS_AFTER = 110.0
 """Seconds: less than the usual ``store.total_seconds``, after which one operation gives up by itself."""
 URI = "s3://bucket/run"
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture

@@ -26,10 +26,10 @@ from model_core.results.training import TrainResults
 from model_core.store import client
 from model_core.training.state import Progress
 from tests.faults.flips import flip_a_bit, flipped
+from tests.faults.steps import TINY
 from tests.security.hostile_s3 import HostileS3, serving
-from tests.training.prepared import write_tiny_dataset
 
-TINY = str(Path(__file__).parents[1] / "pipeline" / "tiny.yaml")
+pytestmark = pytest.mark.usefixtures("preloaded")
 WORK = ".model-training"
 
 
@@ -54,11 +54,6 @@ def after_epoch(epoch: int, folder: Path, do: Callable[[], None]) -> Iterator[No
 
 def cut() -> None:
     raise PowerCut
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
 def words(dataset: Path, folder: Path, *more: str) -> list[str]:
@@ -113,7 +108,7 @@ def run(stopped: Path, tmp_path: Path) -> Path:
 def test_any_flipped_bit_of_a_manifest_costs_an_epoch_and_leaves_a_model(
     dataset: Path, stopped: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for content in flipped((stopped / WORK / LAST / CHECKPOINT_MANIFEST).read_bytes(), 10, seed=1):
+    for content in flipped((stopped / WORK / LAST / CHECKPOINT_MANIFEST).read_bytes(), 3, seed=1):
         folder = Path(shutil.copytree(stopped, tmp_path / "run"))
         (folder / WORK / LAST / CHECKPOINT_MANIFEST).write_bytes(content)
         caplog.clear()

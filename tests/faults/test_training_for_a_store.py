@@ -11,17 +11,11 @@ import pytest
 from model_core.artifacts import read_json
 from model_core.store.locate import open_store
 from pipelines.store import running_server
-from tests.training.prepared import write_tiny_dataset
+from tests.faults.steps import TINY
 
-pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.usefixtures("bucket")]
+pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.usefixtures("bucket", "preloaded")]
 ROOT = Path(__file__).parents[2]
-TINY = str(ROOT / "tests" / "pipeline" / "tiny.yaml")
 EPOCHS = 40
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture(name="state")

@@ -13,7 +13,6 @@ from model_core.config.data import WindowSettings
 from model_core.config.model import ModelSettings
 from model_core.errors import SettingsError
 from tests.nn.kit import SMALL, make_inputs
-from tests.training.prepared import write_tiny_dataset
 
 
 @pytest.mark.parametrize(
@@ -44,11 +43,6 @@ def test_lags_longer_than_the_window_are_refused() -> None:
     assert refused.value.keys == ("model.enhanced_pgat.influence_lags",)
 
 
-@pytest.fixture(scope="module", name="dataset")
-def _dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
-
-
 UNWORKABLE = {
     "model.kind=transformer": "model.kind is 'transformer'; input should be 'celestial_enhanced_pgat' or",
     "model.combiner.kind=petri": "model.combiner.kind is 'petri'; input should be",
@@ -72,6 +66,7 @@ def test_the_training_command_refuses_in_one_sentence_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_a_process_of_the_training_command_ends_with_code_2_and_no_traceback(
     dataset: Path, tmp_path: Path
 ) -> None:

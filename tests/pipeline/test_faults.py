@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import pytest
 from model_core.artifacts import read_json
 from pipelines.__main__ import main
 from pipelines.runs import find_run, read_scores, score_table
+from tests.starting.stand_in import REAL_PYTHON
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("preloaded")]
 ROOT = Path(__file__).parent.parent.parent
 TINY = ["--config", str(Path(__file__).parent / "tiny.yaml"), "--source", "sample://synthetic"]
 
@@ -94,13 +94,13 @@ def test_the_scores_of_a_finished_run_are_shown_only_while_they_are_what_the_ste
 
 @pytest.fixture(name="training")
 def _training(runs: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Start a long run, and come back while it trains."""
+    """Start a long run, whose pid and children are looked at, and come back while it trains."""
     begun = []
 
     def start(name: str) -> subprocess.Popen[str]:
         long = ["--runs", str(runs), "--name", name, "--set", "training.train_epochs=5000"]
         child = subprocess.Popen(
-            [sys.executable, "-m", "pipelines", "run", *TINY, *long],
+            [REAL_PYTHON, "-m", "pipelines", "run", *TINY, *long],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,7 +11,7 @@ import pytest
 from model_core.artifacts import read_json
 from pipelines.runs import find_run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("preloaded")]
 ROOT = Path(__file__).parent.parent.parent
 TINY = ["--config", str(Path(__file__).parent / "tiny.yaml"), "--source", "sample://synthetic"]
 EPOCHS = 16

@@ -28,7 +28,7 @@ from model_core.results.training import TrainResults
 from tests.checkpoints.fakes import renew_manifest
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import EVALUATION, steps_after_training
-from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+from tests.training.prepared import MODEL, TRAINING
 from tests.training.processes import in_a_process
 from tests.training.tiny import json_lines
 
@@ -48,11 +48,6 @@ def train_with(
             checkpoint_uri=checkpoint_uri,
         )
     )
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,7 @@ from components.train.__main__ import main as command
 from components.train.job import Job
 from components.train.launchers import launch_from_settings
 from model_core.errors import SettingsError
-from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+from tests.training.prepared import MODEL, TRAINING
 
 
 def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *flags: str) -> str:

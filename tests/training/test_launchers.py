@@ -22,16 +22,11 @@ from model_core.errors import ArtifactError, SettingsError, TrainingError
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
 from tests.training.cluster import FakeCluster, Object, running
-from tests.training.prepared import MODEL, TRAINING, write_tiny_dataset
+from tests.training.prepared import MODEL, TRAINING
 from tests.training.processes import HANGS_AFTER, started_later
 from tests.training.tiny import json_lines
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
 
 
 @pytest.fixture
@@ -159,6 +154,7 @@ def test_the_trainer_needs_a_store(dataset: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("preloaded")
 def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_one(
     dataset: Path, tmp_path: Path
 ) -> None:
@@ -178,6 +174,7 @@ def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_o
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("preloaded")
 def test_an_error_of_the_processes_is_the_launchers_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="give the output folder of the prepare_data step"):
         TorchrunLauncher(processes=1, max_restarts=0).run(job_for(tmp_path / "nowhere", tmp_path / "model"))

@@ -32,11 +32,6 @@ from tests.training.tiny import json_lines
 RESTLESS = MODEL.model_copy(update={"dropout": 0.1})
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
-
-
 def train(dataset: Path, model: Path, **changes: Any) -> dict[str, float]:
     """Train the smallest real model; with dropout, so that a resume has random states to restore."""
     uri = changes.pop("checkpoint_uri", None)
