@@ -30,4 +30,5 @@ def diagnose(
             model=Path(model.path),
             findings=Path(findings.path),
             settings=section_of(DiagnosticsSettings, diagnostics_settings, "diagnostics"),
+            report_follows=True,
         )

@@ -30,4 +30,5 @@ def evaluate(
             model=Path(model.path),
             evaluation=Path(evaluation.path),
             settings=section_of(EvaluationSettings, evaluation_settings, "evaluation"),
+            report_follows=True,
         )

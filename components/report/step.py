@@ -6,7 +6,7 @@ from pathlib import Path
 from model_core.artifacts import no_folders_left
 from model_core.config.run import ReportSettings
 from model_core.disk import disk_error, require_file
-from model_core.errors import StoreError, UploadError
+from model_core.errors import InvariantError, StoreError, UploadError
 from model_core.report import phrases
 from model_core.report.evidence import read_evidence
 from model_core.report.index import publish
@@ -45,6 +45,7 @@ def run(
     Raises:
         ArtifactError: an input is missing or damaged, or an output cannot be written.
         DiskError: the disk filled up.
+        InvariantError: a property that must always hold does not; the page and its summary are whole, and published.
         StoreError: the store to publish to cannot be written.
         UploadError: it could be, and was not in the end; the page and its summary are whole.
         UserError: the name cannot name a run.
@@ -69,6 +70,8 @@ def run(
             ) from error
         log.info("published to %s", where)
     log.info("%s", phrases.verdict(evidence).headline)
+    if failed := phrases.failed_invariants(evidence.scores, evidence.findings):
+        raise InvariantError(f"INVARIANT FAILED: {'; '.join(failed)}; the page is whole and says so")
     headline = {"report_mb": len(page.encode()) / 1e6}
     judged = {
         "skill_vs_best_baseline": evidence.scores.headline,

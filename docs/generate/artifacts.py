@@ -29,7 +29,7 @@ from model_core.results.quality import Quality
 from model_core.results.record import VERSION_FIELD, Result
 from model_core.results.scores import Scores
 from model_core.results.shrinkage import Shrinkage
-from model_core.results.tables import FINDINGS, HISTORY, PREDICTIONS, Table
+from model_core.results.tables import FINDINGS, HISTORY, LOSSES, PREDICTIONS, Table
 from model_core.results.training import NonFiniteStep, TrainResults
 from pipelines.runs import RunRecord
 
@@ -79,7 +79,7 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("published/name/manifest.json", PublishedRun, "published-run"),
 )
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-TABLES: tuple[Table, ...] = (HISTORY, PREDICTIONS, FINDINGS)
+TABLES: tuple[Table, ...] = (HISTORY, PREDICTIONS, LOSSES, FINDINGS)
 FOLDERS = {name: step.output for name, step in STEPS.items()}
 """Step → what its folder is called in `run.json`, and here."""
 PANDAS = {
@@ -128,6 +128,9 @@ history[["train_loss", "validation_loss"]]""",
 frame = pd.read_parquet("evaluation/predictions.parquet")
 frame[["close_true", "close_forecast"]] = np.exp(frame[["close_true", "close_forecast"]])  # prices
 (frame["close_forecast"] - frame["close_true"]).abs().groupby(frame["step"]).mean()""",
+    "evaluation/losses.parquet": """\
+frame = pd.read_parquet("evaluation/losses.parquet").set_index("anchor_date")
+frame["squared_log_error_last_close"].sub(frame["squared_log_error_model"]).cumsum()""",
     "findings/findings.parquet": """\
 frame = pd.read_parquet("findings/findings.parquet").set_index("title")
 frame[["degradation_ratio", "walk_degradation_ratio", "fragile"]]""",

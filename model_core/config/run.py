@@ -187,7 +187,7 @@ class DiagnosticsSettings(Section):
     """Attacks along the gradient besides the other scenarios."""
     confidence: Annotated[float, Unit("probability")] = Field(0.95, gt=0.5, lt=1)
     """Of degradation ratios and of what the model loses beyond the random walk."""
-    smallest_effect: Annotated[float, Unit("share of the error")] = Field(0.01, ge=0)
+    smallest_effect: Annotated[float, Unit("share of the error")] = Field(0.05, ge=0)
     """A model is fragile only if its error grows by more than this share, and by as much more than the walk's does."""
 
     def windows_of(self, available: int) -> int:

@@ -184,6 +184,7 @@ def _finding(
         (_losses(disturbed, _WALK), _losses(clean, _WALK)),
         subject.overlap,
         settings,
+        walk_reads=disturbance.parameters.get("mask") != "sky",
     )
     forecast = disturbed.forecast[..., _MODEL]
     return ScenarioResult(

@@ -15,7 +15,9 @@ Pair = tuple[Losses, Losses]
 """Losses per window [n], disturbed and clean."""
 
 
-def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsSettings) -> GrowthComparison:
+def compare_growth(
+    model: Pair, walk: Pair, overlap: int, settings: DiagnosticsSettings, *, walk_reads: bool = True
+) -> GrowthComparison:
     """Degradation ratios of model and walk, their difference (the excess), and whether the model is fragile.
 
     Fragile: the model's error grows and the excess is positive, both significantly and both by more than
@@ -25,6 +27,8 @@ def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsS
 
     Args:
         overlap: how many neighbors of a window share days with it.
+        walk_reads: whether the walk reads what is disturbed. One that does not loses nothing whatever happens, so it
+            says nothing of a model that reads it, whose growth is then judged alone.
 
     Returns:
         ``fragile`` is None, with ``fragile_reason``, where it cannot be decided; ratios and ends of intervals are
@@ -35,6 +39,7 @@ def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsS
         GrowthComparison,
         degradation=ours,
         walk_degradation=walks,
+        walk_reads=walk_reads,
         excess_low=None,
         excess_high=None,
         fragile=None,
@@ -49,14 +54,16 @@ def compare_growth(model: Pair, walk: Pair, overlap: int, settings: DiagnosticsS
     low, high = excess_interval(model, walk, overlap, settings.confidence)
     growth = mean_test(model[0] - model[1], overlap)
     grows = growth.mean > 0 and growth.p_value < 1 - settings.confidence
-    matters = min(ours.ratio - 1, excess) > settings.smallest_effect
+    beyond = low > 0 if walk_reads else True
+    matters = min(ours.ratio - 1, excess if walk_reads else np.inf) > settings.smallest_effect
     return GrowthComparison(
         degradation=ours,
         walk_degradation=walks,
+        walk_reads=walk_reads,
         excess=excess,
         excess_low=low,
         excess_high=high,
-        fragile=bool(grows and low > 0 and matters),
+        fragile=bool(grows and beyond and matters),
         fragile_reason=None,
     )
 

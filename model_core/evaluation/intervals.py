@@ -9,8 +9,7 @@ from model_core.evaluation.calibrated import forecast_distribution
 from model_core.evaluation.predict import Predictions
 from model_core.results.scores import IntervalKind
 
-NOMINAL = 0.9
-QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 """Columns of ``predictions.parquet`` and their probabilities; the first and the last hold ``NOMINAL``."""
 
 

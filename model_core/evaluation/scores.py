@@ -15,6 +15,7 @@ from model_core.evaluation.baselines import BaselineForecast
 from model_core.evaluation.calibrated import calibration_scores
 from model_core.evaluation.confidence_set import confidence_set
 from model_core.evaluation.predict import Predictions
+from model_core.evaluation.regimes import WindowLosses, regimes_of, squared_losses
 from model_core.evaluation.significance import compare
 from model_core.evaluation.unshrunk import unshrunk_scores
 from model_core.evaluation.verdict import departure_text, distribution_text, point_text, training_text
@@ -57,8 +58,8 @@ def scores(
     coverage: Coverage,
     departure: Departure,
     training: TrainResults,
-) -> Scores:
-    """All numbers of an evaluation but those that need the model again.
+) -> tuple[Scores, WindowLosses]:
+    """All numbers of an evaluation but those that need the model again; and the losses behind them.
 
     Args:
         title: what the model is called; checkpoint: whose forecasts these are.
@@ -85,9 +86,10 @@ def scores(
     best = min(baselines, key=lambda b: table[b.name].metrics.log.overall.mse)
     horizon = dataset.window.pred_len
     skill = {b.name: _skill(predictions, b, horizon, settings) for b in baselines}
-    names, reason = _confidence_set(predictions, baselines, horizon, settings)
-    calibration = calibration_scores(dataset, predictions, settings)
-    return Scores(
+    calibration, close = calibration_scores(dataset, predictions, settings)
+    losses = WindowLosses(squared_losses(predictions, baselines), close)
+    names, reason = confidence_set(losses.squared, horizon, settings)
+    found = Scores(
         windows=len(predictions),
         first_date=str(predictions.dates[0, 1]),
         last_date=str(predictions.dates[-1, -1]),
@@ -117,7 +119,15 @@ def scores(
         interval_coverage=coverage,
         departure=departure,
         unshrunk=unshrunk_scores(predictions, best, settings),
+        regimes=regimes_of(
+            predictions,
+            losses,
+            point=best.name,
+            distribution=calibration.best_baseline,
+            confidence=settings.confidence,
+        ),
     )
+    return found, losses
 
 
 def _check_every_window(dataset: MarketDataset, predictions: Predictions) -> None:
@@ -150,20 +160,6 @@ def _without_rounding(
         replace(predictions, forecast=cleaned(next(near, forecast))),
         tuple(replace(b, displacement=cleaned(b.displacement)) for b in baselines),
     )
-
-
-def _confidence_set(
-    predictions: Predictions,
-    baselines: tuple[BaselineForecast, ...],
-    horizon: int,
-    settings: EvaluationSettings,
-) -> tuple[list[str] | None, str | None]:
-    """Which forecasts may be the best in squared log error, the model among them; or why none can be named."""
-    forecasts = {MODEL: predictions.forecast} | {b.name: b.displacement for b in baselines}
-    losses = {
-        name: np.square(forecast - predictions.true).mean(axis=(1, 2)) for name, forecast in forecasts.items()
-    }
-    return confidence_set(losses, horizon, settings)
 
 
 def invalid_candles(displacement: NDArray[np.float64]) -> float:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS, independent_windows
 from model_core.evaluation.smoothing import (
     MeanTest,
+    critical_value,
     detectable_shift,
     mean_test,
     ratio_set,
 )
+from model_core.results.record import Interval
 from model_core.results.skill import Comparison, Outcome
 
 Losses = NDArray[np.float64]
@@ -71,6 +73,24 @@ def too_few_windows(count: int, horizon: int) -> str | None:
         f"{count} windows that share days with their neighbors hold only {independent:g} independent ones, and a "
         f"verdict needs {MIN_INDEPENDENT_WINDOWS}"
     )
+
+
+def mean_interval(series: Losses, horizon: int, confidence: float) -> tuple[float, float] | None:
+    """Ends of the interval of the mean of ``series`` [n]; None with too few windows, or where nothing varies."""
+    if too_few_windows(len(series), horizon) or np.ptp(series) == 0:
+        return None
+    test = mean_test(series, horizon)
+    reach = critical_value(test.degrees, confidence) * test.standard_error
+    return test.mean - reach, test.mean + reach
+
+
+def share_interval(held: Losses, horizon: int, confidence: float) -> Interval:
+    """The interval of a mean share; ``held`` [n] in time order."""
+    ends = mean_interval(held, horizon, confidence)
+    if ends is None:
+        return Interval(low=None, high=None)
+    low, high = (min(max(end, 0.0), 1.0) for end in ends)
+    return Interval(low=low, high=high)
 
 
 def outcome_of(low: float, high: float) -> Outcome:

@@ -155,14 +155,19 @@ def _signed_hundredths(value: float) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """0.0123 → ``1.2 %``; ``–`` for no value."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    if value is None:
+        return "–"
+    text = f"{100 * value:.{digits}f}"
+    # Not −0: what rounds to nothing has no sign.
+    return f"{text.removeprefix('-') if float(text) == 0 else text.replace('-', '−')} %"
 
 
 def signed(value: float) -> str:
     """0.0123 → ``+1.2 %``, with a real minus sign; a skill below ``LOWEST_SKILL`` is only said to be."""
     if value < LOWEST_SKILL:
         return f"below {signed(LOWEST_SKILL)}"
-    return f"{100 * value:+.1f} %".replace("-", "−")
+    text = f"{100 * value:+.1f} %"
+    return "0.0 %" if text in ("+0.0 %", "-0.0 %") else text.replace("-", "−")
 
 
 def skill_words(row: SkillInterval | None) -> str:

@@ -18,6 +18,8 @@ Values = NDArray[np.float64]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverage of the central intervals that calibration looks at."""
+NOMINAL = 0.9
+"""Of the interval that the report shows first, and that ``predictions.parquet`` holds."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Probabilities whose quantiles are scored by the pinball loss."""
 THIRDS = ("calm", "medium", "wild")
@@ -92,6 +94,7 @@ def calibration(forecast: Distribution, true: Values, volatility: Values) -> Cal
         log_score=log_score if abs(log_score) < LARGEST else None,
         pinball={f"{p:.0%}": pinball_loss(true, quantiles[p], p) for p in QUANTILES},
         coverage={level: float(hits.mean()) for level, hits in held.items()},
+        coverage_per_step={level: tuple(map(float, hits.mean(axis=0))) for level, hits in held.items()},
         coverage_by_volatility={
             name: {level: float(hits[rows].mean()) for level, hits in held.items()}
             for name, rows in thirds.items()

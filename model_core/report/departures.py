@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from model_core.report.drawing import INK, MODEL, MUTED, bare, canvas, svg_of
+from model_core.report.drawing import INK, MODEL, MUTED, bare, canvas, strokes, svg_of
 from model_core.results.tables import price_column
 
 _POINTS_AT_MOST = 250
@@ -29,10 +29,10 @@ def departure_figure(predictions: pd.DataFrame) -> str:
         bare(axes)
         axes.axhline(0, color=MUTED, linewidth=1)
         axes.plot([-reach, reach], [-reach, reach], color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.plot(real, ours, "o", color=MODEL, markersize=3.5, alpha=0.5)
+        strokes(axes, real, ours, ours + 1e-3 * reach, edgecolor=MODEL, linewidth=4, capstyle="round")
         axes.set_xlim(-1.05 * reach, 1.05 * reach)
         axes.set_ylim(-1.05 * reach, 1.05 * reach)
-        axes.xaxis.set_major_locator(MaxNLocator(7))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("what came less the walk, %")
         axes.set_ylabel("forecast less the walk, %")

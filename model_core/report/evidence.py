@@ -13,7 +13,7 @@ from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
-from model_core.results.tables import HISTORY, PREDICTIONS, read_table
+from model_core.results.tables import HISTORY, LOSSES, PREDICTIONS, read_table
 from model_core.results.training import TrainResults
 
 _DRAWN = ("epoch", "train_loss", "validation_loss", "learning_rate")
@@ -36,6 +36,8 @@ class Evidence:
     predictions: pd.DataFrame
     """One row per window and step, log prices."""
     findings: Findings
+    losses: pd.DataFrame | None = None
+    """One row per window; None if earlier code evaluated."""
 
 
 def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Path) -> Evidence:
@@ -55,6 +57,7 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
     for step in ("train", "evaluate", "diagnose"):
         say_if_other_dataset(manifests[step], dataset)
     holder = next((f for f in (evaluation, findings, model) if (f / Explanation.file).exists()), None)
+    has_losses = LOSSES.file in manifests["evaluate"].files
     return Evidence(
         dataset=MarketDataset.open(dataset),
         manifests=manifests,
@@ -64,4 +67,5 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         scores=read_result(Scores, evaluation),
         predictions=read_table(PREDICTIONS, evaluation, PREDICTIONS.always),
         findings=read_result(Findings, findings),
+        losses=read_table(LOSSES, evaluation, LOSSES.always) if has_losses else None,
     )

@@ -15,7 +15,7 @@ from model_core.errors import StoreError, printable, shortened
 from model_core.evaluation.verdict import skill_words
 from model_core.manifest import FileRecord
 from model_core.report.evidence import Evidence
-from model_core.report.page import CONTENT_POLICY
+from model_core.report.policy import CONTENT_POLICY
 from model_core.results.record import JsonObject
 from model_core.results.scores import MODEL, Scores
 from model_core.results.skill import SkillInterval

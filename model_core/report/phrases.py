@@ -7,6 +7,7 @@ from model_core.errors import printable
 from model_core.evaluation.verdict import (
     DISTRIBUTION,
     HARDLY_MOVES,
+    LOWEST_SKILL,
     POINT,
     hardly_moves,
     headline,
@@ -14,7 +15,7 @@ from model_core.evaluation.verdict import (
 )
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure
-from model_core.results.findings import Findings, Growth, Invariant, ScenarioResult
+from model_core.results.findings import Findings, Growth, ScenarioResult
 from model_core.results.scores import MODEL, PointErrors, Scores
 from model_core.results.shrinkage import FittedShare
 from model_core.results.skill import Comparison, Outcome
@@ -33,6 +34,7 @@ class Finding:
     """One of the two things that are judged."""
 
     headline: str
+    """What is judged, and the outcome."""
     tone: str
     """``good``, ``bad`` or ``open``: which color."""
     text: str
@@ -50,6 +52,8 @@ class Takeaways:
     """Whether the celestial waves add anything, or that this was not measured."""
     robustness: str
     invariants: str
+    failed: tuple[str, ...]
+    """Properties that must always hold and do not, each with what was seen."""
 
     @property
     def headline(self) -> str:
@@ -69,8 +73,10 @@ def verdict(evidence: Evidence) -> Takeaways:
         ),
         model=tuple(said for said in (found.departure, found.training) if said is not None),
         celestial=_celestial(evidence),
-        robustness=_robustness(evidence.findings.scenarios) + _insensitive(evidence.scores.departure),
-        invariants=_invariants(evidence.findings.invariants),
+        robustness=_robustness(evidence.findings, smallest_effect(evidence))
+        + _insensitive(evidence.scores.departure),
+        invariants=_invariants(evidence),
+        failed=failed_invariants(evidence.scores, evidence.findings),
     )
 
 
@@ -88,7 +94,8 @@ def _celestial(evidence: Evidence) -> str:
     return "Whether the celestial waves add anything was not measured in this run."
 
 
-def _robustness(scenarios: Sequence[ScenarioResult]) -> str:
+def _robustness(findings: Findings, effect: float | None) -> str:
+    scenarios = findings.scenarios
     decided = [s for s in scenarios if s.fragile is not None]
     fragile = [s.title for s in decided if s.fragile]
     undecided = len(scenarios) - len(decided)
@@ -97,12 +104,27 @@ def _robustness(scenarios: Sequence[ScenarioResult]) -> str:
         return f"None of {len(scenarios)} disturbances can be judged: {_reasons(scenarios)}."
     if not fragile:
         return (
-            f"In none of {len(decided)} disturbances does its error grow more than a random walk's own.{rest}"
+            f"In none of {len(decided)} disturbances does its error surely grow by {_more_than(effect)} and by as much "
+            f"more than that of a random walk that reads the same.{rest}"
         )
     return (
-        f"In {len(fragile)} of {len(decided)} disturbances its error grows more than a random walk's own: "
+        f"In {len(fragile)} of {len(decided)} disturbances its error surely grows by {_more_than(effect)}, and by as "
+        f"much more than that of a random walk where one reads the same: "
         f"{', '.join(fragile)}.{rest}"
     )
+
+
+def _more_than(effect: float | None) -> str:
+    return "more than a smallest effect" if effect is None else f"more than {percent(effect, 0)}"
+
+
+def smallest_effect(evidence: Evidence) -> float | None:
+    """By how much an error must grow to matter: as the findings say or, in earlier files, their settings."""
+    if evidence.findings.smallest_effect is not None:
+        return evidence.findings.smallest_effect
+    settings = evidence.manifests["diagnose"].settings.get("diagnostics")
+    asked = settings.get("smallest_effect") if isinstance(settings, dict) else None
+    return asked if isinstance(asked, float) else None
 
 
 def _insensitive(departure: Departure | None) -> str:
@@ -131,11 +153,23 @@ def disturbed_windows(findings: Findings, horizon: int) -> str:
     return f"Each row stands on {used} of {available} test windows, spread evenly over the span: {reason}."
 
 
-def _invariants(invariants: Sequence[Invariant]) -> str:
+def _invariants(evidence: Evidence) -> str:
+    invariants = evidence.findings.invariants
     failed = [i.name.replace("_", " ") for i in invariants if not i.passed]
     if failed:
         return f"{len(failed)} of {len(invariants)} invariants failed: {', '.join(failed)}."
     return f"All {len(invariants)} invariants hold."
+
+
+def failed_invariants(scores: Scores, findings: Findings) -> tuple[str, ...]:
+    """What must always hold and does not: of the diagnosis, and valid candles."""
+    failed = [f"{i.name.replace('_', ' ')}: {i.detail}" for i in findings.invariants if not i.passed]
+    share = scores.candles.invalid_share
+    if share > 0:
+        failed.append(
+            f"valid candles: {percent(share, 2)} of the forecast candles have High below or Low above Open or Close"
+        )
+    return tuple(failed)
 
 
 def lost_epoch(training: TrainResults) -> str:
@@ -180,7 +214,6 @@ class ScoreRow:
 
 def score_rows(scores: Scores) -> list[ScoreRow]:
     """The score table: the model first, then baselines from best to worst, each with the model's skill."""
-    skill = headline_skill(scores)
     rows = [
         ScoreRow(
             name=name,
@@ -189,7 +222,7 @@ def score_rows(scores: Scores) -> list[ScoreRow]:
             best=name == scores.best_baseline,
             price=forecast.metrics.price.overall,
             log=forecast.metrics.log.overall,
-            skill=skill.get(name),
+            skill=scores.skill_against(name) if name in scores.skill else None,
         )
         for name, forecast in scores.forecasts.items()
     ]
@@ -197,13 +230,18 @@ def score_rows(scores: Scores) -> list[ScoreRow]:
 
 
 def headline_skill(scores: Scores) -> dict[str, Comparison]:
-    """The model's skill in squared log error against each baseline, by its name."""
-    return {name: scores.skill_against(name) for name in scores.skill}
+    """The model's skill in squared log error against each baseline, by its name, best baseline first."""
+    return {row.name: row.skill for row in score_rows(scores) if row.skill is not None}
 
 
 def in_markdown(text: str) -> str:
     """``text`` as Markdown that shows it and nothing else: no tag, no link, no cell of a table begins in it."""
     return printable(text).replace("<", "&lt;").replace("](", "]\\(").replace("|", "\\|")
+
+
+def within_reach(skill: float) -> float:
+    """``skill``, or the end of what is drawn."""
+    return min(max(skill, LOWEST_SKILL), -LOWEST_SKILL)
 
 
 def growth(degradation: Growth) -> str:
@@ -217,7 +255,7 @@ def growth(degradation: Growth) -> str:
 
 def excess(scenario: ScenarioResult) -> str:
     """Error growth beyond the random walk's: ``+0.123 [+0.100, +0.146]``."""
-    if scenario.excess is None:
+    if scenario.excess is None or not scenario.walk_reads:
         return "–"
     text = f"{scenario.excess:+.3f}"
     if scenario.excess_low is not None:
@@ -231,7 +269,9 @@ def number(value: float | None) -> str:
         return "–"
     size = abs(value)
     if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 1e-4 or value == 0:
-        return f"{value:.4g}"
-    return f"{value:.2e}"
+        text = f"{value:,.0f}"
+    elif size >= 1e-4 or value == 0:
+        text = f"{value:.4g}"
+    else:
+        text = f"{value:.2e}"
+    return text.replace("-", "−")

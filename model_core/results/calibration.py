@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from model_core.results.record import Number, Record, Rows, Share, Words
+from model_core.results.record import Interval, Number, Record, Rows, Share, Words
 from model_core.results.skill import Comparison, need
 
 PIT_BINS = 10
@@ -24,6 +24,10 @@ class Calibrated(Record):
     """Probability of a quantile, such as ``5%`` → mean pinball loss, in log price; smaller is better."""
     coverage: dict[str, Share]
     """Nominal level of a central interval, such as ``90%`` → share of true values inside."""
+    coverage_interval: dict[str, Interval] | None = None
+    """Confidence interval of that share, by level; its ends are null with too few windows, or where nothing varies."""
+    coverage_per_step: dict[str, Rows[Share]] | None = None
+    """By level: of the forecasts of one day ahead, two, …"""
     coverage_by_volatility: dict[str, dict[str, Share]] | None = None
     """The same in the ``calm``, ``medium`` and ``wild`` third of the windows, by their recent range."""
     pit: Annotated[tuple[Share, ...], Field(strict=False, min_length=PIT_BINS, max_length=PIT_BINS)]

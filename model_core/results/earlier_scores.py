@@ -20,7 +20,7 @@ def upgraded_scores(content: JsonObject, version: int) -> JsonObject:
     Raises:
         LookupError, TypeError, AttributeError: ``content`` is of no earlier version either.
     """
-    if version in (4, 5):
+    if version in (4, 5, 6):
         return content
     if version < 3:
         content = _named_skills(content, version)

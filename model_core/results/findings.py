@@ -36,6 +36,9 @@ class GrowthComparison(Record):
     """Of the model."""
     walk_degradation: Growth
     """Of the random walk."""
+    walk_reads: bool = True
+    """Whether the random walk reads what is disturbed; if not, it is no comparator, and the model's growth is judged
+    alone."""
     excess: Finite | None
     """The model's ratio minus the walk's."""
     excess_low: Finite | None
@@ -43,7 +46,8 @@ class GrowthComparison(Record):
     excess_high: Finite | None
     """Upper end."""
     fragile: bool | None
-    """Whether the model surely loses more than the walk, by more than a stated smallest effect; null if unknown."""
+    """Whether the model's error surely grows, and more than that of a walk that reads the same, both by more than
+    ``smallest_effect``; null if unknown."""
     fragile_reason: Words | None
     """Why that is unknown."""
 
@@ -93,7 +97,7 @@ class Findings(Result):
 
     file: ClassVar[str] = "findings.json"
     step: ClassVar[str] = "diagnose"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     windows: Count
     """Test windows behind each disturbance."""
@@ -103,6 +107,8 @@ class Findings(Result):
     """How many neighbors of a window share days with it."""
     confidence: Share
     """Of all intervals."""
+    smallest_effect: Finite | None = None
+    """A growth of the error that matters, as a share; null in files that did not say it yet."""
     checkpoint: Checkpoint
     reads: SkyRead | None = None
     scenarios: Rows[ScenarioResult]
@@ -118,9 +124,13 @@ class Findings(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """In version 1 every disturbance was judged, and nothing said how surely."""
+        """In version 2 a walk that reads no sky was the comparator of what disturbs the sky alone, in version 1 every
+        disturbance was judged, and nothing said how surely.
+        """
         rows = content["scenarios"]
         if not isinstance(rows, list):
             raise TypeError("scenarios is no list")
         new = {"excess_low": None, "excess_high": None, "fragile_reason": None}
-        return content | {"scenarios": [new | row for row in rows]}
+        return content | {
+            "scenarios": [new | {"walk_reads": row["parameters"].get("mask") != "sky"} | row for row in rows]
+        }

@@ -20,6 +20,7 @@ from model_core.results.record import (
     Share,
     Words,
 )
+from model_core.results.regimes import Regimes
 from model_core.results.skill import Comparison, Outcome, need
 from model_core.results.training import Checkpoint
 
@@ -214,7 +215,7 @@ class Scores(Result):
 
     file: ClassVar[str] = "scores.json"
     step: ClassVar[str] = "evaluate"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     windows: Annotated[int, Field(ge=1, le=10**12)]
     """Test windows; each of them was scored once."""
@@ -246,6 +247,8 @@ class Scores(Result):
     """Null in files that did not measure it yet."""
     unshrunk: Unshrunk | None = None
     """Null where forecasts keep all that the model learned (``training.shrinkage``)."""
+    regimes: Regimes | None = None
+    """Skill by year and by volatility; null in files that did not measure it yet."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -266,9 +269,9 @@ class Scores(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """Up to version 5 forecasts kept all that a model had learned, version 4 did not say whether the model does
-        anything, up to version 3 one distribution stood beside the model's, and versions 1 and 2 listed skills row by
-        row.
+        """Up to version 6 there was one skill for the whole test span, up to version 5 forecasts kept all that a model
+        had learned, version 4 did not say whether the model does anything, up to version 3 one distribution stood
+        beside the model's, and versions 1 and 2 listed skills row by row.
         """
         from model_core.results.earlier_scores import upgraded_scores
 

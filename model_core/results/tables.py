@@ -50,16 +50,22 @@ def price_column(target: str, what: str) -> str:
     return f"{target.lower()}_{what}"
 
 
+def loss_column(loss: str, forecast: str) -> str:
+    """``squared_log_error_model``: a column of ``losses.parquet``."""
+    return f"{loss}_{forecast}"
+
+
 _PARTS = {
     "true": "what came",
     "forecast": "forecast of the model",
     "walk": "forecast of the structured random walk",
     "q05": "lower end of the model's 90 % interval",
     "q25": "lower end of its 50 % interval",
+    "q50": "its median",
     "q75": "upper end of its 50 % interval",
     "q95": "upper end of its 90 % interval",
 }
-_LATER_PARTS = ("q25", "q75")
+_LATER_PARTS = ("q25", "q50", "q75")
 _EARLIER_PARTS = {"q05": "low", "q95": "high"}
 
 HISTORY = Table(
@@ -104,6 +110,20 @@ PREDICTIONS = Table(
     },
     later=frozenset(price_column(target, part) for target in TARGETS for part in _LATER_PARTS),
 )
+LOSSES = Table(
+    file="losses.parquet",
+    step="evaluate",
+    row="a test window",
+    columns=(
+        Column("anchor_date", "date", "last known day of the window"),
+        Column("last_date", "date", "last day that is forecast"),
+        Column("scale", "number", "recent daily range in log price: how wild the market was"),
+        Column("squared_log_error_model", "number", "of the model, mean over days and targets"),
+    ),
+    others="`squared_log_error_<forecast>`: the same of each baseline in `scores.json`; `close_crps_<distribution>` "
+    "and `close_held_90_<distribution>`: CRPS of Close in log price, and the share of the days whose Close lay "
+    "inside the 90 % interval, of each distribution in `calibration` and of a `model` that says one",
+)
 FINDINGS = Table(
     file="findings.parquet",
     step="diagnose",
@@ -125,6 +145,7 @@ FINDINGS = Table(
             for who, whose in (("", "model's"), ("walk_", "random walk's"))
             for part, words in (("ratio", "ratio"), ("low", "lower end"), ("high", "upper end"))
         ),
+        Column("walk_reads", "flag", "whether the walk reads what is disturbed, so that it is a comparator"),
         Column("excess", "number", "the model's ratio minus the walk's"),
         Column("excess_low", "number", "lower end of its interval"),
         Column("excess_high", "number", "upper end of its interval"),

@@ -7,7 +7,6 @@ are the step's, what it prints is shown live, a signal reaches it, and each decl
 """
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +24,7 @@ from model_core.errors import UserError
 from model_core.variables import STORE
 from pipelines.resources import Cluster
 from pipelines.runners.kfp_patches import docker_handler
-from pipelines.runners.process import RunProgress, run_step, step_of, without_shell
+from pipelines.runners.process import RunProgress, outputs_of, run_step, step_of, without_shell
 
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp")
 """What every container of a step is denied; only /tmp, and what is mounted, can be written."""
@@ -179,13 +178,7 @@ def _remove_leftovers(engine: str, label: str) -> None:
 
 def missing_outputs(command: Sequence[str]) -> list[str]:
     """Declared outputs of a KFP command that do not exist, as ``name at path``."""
-    declared = json.loads(command[list(command).index("--executor_input") + 1]).get("outputs", {})
-    return [
-        f"{name} at {artifact['uri']}"
-        for name, listed in declared.get("artifacts", {}).items()
-        for artifact in listed["artifacts"]
-        if not Path(artifact["uri"]).exists()
-    ]
+    return [f"{name} at {path}" for name, path in outputs_of(command).items() if not path.exists()]
 
 
 def _checked(status: Status, command: Sequence[str], progress: RunProgress) -> Status:

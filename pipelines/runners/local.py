@@ -29,10 +29,11 @@ from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
 from model_core.data.reading.sources import read_source
 from model_core.disk import followed, require_folder, writing
-from model_core.errors import PipelineError, UserError, shown
+from model_core.errors import PgatError, PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
+from model_core.report.failure import failure_page
 from model_core.store.locate import local_path
-from model_core.store.names import refuse_bad_run_name
+from model_core.store.names import published_name, refuse_bad_run_name
 from model_core.store.probe import refuse_unwritable_folder
 from pipelines.held import held_run
 from pipelines.runners.containers import Containers, refuse_unmountable, step_containers
@@ -137,6 +138,8 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
             # The first step refused its input, so there is nothing to keep.
             shutil.rmtree(run.folder)
         else:
+            if isinstance(error, PgatError) and progress.failed is not None:
+                _leave_page(run, progress)
             # On a full disk it stays at "running", which reads as interrupted once this process is gone.
             with suppress(PipelineError):
                 record.ended_early(error, time.monotonic() - begun)
@@ -148,6 +151,38 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
     for folder in left:
         progress.say(shown(f"unfinished training with other settings or data stays in {folder}"))
     return run.folder / "report.html"
+
+
+def _leave_page(run: LocalRun, progress: RunProgress) -> None:
+    """The page of a run that failed: its report, if it was written all the same, or one that says what failed."""
+    with suppress(PipelineError):  # the run has failed for a reason that is worth more than that of its page
+        if "report" in progress.left:
+            for kind, name in (("report", "report.html"), ("summary", "summary.md")):
+                if kind in progress.left:
+                    _copy(progress.left[kind], run.folder / name)
+        else:
+            (run.folder / "summary.md").unlink(missing_ok=True)
+            _write_failure(run, progress)
+    progress.say(shown(f"\npage: {run.folder / 'report.html'}"))
+
+
+def _write_failure(run: LocalRun, progress: RunProgress) -> None:
+    done = {step: f"{seconds:.0f} s" for step, seconds in progress.seconds.items()}
+    done |= dict.fromkeys(progress.reused, "reused") | {str(progress.failed): "failed"}
+    page = failure_page(
+        run_name=run.name,
+        source=published_name(run.source),
+        failed=str(progress.failed),
+        reason=shown(progress.reason),
+        steps={step: done.get(step, "not run") for step in STEPS},
+        last_lines=[shown(line) for line in progress.last_lines],
+    )
+    staged = run.folder / "logs" / "report.html.part"
+    try:
+        staged.write_text(page, encoding="utf-8")
+        staged.replace(run.folder / "report.html")
+    except OSError as error:
+        raise PipelineError(f"cannot write {run.folder / 'report.html'} ({error.strerror})") from error
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ reason; ``step_processes`` puts this one in its place for the length of a run.
 """
 
 import codecs
+import json
 import os
 import pty
 import select
@@ -38,6 +39,8 @@ _GUARD = str(Path(__file__).with_name("guard.py"))
 _LAUNCH = "_KFP_RUNTIME=true python3 -m"
 _LAST_LINES = 200
 """Of a step, among which the reason of its failure is looked for."""
+_SHOWN_LINES = 30
+"""Of those, on the page of a run that failed."""
 _GRACE_SECONDS = 25.0
 """How long an interrupted step may take to save its work."""
 
@@ -58,6 +61,10 @@ class RunProgress:
     failed: str | None = None
     exit_code: int = 0
     reason: str = ""
+    last_lines: tuple[str, ...] = ()
+    """What the step that failed said last."""
+    left: dict[str, Path] = field(default_factory=dict)
+    """What the step that failed has written all the same, by the name of the output."""
     changed: Callable[[], None] = lambda: None
     """Called when a step begins, so that the record can tell of it."""
 
@@ -103,6 +110,8 @@ def run_step(step: str, command: list[str], env: Mapping[str, str], progress: Ru
         progress.say(f"      {seconds:.1f} s")
         return Status.SUCCESS
     progress.failed, progress.exit_code, progress.reason = step, code, _reason(said, code)
+    progress.last_lines = tuple("".join(said).splitlines()[-_SHOWN_LINES:])
+    progress.left = {name: path for name, path in outputs_of(command).items() if path.exists()}
     return Status.FAILURE
 
 
@@ -245,6 +254,18 @@ def step_processes(progress: RunProgress) -> Iterator[None]:
 
     with subprocess_handler(StepHandler):
         yield
+
+
+def outputs_of(command: Sequence[str]) -> dict[str, Path]:
+    """Where the declared outputs of a KFP command go, by name; there may be nothing yet."""
+    if "--executor_input" not in command:
+        return {}
+    declared = json.loads(command[list(command).index("--executor_input") + 1]).get("outputs", {})
+    return {
+        name: Path(artifact["uri"])
+        for name, listed in declared.get("artifacts", {}).items()
+        for artifact in listed["artifacts"]
+    }
 
 
 def step_of(command: list[str]) -> str:

@@ -27,9 +27,9 @@ def number(value: float | None) -> float:
 
 
 def test_a_model_that_loses_more_than_the_walk_is_fragile_even_if_both_ratios_are_uncertain() -> None:
-    row = found(1.30, 1.25)
+    row = found(1.30, 1.20)
     assert number(row.degradation.low) < number(row.degradation.ratio) < number(row.degradation.high)
-    assert row.excess == pytest.approx(0.05, abs=0.005)
+    assert row.excess == pytest.approx(0.10, abs=0.005)
     assert number(row.excess_low) < number(row.excess) < number(row.excess_high)
     assert row.fragile is True
 
@@ -37,7 +37,7 @@ def test_a_model_that_loses_more_than_the_walk_is_fragile_even_if_both_ratios_ar
 @pytest.mark.parametrize(
     ("model", "walk"),
     [
-        (1.004, 1.0),  # sure, and smaller than anybody would mind
+        (1.04, 1.0),  # sure, and smaller than anybody would mind
         (1.25, 1.30),  # loses less than the walk
         (0.95, 0.90),  # loses more than the walk, which gains; but it gains, too
         (1.0, 1.0),
@@ -49,10 +49,18 @@ def test_a_model_is_not_fragile_without_a_growth_that_matters(model: float, walk
 
 
 def test_an_excess_that_may_be_chance_is_not_fragile() -> None:
-    row = found(1.08, 1.0, noise=0.3)
+    row = found(1.16, 1.0, noise=0.5)
     assert number(row.excess) > SETTINGS.smallest_effect
     assert number(row.excess_low) < 0
     assert row.fragile is False
+
+
+def test_where_the_walk_reads_nothing_of_it_the_growth_is_judged_alone() -> None:
+    """A walk that reads no sky loses exactly × 1 under an attack on the sky."""
+    clean = np.ones(200) + 0.1 * np.random.default_rng(2).random(200)
+    for growth, fragile in ((1.02, False), (1.2, True)):
+        row = compare_growth((growth * clean, clean), (clean, clean), 1, SETTINGS, walk_reads=False)
+        assert (row.fragile, row.walk_reads) == (fragile, False)
 
 
 def test_too_few_independent_windows_judge_nothing_and_say_so() -> None:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def small_run() -> dict[str, Path]:
         # Two epochs on noise don't beat the untrained model, whose forecasts no sky reaches.
         patch.setattr(Progress, "awaits_first_score", False)
         train(job)
-    given = {"dataset": folders["dataset"], "model": folders["model"]}
+    given: dict[str, Any] = {"dataset": folders["dataset"], "model": folders["model"]}
     evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)
     diagnose(**given, findings=folders["findings"], settings=DIAGNOSTICS)
     return folders
@@ -58,7 +59,7 @@ def small_run() -> dict[str, Path]:
 
 def steps_after_training(folders: dict[str, Path], root: Path, name: str) -> dict[str, Path]:
     """``evaluate``, ``diagnose`` and ``report`` on a trained model; ``folders`` with the page besides."""
-    given = {"dataset": folders["dataset"], "model": folders["model"]}
+    given: dict[str, Any] = {"dataset": folders["dataset"], "model": folders["model"]}
     evaluate(**given, evaluation=folders["evaluation"], settings=EVALUATION)
     diagnose(**given, findings=folders["findings"], settings=DIAGNOSTICS)
     found = folders | {"report": root / "report.html"}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_core.evaluation.intervals import NOMINAL, QUANTILES, forecast_quantiles
+from model_core.evaluation.intervals import QUANTILES, forecast_quantiles
 from model_core.evaluation.predict import Predictions
+from model_core.metrics.calibration import NOMINAL
 from model_core.nn.bundles import Mixture
 
 

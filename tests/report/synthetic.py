@@ -18,6 +18,7 @@ from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
 from model_core.evaluation.departure import BASE, target_departure
 from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions
+from model_core.evaluation.regimes import WindowLosses, loss_table
 from model_core.evaluation.scores import scores
 from model_core.manifest import FileRecord, Manifest
 from model_core.nn.bundles import Mixture
@@ -89,6 +90,12 @@ def baselines() -> tuple[BaselineForecast, ...]:
 
 def scored() -> Scores:
     """The scores of those forecasts."""
+    return evaluated()[0]
+
+
+@cache
+def evaluated() -> tuple[Scores, WindowLosses]:
+    """Scores and losses of those forecasts."""
     p = forecasts()
     quantiles, kind = forecast_quantiles(p, forecasts)
     return scores(
@@ -145,6 +152,7 @@ def evidence(folder: Path) -> Evidence:
         scores=read_result(Scores, folder),
         predictions=prediction_table(p, walk, quantiles).to_pandas(),
         findings=read_result(Findings, EARLIER),
+        losses=loss_table(p, evaluated()[1]).to_pandas(),
     )
 
 

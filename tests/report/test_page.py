@@ -16,10 +16,11 @@ import pytest
 from components.report.step import run
 from model_core.artifacts import read_json, read_manifest, write_manifest
 from model_core.config.run import ReportSettings
-from model_core.errors import ArtifactError
+from model_core.errors import ArtifactError, InvariantError
 from model_core.evaluation.verdict import DISTRIBUTION, POINT, headline, point_text, skill_words
 from model_core.report import phrases
 from model_core.report.evidence import Evidence, read_evidence
+from model_core.report.failure import failure_page
 from model_core.report.page import render_page, render_summary
 from model_core.results.findings import ScenarioResult, SkyRead
 from model_core.results.scores import BaselineSkill, Scores
@@ -73,7 +74,7 @@ class Checker(HTMLParser):
             self.faults.append(tag)
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def checked(page: str) -> Checker:
@@ -104,11 +105,12 @@ def test_the_same_evidence_gives_the_same_bytes(evidence: Evidence, page: str) -
 def test_every_part_is_there(page: str) -> None:
     found = checked(page)
     assert {
-        "verdict", "scores", "departure", "forecasts", "calibration", "errors", "training", "robustness",
+        "verdict", "scores", "departure", "time", "forecasts", "calibration", "errors", "training", "robustness",
         "looked-at", "data", "provenance",
         "skill-title", "departure-title", "candles0-title", "candles1-title", "horizon-title", "training-title",
         "robustness-title", "attacks-title", "pit-title", "splits-title", "adjacency-title",
-        "attention-title",
+        "attention-title", "cumulative-title", "reliability-title", "coverage-time-title",
+        "thirds-title", "close-by-day-title", "skill-narrow-title", "candles0-narrow-title",
     } <= set(found.ids)  # fmt: skip
 
 
@@ -129,10 +131,10 @@ def test_a_model_that_hardly_reads_is_not_praised_for_its_robustness(evidence: E
 def test_a_forecast_is_drawn_with_its_fan_and_that_of_earlier_code_with_its_outer_interval(
     evidence: Evidence, page: str
 ) -> None:
-    assert "50 % of Close" in page
-    assert "90 % of Close" in page
+    assert "50 % of Close" in checked(page).text
+    assert "90 % of Close" in checked(page).text
     earlier = evidence.predictions.drop(columns=list(PREDICTIONS.later))
-    bare = render_page(replace(evidence, predictions=earlier), SETTINGS, "a run")
+    bare = checked(render_page(replace(evidence, predictions=earlier), SETTINGS, "a run")).text
     assert "50 % of Close" not in bare
     assert "90 % of Close" in bare
 
@@ -206,6 +208,9 @@ def test_a_failed_invariant_is_named(evidence: Evidence) -> None:
     checks = (first.model_copy(update={"passed": False}), *rest)
     failing = replace(evidence, findings=evidence.findings.model_copy(update={"invariants": checks}))
     text = checked(render_page(failing, SETTINGS, "failing")).text
+    assert "INVARIANT FAILED" in text
+    assert "INVARIANT FAILED" in render_summary(failing, "failing")
+    assert "INVARIANT FAILED" not in checked(render_page(evidence, SETTINGS, "sound")).text
     assert f"1 of {len(checks)} invariants failed: {first.name.replace('_', ' ')}" in text
 
 
@@ -263,7 +268,7 @@ def test_writing_a_report_does_not_import_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "written"), [(None, "–"), (12345.6, "12,346"), (1.23456, "1.235"), (0, "0"), (2e-7, "2.00e-07")]
+    ("value", "written"), [(None, "–"), (12345.6, "12,346"), (1.23456, "1.235"), (0, "0"), (2e-7, "2.00e−07")]
 )
 def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
     assert phrases.number(value) == written
@@ -397,5 +402,40 @@ def test_a_skill_too_far_away_to_be_drawn_stands_at_the_edge(evidence: Evidence)
     skill = evidence.scores.skill | {"last_close": close.model_copy(update={"squared_log_error": by_target})}
     scores = evidence.scores.model_copy(update={"skill": skill})
     page = render_page(replace(evidence, scores=scores), SETTINGS, "a run")
-    assert "below −1000.0 %" in page
+    assert "below −1000.0 %" in checked(page).text
     assert "000000000000" not in page[: page.index('id="provenance"')]
+
+
+def test_what_earlier_code_did_not_keep_is_missing_in_one_sentence(evidence: Evidence) -> None:
+    """Losses by window, skill by year, medians: the page has the rest, and says what it lacks."""
+    scores = evidence.scores.model_copy(update={"regimes": None})
+    bare = checked(render_page(replace(evidence, losses=None, scores=scores), SETTINGS, "before")).text
+    assert bare.count("This run was evaluated by earlier code, which kept no losses by window") == 1
+
+
+def test_the_page_is_written_and_the_step_fails_where_an_invariant_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evidence: Evidence
+) -> None:
+    candles = evidence.scores.candles.model_copy(update={"invalid_share": 0.25})
+    broken = replace(evidence, scores=evidence.scores.model_copy(update={"candles": candles}))
+    monkeypatch.setattr("components.report.step.read_evidence", lambda **folders: broken)
+    with pytest.raises(InvariantError):
+        run(
+            **small_run(), report=tmp_path / "report.html", summary=tmp_path / "summary.md", settings=SETTINGS,
+            publish_uri=str(tmp_path / "shelf"), run_name="broken",
+        )  # fmt: skip
+    for page in (tmp_path / "report.html", tmp_path / "shelf/broken/report.html"):
+        assert "INVARIANT FAILED" in page.read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_failed_run_says_which_step_why_and_escapes_what_it_was_given() -> None:
+    page = failure_page(
+        run_name="a run", source="<b>.csv", failed="train", reason="no memory & no room",
+        steps={"prepare_data": "3 s", "train": "failed", "evaluate": "not run"}, last_lines=["epoch 1", "<script>"],
+    )  # fmt: skip
+    found = checked(page)
+    assert (found.faults, found.open) == ([], [])
+    assert "RUN FAILED in the step train" in found.text
+    assert "no memory & no room" in found.text
+    assert "<script>" in found.text
+    assert "<script" not in page

@@ -15,7 +15,8 @@ from model_core.config.run import ReportSettings, Settings
 from model_core.errors import UserError
 from model_core.report.evidence import read_evidence
 from model_core.report.index import index_page, published_runs
-from model_core.report.page import CONTENT_POLICY, render_summary
+from model_core.report.page import render_summary
+from model_core.report.policy import CONTENT_POLICY
 from model_core.store.local import LocalStore
 from model_core.store.names import is_run_name, published_name
 from pipelines.resources import Cluster
