@@ -15,8 +15,8 @@ from pipelines.training import training_pipeline
 
 def cluster_pipeline(settings: Settings, cluster: Cluster, code_version: str) -> GraphComponent:
     """The pipeline as a cluster runs it."""
-    # A workflow's name is the one that no other run has.
-    called = dsl.PIPELINE_JOB_RESOURCE_NAME_PLACEHOLDER
+    # A run's id is what no other run has; kfp.local, which may run the same file, fills it in, too.
+    called = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     return training_pipeline(
         cluster.pods.on_a_cluster(settings), cluster.configure_task, code_version, run_called=called
     )

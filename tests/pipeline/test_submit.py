@@ -115,7 +115,7 @@ def test_a_schedule_names_none_of_its_runs_and_reuses_nothing(api: Api) -> None:
     tasks = pipeline["root"]["dag"]["tasks"]
     assert not any(task["cachingOptions"] for task in tasks.values())
     called = tasks["report"]["inputs"]["parameters"]["run_called"]
-    assert called == {"runtimeValue": {"constant": "{{$.pipeline_job_resource_name}}"}}
+    assert called == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
 
 
 @pytest.mark.parametrize(

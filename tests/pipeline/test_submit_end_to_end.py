@@ -34,12 +34,13 @@ class Cluster(threading.Thread):
 
     def run(self) -> None:
         documents = [self._run["pipeline_spec"][name] for name in ("pipeline_spec", "platform_spec")]
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(self._folder))
         try:
+            local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(self._folder))
             pipeline = components.load_component_from_text(yaml.safe_dump_all(documents))
             pipeline(**self._run["runtime_config"]["parameters"])
-        except RuntimeError:
+        except BaseException:
             self._server.states[:] = ["FAILED"]
+            raise
         else:
             self._server.states[:] = ["SUCCEEDED"]
 
