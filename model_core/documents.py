@@ -42,7 +42,7 @@ def read_text(path: Path, max_bytes: int) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"byte {error.start + 1} is no UTF-8") from error
+        raise DocumentError(f"byte {error.start + 1} is not UTF-8") from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -56,7 +56,7 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError as error:
         raise DocumentError(_TOO_DEEP) from error
     except UnicodeDecodeError as error:
-        raise DocumentError(f"byte {error.start + 1} is no UTF-8") from error
+        raise DocumentError(f"byte {error.start + 1} is not UTF-8") from error
     except ValueError as error:  # also of a number with thousands of digits
         raise DocumentError(str(error)) from error
     _check(value)
@@ -110,7 +110,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _no_number(name: str) -> NoReturn:
-    raise DocumentError(f"{name} is no JSON number")
+    raise DocumentError(f"{name} is not a JSON number")
 
 
 def _check(value: object) -> None:

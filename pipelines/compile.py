@@ -30,7 +30,7 @@ def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_vers
         DiskError: the disk filled up.
     """
     if path.suffix not in {".yaml", ".yml"}:
-        raise UserError(f"{path} is no YAML file name; call it e.g. pipeline.yaml")
+        raise UserError(f"{path} is not a YAML file name; call it e.g. pipeline.yaml")
     path = require_file(path, "--output")
     staging = path.with_name(f".{path.stem}.partial.yaml")
     try:

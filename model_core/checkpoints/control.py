@@ -160,7 +160,7 @@ def parse(kind: type[Kind], content: str | bytes) -> Kind:
     try:
         value = parse_json(content)
     except ValueError as error:
-        raise Damage(f"it is no JSON: {error}") from error
+        raise Damage(f"it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Damage("it holds no JSON object")
     try:

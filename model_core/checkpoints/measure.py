@@ -111,7 +111,7 @@ def _refuse_compressed(archive: Path) -> None:
             entries = opened.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(
-            f"{archive} is no file of torch ({error}); train again", path=archive
+            f"{archive} is not a torch file ({error}); train again", path=archive
         ) from error
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if packed or sum(entry.file_size for entry in entries) > archive.stat().st_size:
@@ -126,5 +126,5 @@ def _shapes_in(weights: Path) -> dict[str, Shape]:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{weights} is no file of weights ({error}); train again", path=weights
+            f"{weights} is not a weights file ({error}); train again", path=weights
         ) from error

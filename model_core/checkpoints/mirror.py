@@ -253,7 +253,7 @@ class Mirror:
                 named |= {file.sha256 for file in files_of(self._store, key).values()}
                 good += 1
             except Damage as damage:
-                log.warning("%s in %s is no record of a checkpoint (%s)", key, self._store.uri, damage)
+                log.warning("%s in %s is not the record of a checkpoint (%s)", key, self._store.uri, damage)
         for key in list(self._store.keys(BLOBS)):
             if key.removeprefix(BLOBS) not in named:
                 self._store.delete(key)

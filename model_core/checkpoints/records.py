@@ -83,7 +83,7 @@ def records_of(store: Store | PatientStore) -> list[str]:
     strange = [key for key in keys if not _RECORD.fullmatch(key)]
     if strange:
         log.warning(
-            "%s in %s is no checkpoint of this project; delete it (%d such)",
+            "%s in %s is not a checkpoint of this project; delete it (%d such)",
             strange[0],
             store.uri,
             len(strange),
@@ -199,7 +199,7 @@ def _fetch(store: PatientStore, key: str, folder: Path) -> None:
             verify_checkpoint(Path(scratch) / LAST)
             saved_info(Path(scratch) / LAST)
         except CheckpointError as error:
-            raise Damage(f"its {LAST} is no whole checkpoint") from error
+            raise Damage(f"its {LAST} is not a whole checkpoint") from error
         _move(Path(scratch), folder)
 
 

@@ -119,7 +119,7 @@ def _published_run(store: Store, key: str) -> PublishedRun:
         run = PublishedRun.model_validate(parse_json(store.read(key)))
     except ValidationError as error:
         raise ValueError(
-            f"it is no manifest of a published run ({error.error_count()} fields differ)"
+            f"it is not the manifest of a published run ({error.error_count()} fields differ)"
         ) from error
     except StoreError as error:
         # If the store does not answer at all, this is an error, too.

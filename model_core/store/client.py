@@ -110,7 +110,7 @@ def _given(environment: Mapping[str, str], name: str) -> str:
 def _endpoint(environment: Mapping[str, str]) -> SplitResult:
     """The store's URL: scheme, host and port, nothing else."""
     name = ENDPOINT if environment.get(ENDPOINT) else OTHER_ENDPOINT
-    wanted = f"{name} is no URL like {CLUSTER_STORE}"
+    wanted = f"{name} is not a URL like {CLUSTER_STORE}"
     try:
         parts = urlsplit(_given(environment, name) or _AWS)
         port_fits = parts.port is None or parts.port > 0
@@ -124,6 +124,6 @@ def _endpoint(environment: Mapping[str, str]) -> SplitResult:
         raise StoreError(f"{wanted}; write scheme, host and port")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise StoreError(
-            f"{name} has more than scheme, host and port; the bucket and prefix belong into s3://…"
+            f"{name} has more than scheme, host and port; the bucket and prefix belong in s3://…"
         )
     return parts

@@ -63,7 +63,7 @@ def check_uri(uri: str) -> None:
             "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL in the environment"
         )
     if not _BUCKET.fullmatch(bucket):
-        raise StoreError(f"{quoted(bucket)} is no bucket's name; write s3://bucket/prefix", uri=uri)
+        raise StoreError(f"{quoted(bucket)} is not a bucket name; write s3://bucket/prefix", uri=uri)
 
 
 def local_path(uri: str) -> Path | None:

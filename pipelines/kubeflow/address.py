@@ -26,7 +26,7 @@ def checked_host(host: str) -> str:
             "--host holds credentials or a query; put the API's token into KFP_TOKEN, and leave the URL bare"
         )
     if parts is None or parts.scheme not in {"http", "https"} or not hostname or printable(host) != host:
-        raise UserError(f"--host {quoted(host)} is no URL; write e.g. {EXAMPLE}")
+        raise UserError(f"--host {quoted(host)} is not a URL; write e.g. {EXAMPLE}")
     if not port_fits or any(character.isspace() for character in host):
         raise UserError(f"--host {quoted(host)} has no host and port that fit; write e.g. {EXAMPLE}")
     if "#" in host:

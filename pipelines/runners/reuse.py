@@ -48,7 +48,9 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                     # None: a run's folder was deleted, and its artifacts with it.
                     paths = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
                 except (AttributeError, RecursionError, TypeError, ValueError) as error:
-                    raise ArtifactError(f"{entry} is no entry of this version's cache", path=entry) from error
+                    raise ArtifactError(
+                        f"{entry} is not a cache entry of this version", path=entry
+                    ) from error
                 for name, path in paths.items():
                     refuse_changed(path, seal.outputs.get(name), entry.with_suffix(_SEAL))
                 return outputs

@@ -90,13 +90,13 @@ def test_a_flipped_bit_of_any_other_file_costs_an_epoch_and_is_named(
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "it is no JSON"),
+        (b"", "it is not JSON"),
         (b"[]", "it holds no JSON object"),
         (b"7", "it holds no JSON object"),
         (b'{"files": []}', "its field files does not fit"),
         (b'{"files": {}}', "its field files does not fit"),
-        (b"\xff\xfe", "byte 1 is no UTF-8"),
-        (b"[" * 100_000, "it is no JSON: it nests more than 64 levels deep"),
+        (b"\xff\xfe", "byte 1 is not UTF-8"),
+        (b"[" * 100_000, "it is not JSON: it nests more than 64 levels deep"),
     ],
 )
 def test_what_is_wrong_with_a_manifest_is_said(

@@ -128,7 +128,7 @@ def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(datase
     assert "Traceback" not in ended.stderr
     for said in (
         f"{LAST}/{CHECKPOINT_MANIFEST} is damaged (it holds no JSON object); trying an older one",
-        "steps.jsonl: left out 1 damaged line(s) (it is no JSON: byte 1 is no UTF-8)",
+        "steps.jsonl: left out 1 damaged line(s) (it is not JSON: byte 1 is not UTF-8)",
         f"{BEST}/{WEIGHTS} is damaged or missing; rebuilt from",
     ):
         assert sum(said in line for line in ended.stdout.splitlines()) == 1, said

@@ -195,7 +195,7 @@ def test_compiling_imports_neither_torch_nor_the_model() -> None:
         (["--image", "train=ghcr.io/example/pgat-train", "--tag", "abc"], "may change under its name"),
         (["--image", "trian=x@sha256:0", "--tag", "abc"], "names no step"),
         (["--image", "train", "--tag", "abc"], "names no step"),
-        (["--tag", "abc", "--output", "pipeline.json"], "is no YAML file name"),
+        (["--tag", "abc", "--output", "pipeline.json"], "is not a YAML file name"),
         (["--tag", "abc", "--set", "training.lerning_rate=1"], "did you mean"),
     ],
 )

@@ -131,4 +131,4 @@ def test_an_entry_that_another_version_or_somebody_else_wrote_is_made_again(
     replace_json(seal, read_json(seal) | {"entry": sha256_of(entry)})
     assert reuse.get() is None
     (said,) = reuse.said
-    assert "is no entry of this version's cache" in said
+    assert "is not a cache entry of this version" in said

@@ -369,7 +369,7 @@ def torchrun() -> Settings:
         ({"namespace": "Team"}, "--namespace 'Team'"),
         ({"namespace": "a" * 64}, "--namespace"),
         ({"service_account": "-a"}, "--service-account"),
-        ({"host": "kubeflow.example"}, "is no URL"),
+        ({"host": "kubeflow.example"}, "is not a URL"),
         ({"host": "https://k.example/pipeline/#/runs"}, "leave out #"),
         ({"host": "https://k.example:0/"}, "no host and port"),
         ({"cron": "0 0 6 * * *", "checkpoint_uri": "s3://b/c", **PLACES}, "would be shared by all runs"),
