@@ -15,11 +15,11 @@ def add(actions: Commands) -> None:
     """Add the command to the parser."""
     parser = actions.add_parser(
         "runs",
-        help="list, show, compare or open runs",
+        help="list, show, compare, copy or delete runs, and a site of all of them",
         description=_DESCRIPTION,
         epilog=examples("%(prog)s list", "%(prog)s show NAME", "%(prog)s compare NAME OTHER --json"),
     )
-    commands = parser.add_subparsers(required=True, metavar="list | show | compare | open")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(
         commands, "list", _list, "one line a run, newest first: state, both skills with intervals, fragility",
         "%(prog)s", "%(prog)s --json | jq '.runs[].name'",
@@ -33,8 +33,39 @@ def add(actions: Commands) -> None:
         "%(prog)s NAME OTHER", "%(prog)s NAME OTHER THIRD --json",
     )  # fmt: skip
     opened = _add(commands, "open", _open, "show the report in the web browser", "%(prog)s NAME")
-    for parser in (show, opened):
+    site = _add(
+        commands, "site", _site, "pages of all runs in a folder, to be read without a server",
+        "%(prog)s review", "%(prog)s review --compare first,second,third",
+    )  # fmt: skip
+    site.add_argument(
+        "out", type=Path, metavar="OUT", help="folder of the pages; only what changed is written again"
+    )
+    site.add_argument(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="NAME,NAME",
+        help="also compare these on a page",
+    )
+    served = _add(
+        commands,
+        "serve",
+        _serve,
+        "the same pages in the web browser, on this machine only",
+        "%(prog)s --port 8080",
+    )
+    served.add_argument("--port", type=int, default=8899, help="of 127.0.0.1; default 8899")
+    download = _add(
+        commands, "download", _download, "copy a run's files, each checked against its SHA-256",
+        "%(prog)s NAME copy", "%(prog)s NAME copy --only 'evaluation/*' --only report.html",
+    )  # fmt: skip
+    delete = _add(commands, "delete", _delete, "delete a run and what it left", "%(prog)s NAME")
+    for parser in (show, opened, download, delete):
         parser.add_argument("name", metavar="NAME", help="of the run")
+    download.add_argument("to", type=Path, metavar="FOLDER", help="that the files go to")
+    download.add_argument(
+        "--only", action="append", default=[], metavar="PATTERN", help="files that fit it; may be repeated"
+    )
     compare.add_argument(
         "names", nargs="+", metavar="NAME", help="of 2 to 8 runs; the first one is compared with each"
     )
@@ -86,3 +117,34 @@ def _open(given: Namespace) -> None:
 
     path = open_run(given.runs, given.name)
     _say({"report": path} if given.json else path)
+
+
+def _site(given: Namespace) -> None:
+    from pipelines.site.build import INDEX, build_site
+
+    written = build_site(given.runs, given.out, [names.split(",") for names in given.compare])
+    index = str(given.out / INDEX)
+    _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
+
+
+def _serve(given: Namespace) -> None:
+    from pipelines.site.serve import serve
+
+    serve(given.runs, given.port, as_json=given.json)
+
+
+def _download(given: Namespace) -> None:
+    from pipelines.review.keeping import download_run
+
+    files = download_run(given.runs, given.name, given.to, given.only)
+    if given.json:
+        _say({"files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]})
+    else:
+        _say(f"{len(files)} files, {sum(file.size for file in files):,} bytes in {given.to}")
+
+
+def _delete(given: Namespace) -> None:
+    from pipelines.review.keeping import delete_run
+
+    size = delete_run(given.runs, given.name)
+    _say({"deleted": given.name, "bytes": size} if given.json else f"deleted {given.name}: {size:,} bytes")

@@ -35,6 +35,7 @@ from model_core.report.failure import failure_page
 from model_core.store.locate import local_path
 from model_core.store.names import published_name, refuse_bad_run_name
 from model_core.store.probe import refuse_unwritable_folder
+from pipelines.cost import cost_text
 from pipelines.held import held_run
 from pipelines.runners.containers import Containers, refuse_unmountable, step_containers
 from pipelines.runners.process import RunProgress, step_processes
@@ -125,6 +126,7 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
     record = RunState(run.folder, run.settings, run.source, progress)
     progress.changed = record.going_on
     progress.say(shown(f"run {run.name}: {run.source} → {run.folder}"))
+    progress.say(shown(cost_text(run.settings, run.source, run.runs)))
     try:
         # First of all: whatever an earlier run of this name left, its state is no longer this one's.
         record.going_on()

@@ -1,6 +1,7 @@
 """What ``runs`` says of runs: their record, their two verdicts, and one beside another."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from model_core.artifacts import read_json, replace_json, write_manifest
+from model_core.artifacts import read_json, replace_json, sha256_of, write_manifest
 from model_core.config.run import Settings
 from model_core.errors import ArtifactError, PipelineError, UserError
 from model_core.evaluation.verdict import skill_words
@@ -24,6 +25,7 @@ from pipelines.review.listing import list_runs, show_run
 from pipelines.review.paired import paired
 from pipelines.runners.process import RunProgress
 from pipelines.runs import find_run, headline_in, read_record, scores_sha256
+from pipelines.site.build import build_site
 from pipelines.state import RunState
 from tests.evaluation.small_run import small_run
 
@@ -47,7 +49,7 @@ class Ended:
 
 @pytest.fixture
 def ended(tmp_path: Path) -> Ended:
-    folders = {kind: str(small_run()[kind]) for kind in ("dataset", "evaluation", "findings")}
+    folders = {kind: str(small_run()[kind]) for kind in ("dataset", "model", "evaluation", "findings")}
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         record = RECORD | {"name": name, "artifacts": folders}
@@ -205,7 +207,7 @@ def test_a_run_paired_with_itself_has_no_difference(ended: Ended) -> None:
 def test_a_pair_is_judged_on_the_windows_that_both_scored(tmp_path: Path) -> None:
     """Half the error everywhere is a quarter of the squared error, whatever the windows."""
     frame = pd.read_parquet(small_run()["evaluation"] / "predictions.parquet")
-    names = [name for name in frame if name.endswith("_forecast")]
+    names = [name for name in map(str, frame) if name.endswith("_forecast")]
     truth = frame[[name.replace("_forecast", "_true") for name in names]].to_numpy()
     better = frame.copy()
     better[names] = (frame[names].to_numpy() + truth) / 2
@@ -220,6 +222,18 @@ def test_a_pair_is_judged_on_the_windows_that_both_scored(tmp_path: Path) -> Non
     assert pair.windows == len(kept)
     assert pair.point is not None
     assert pair.point.skill == pytest.approx(0.75)
+
+
+def test_a_site_compares_runs_with_their_curves_and_lists_their_files(ended: Ended, tmp_path: Path) -> None:
+    build_site(ended.runs, tmp_path / "out", [["one", "other"]])
+    text = (tmp_path / "out/compare/one+other.html").read_text(encoding="utf-8")
+    assert text.count("<polyline") == 2 * 2, "two curves in each of two figures"
+    assert "There is no evidence that the point forecast of one differs from that of other" in text
+    assert skill_words(ended.scores.headline) in text
+    page = (tmp_path / "out/run/one/index.html").read_text(encoding="utf-8")
+    files = re.findall(r"<tr><td>([^<]*)</td><td class=\"number\">[\d,]+</td><td><code>(\w{64})<", page)
+    assert ("evaluation/scores.json", sha256_of(small_run()["evaluation"] / "scores.json")) in files
+    assert "runs download one FOLDER" in page
 
 
 def test_json_has_what_the_text_says(ended: Ended, capsys: pytest.CaptureFixture[str]) -> None:

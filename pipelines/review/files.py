@@ -1,0 +1,52 @@
+"""The files that a run left, as its manifests and its folder name them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.steps import STEPS
+from model_core.artifacts import MANIFEST, read_manifest, sha256_of
+from model_core.store.names import contained
+from pipelines.runs import RECORD, RunRecord
+
+_BESIDE = ("report.html", "summary.md", "settings.yaml", RECORD)
+"""Files of the run's own folder that are worth keeping."""
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """One file."""
+
+    name: str
+    """As ``runs download`` calls it: ``model/best/model.safetensors``."""
+    path: Path
+    size: int
+    sha256: str
+
+
+def files_of(runs: Path, record: RunRecord) -> list[ListedFile]:
+    """Files beside the record, hashed now, and those of each artifact, as its manifest vouches for them.
+
+    Raises:
+        ArtifactError: a manifest is damaged.
+    """
+    return [*_beside(runs / record.name), *_of_artifacts(runs, record)]
+
+
+def _beside(folder: Path) -> Iterator[ListedFile]:
+    for name in _BESIDE:
+        path = folder / name
+        if path.is_file() and not path.is_symlink():
+            yield ListedFile(name, path, path.stat().st_size, sha256_of(path))
+
+
+def _of_artifacts(runs: Path, record: RunRecord) -> Iterator[ListedFile]:
+    for producer, step in STEPS.items():
+        folder = record.artifact(runs, step.output)
+        if folder is None or not folder.is_dir():
+            continue
+        manifest = read_manifest(folder / MANIFEST, producer=producer)
+        path = folder / MANIFEST
+        yield ListedFile(f"{step.output}/{MANIFEST}", path, path.stat().st_size, sha256_of(path))
+        for name, file in manifest.files.items():
+            yield ListedFile(f"{step.output}/{name}", contained(folder, name), file.size, file.sha256)

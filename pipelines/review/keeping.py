@@ -1,0 +1,78 @@
+"""Copying a run elsewhere, and deleting one: whole, verified, and never what another run still uses."""
+
+import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from model_core.artifacts import no_folders_left, sha256_of
+from model_core.disk import require_folder, writing
+from model_core.errors import ArtifactError, UserError
+from pipelines.held import held_run
+from pipelines.review.files import ListedFile, files_of
+from pipelines.runs import find_run, records
+
+
+def download_run(runs: Path, name: str, to: Path, only: Sequence[str] = ()) -> list[ListedFile]:
+    """Copy a run's files below the folder ``to``, each checked against its SHA-256 on the way.
+
+    Args:
+        only: patterns such as ``evaluation/*``; every file if there are none.
+
+    Raises:
+        ArtifactError: a file is not what its manifest says; nothing of it is left.
+        UserError: there is no such run, no file fits, or a file is there already and differs.
+    """
+    found = files_of(runs, find_run(runs, name))
+    wanted = [file for file in found if not only or any(fnmatchcase(file.name, each) for each in only)]
+    if not wanted:
+        raise UserError(f"the run {name} has no file that fits; `runs show {name}` says what it left")
+    with no_folders_left(to):
+        to = require_folder(to, "the folder to copy to")
+        for file in wanted:
+            _copy(file, to / file.name)
+    return wanted
+
+
+def _copy(file: ListedFile, target: Path) -> None:
+    if target.exists():
+        if target.is_file() and sha256_of(target) == file.sha256:
+            return
+        raise UserError(f"{target} is there and differs; choose another folder")
+    staged = target.with_name(f".{target.name}.part")
+    with no_folders_left(target.parent), writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(file.path, staged)
+            if sha256_of(staged) != file.sha256:
+                raise ArtifactError(f"{file.path} was changed after it was written; run that step again")
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def delete_run(runs: Path, name: str) -> int:
+    """Delete a run's folder; returns how many bytes that frees.
+
+    Raises:
+        UserError: there is no such run, it is going on, or another run uses an artifact of it.
+    """
+    record = find_run(runs, name)
+    folder = (runs / name).resolve()
+    users = [
+        other.name
+        for other in records(runs)
+        if other.name != record.name
+        for kind in other.artifacts
+        if (path := other.artifact(runs, kind)) is not None and path.resolve().is_relative_to(folder)
+    ]
+    if users:
+        raise UserError(
+            f"{', '.join(dict.fromkeys(users))} took artifacts of {name} from the cache; delete those runs first"
+        )
+    with held_run(folder):
+        size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+        # Without its record it is no run any more, whatever happens to the rest.
+        (folder / "run.json").unlink()
+        shutil.rmtree(folder)
+    return size

@@ -1,0 +1,149 @@
+"""A folder of pages from a folder of runs; what did not change since the last time is left as it is."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from model_core.artifacts import intact_file
+from model_core.disk import require_folder
+from model_core.errors import ArtifactError, UserError
+from model_core.results.tables import HISTORY, PREDICTIONS, price_column, read_table
+from pipelines.review.comparison import Compared, compared
+from pipelines.review.files import ListedFile, files_of
+from pipelines.runs import RunRecord, find_run
+from pipelines.site.drawing import curves
+from pipelines.site.pages import compare_page, index_page, run_page
+from pipelines.site.rows import KEPT, Row, rows_of
+
+INDEX = "index.html"
+_COMPARE, _RUN = "compare", "run"
+
+
+def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ()) -> int:
+    """Write the site of all runs to ``out``; returns how many pages of runs were written.
+
+    Args:
+        comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made anew when a run changed.
+
+    Raises:
+        ArtifactError: a run that is to be compared is damaged, or the folder cannot be written.
+        UserError: there is no folder of runs, no such run, or ``out`` holds something else.
+    """
+    asked = {_page_name(names): compared(runs, names) for names in comparisons}
+    out = require_folder(out, "the site's folder")
+    if any(out.iterdir()) and not (out / KEPT).exists():
+        raise UserError(f"{out} holds files that are no site of runs; choose another folder")
+    rows, changed = rows_of(runs, out)
+    wanted = {_page_name(names): list(names) for names in [*_earlier(out), *comparisons]}
+    known = {row.name for row in rows}
+    for name in changed - known:
+        shutil.rmtree(out / _RUN / name, ignore_errors=True)
+    for row in rows:
+        if row.name in changed or not (out / _RUN / row.name / INDEX).exists():
+            _write_run(runs, out, row)
+    told = []
+    for page, names in sorted(wanted.items()):
+        path = out / _COMPARE / f"{page}.html"
+        if not set(names) <= known:
+            path.unlink(missing_ok=True)  # one of them was deleted
+            continue
+        if page in asked or not path.exists() or changed & set(names):
+            result = asked.get(page) or compared(runs, names)
+            _write(path, compare_page(result, _figures(runs, result)))
+        told.append((page, ", ".join(names)))
+    _write(out / INDEX, index_page(rows, told))
+    return len(changed & known)
+
+
+def _write_run(runs: Path, out: Path, row: Row) -> None:
+    record = find_run(runs, row.name)
+    folder = out / _RUN / row.name
+    try:
+        files: list[ListedFile] = files_of(runs, record)
+    except ArtifactError as error:
+        row, files = row.model_copy(update={"damaged": str(error)}), []
+    report = runs / row.name / "report.html"
+    has_report = report.is_file() and not report.is_symlink()
+    if has_report:
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = folder / ".report.part"
+        shutil.copyfile(report, staged)
+        staged.replace(folder / "report.html")
+    _write(folder / INDEX, run_page(row, record.settings, files, _provenance(record), has_report))
+
+
+def _provenance(record: RunRecord) -> list[tuple[str, str]]:
+    rows = [
+        ("market table", record.source),
+        ("started", record.started_at),
+        ("machine", record.host or ""),
+        ("code", record.code_version),
+        ("commit", record.git_commit or ""),
+    ]
+    rows += [(f"{step}, s", f"{seconds:.1f}") for step, seconds in record.step_seconds.items()]
+    rows += [("reused", ", ".join(record.reused))] if record.reused else []
+    return rows + [
+        (f"try of {each.started_at}", f"{each.status} at {each.failed_step}") for each in record.attempts
+    ]
+
+
+def _figures(runs: Path, result: Compared) -> list[tuple[str, str]]:
+    """Validation loss by epoch, and the forecasts of Close at the horizon, over one another."""
+    losses, forecasts, dates = [], [], []
+    for number, record in enumerate(result.runs):
+        model, evaluation = record.artifact(runs, "model"), record.artifact(runs, "evaluation")
+        if model is not None and model.is_dir():
+            intact_file(model, HISTORY.file, producer=HISTORY.step)
+            history = read_table(HISTORY, model, ("epoch", "validation_loss"))
+            losses.append(
+                (record.name, history["epoch"].tolist(), history["validation_loss"].tolist(), number)
+            )
+        if evaluation is not None and evaluation.is_dir():
+            close = _close_at_horizon(evaluation)
+            days = close["date"].map(pd.Timestamp.toordinal).tolist()
+            forecasts.append((record.name, days, close["moved"].tolist(), number))
+            dates += [close["date"].min(), close["date"].max()]
+    figures = []
+    if losses:
+        figures.append(("Validation loss by epoch", curves(losses, "Validation loss", "epoch")))
+    if forecasts:
+        labels = (str(min(dates).date()), str(max(dates).date()))
+        title = "Forecast move of Close over the whole horizon, in log price, by forecast date"
+        figures.append((title, curves(forecasts, title, "date", labels)))
+    return figures
+
+
+def _close_at_horizon(evaluation: Path) -> pd.DataFrame:
+    intact_file(evaluation, PREDICTIONS.file, producer=PREDICTIONS.step)
+    name = price_column("Close", "forecast")
+    frame = read_table(PREDICTIONS, evaluation, ("date", "step", "anchor", name))
+    last = frame[frame["step"] == frame["step"].max()]
+    moved = pd.DataFrame({"date": pd.to_datetime(last["date"]), "moved": last[name] - last["anchor"]})
+    return moved.sort_values("date")
+
+
+def _page_name(names: Sequence[str]) -> str:
+    """Runs' names hold no ``+``."""
+    return "+".join(names)
+
+
+def _earlier(out: Path) -> list[list[str]]:
+    return [path.stem.split("+") for path in sorted((out / _COMPARE).glob("*.html"))]
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, and not at all if it says the same."""
+    content = text.encode()
+    if path.exists() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        staged.write_bytes(content)
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise ArtifactError(f"cannot write {path} ({error.strerror}); choose another folder") from error

@@ -1,0 +1,188 @@
+"""The pages of a site of runs, as text: readable without scripts, and every value escaped."""
+
+import base64
+import hashlib
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from model_core.config.base import dotted
+from model_core.evaluation.verdict import percent, signed, skill_words
+from model_core.progress import duration
+from model_core.results.headline import Headline
+from model_core.results.skill import SkillInterval
+from pipelines.review.comparison import Compared, pair_sentences, score_rows
+from pipelines.review.files import ListedFile
+from pipelines.site.drawing import bar, key
+from pipelines.site.rows import Row, by_configuration, differing
+
+_REACH = 0.2
+"""Of the axis of a bar, at most: a larger skill, of either sign, is cut off there."""
+_COLUMNS = ("name", "started", "source", "state", "skill", "CRPS skill", "fragile", "duration", "table")
+_NO_SCRIPT = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def index_page(rows: Sequence[Row], comparisons: Sequence[tuple[str, str]]) -> str:
+    """All runs in one table.
+
+    Args:
+        rows: newest first; comparisons: name of each page of a comparison, and its title.
+    """
+    keys = differing(list(rows))
+    headlines = [row.headline for row in rows if row.headline is not None]
+    reach = _reach(headlines)
+    script = _text("index.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _rendered(
+        "index",
+        policy=f"{_NO_SCRIPT}; script-src 'sha256-{digest}'",
+        script=script,
+        rows=[_index_row(row, keys, reach) for row in rows],
+        columns=[*_COLUMNS, *keys],
+        groups=[_group(group) for group in by_configuration(list(rows))],
+        reach=f"{100 * reach:g}",
+        confidence=" or ".join(sorted({f"{100 * row.confidence:g} %" for row in headlines})) or "95 %",
+        comparisons=comparisons,
+    )
+
+
+def run_page(
+    row: Row,
+    settings: Mapping[str, object],
+    files: Sequence[ListedFile],
+    provenance: Sequence[tuple[str, str]],
+    has_report: bool,
+) -> str:
+    """One run: what it is worth, where it came from, and its files."""
+    scores = (
+        [] if row.headline is None else [(what, values[0]) for what, values in score_rows([row.headline])]
+    )
+    if row.headline is not None:
+        windows = f"{row.headline.windows}, {row.headline.first_date} … {row.headline.last_date}"
+        scores += [
+            ("test windows", windows),
+            ("invariants that failed", ", ".join(row.headline.broken) or "none"),
+        ]
+    return _rendered(
+        "run",
+        policy=_NO_SCRIPT,
+        script="",
+        row=row,
+        state=state_of(row),
+        scores=scores,
+        provenance=provenance,
+        settings=dotted(settings),
+        files=files,
+        has_report=has_report,
+        download=f"python -m pipelines runs download {row.name} FOLDER",
+    )
+
+
+def compare_page(result: Compared, figures: Sequence[tuple[str, str]]) -> str:
+    """Runs side by side, with the curves of all of them over one another.
+
+    Args:
+        figures: title and SVG.
+    """
+    names = [record.name for record in result.runs]
+    said = [text for other, pair in result.pairs.items() for text in pair_sentences(names[0], other, pair)]
+    states = [
+        f"{record.status} at {record.failed_step}" if record.failed_step else record.status
+        for record in result.runs
+    ]
+    return _rendered(
+        "compare",
+        policy=_NO_SCRIPT,
+        script="",
+        names=names,
+        warnings=result.warnings,
+        sentences=said,
+        scores=[("state", states), *score_rows(result.headlines)],
+        settings=list(result.settings.items()),
+        figures=figures,
+        key=key(names),
+    )
+
+
+def state_of(row: Row) -> str:
+    """In words, with the step at which it ended early."""
+    if row.damaged:
+        return "damaged"
+    return f"{row.status} at {row.failed_step}" if row.failed_step else row.status
+
+
+def _index_row(row: Row, keys: Sequence[str], reach: float) -> dict[str, object]:
+    found = row.headline
+    skill, crps = (found.skill, found.crps_skill) if found else (None, None)
+    fragile = f"{len(found.fragile)} of {found.disturbances}" if found else ""
+    return {
+        "name": row.name,
+        "started_at": row.started_at,
+        "source": row.source,
+        "status": "damaged" if row.damaged else row.status,
+        "state": state_of(row),
+        "skill": skill_words(skill) if skill else "",
+        "skill_value": _value(skill),
+        "skill_bar": bar(skill, reach),
+        "crps": skill_words(crps) if crps else "",
+        "crps_value": _value(crps),
+        "crps_bar": bar(crps, reach),
+        "fragile": f"{fragile}, INVARIANT FAILED" if found and found.broken else fragile,
+        "fragile_value": "" if found is None else len(found.fragile),
+        "seconds": "" if row.seconds is None else duration(row.seconds),
+        "seconds_value": "" if row.seconds is None else row.seconds,
+        "table": found.source_sha256[:12] if found else "",
+        "settings": [row.setting(key) for key in keys],
+    }
+
+
+def _group(group: Sequence[Row]) -> dict[str, object]:
+    found = [row.headline for row in group if row.headline is not None]
+    return {
+        "names": [row.name for row in group],
+        "seeds": len({row.seed for row in group}),
+        "skill": _mean_and_spread([row.skill for row in found]),
+        "crps": _mean_and_spread([row.crps_skill for row in found]),
+    }
+
+
+def _mean_and_spread(rows: Sequence[SkillInterval | None]) -> str:
+    skills = [row.skill for row in rows if row is not None and row.skill is not None]
+    if len(skills) < 2:
+        return "–"
+    return f"{signed(statistics.mean(skills))} ± {percent(statistics.stdev(skills))}"
+
+
+def _value(row: SkillInterval | None) -> object:
+    return "" if row is None or row.skill is None else row.skill
+
+
+def _reach(headlines: Sequence[Headline]) -> float:
+    """Of the axis of the bars: the largest end of an interval, in steps of 5 %, up to ``_REACH``."""
+    rows = [row for found in headlines for row in (found.skill, found.crps_skill) if row is not None]
+    ends = [abs(end) for row in rows for end in (row.low, row.high) if end is not None]
+    return min(_REACH, max([0.05, *(round(end * 20 + 0.5) / 20 for end in ends)]))
+
+
+@cache
+def _environment() -> Environment:
+    names = ("frame", "index", "run", "compare")
+    templates = {name: _text(f"{name}.html.j2") for name in names}
+    return Environment(
+        loader=DictLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _text(name: str) -> str:
+    return resources.files("pipelines.site").joinpath(name).read_text(encoding="utf-8")
+
+
+def _rendered(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(values) + "\n"
