@@ -10,6 +10,8 @@ ENDPOINT = "AWS_ENDPOINT_URL"
 OTHER_ENDPOINT = "S3_ENDPOINT"
 """Read where ``ENDPOINT`` is not set."""
 REGION = "AWS_REGION"
+OTHER_REGION = "AWS_DEFAULT_REGION"
+"""Read where ``REGION`` is not set."""
 LIMITS = "PGAT_STORE_LIMITS"
 """Limits which are not the usual ones, as JSON: ``model_core.deadlines``."""
 KFP_TOKEN = "KFP_TOKEN"
@@ -24,7 +26,7 @@ CERTIFICATES = "SSL_CERT_FILE"
 
 KEYS = (ACCESS_KEY, SECRET_KEY)
 """Without them no store is opened."""
-WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, LIMITS)
+WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, OTHER_REGION, LIMITS)
 """Where the store is and how long it may take: no secrets, so that they may stand in the description of a job."""
 STORE = (*KEYS, SESSION_TOKEN, *WHEREABOUTS)
 """What a step in a container may learn of its surroundings."""

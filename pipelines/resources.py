@@ -12,11 +12,14 @@ from kfp.dsl import PipelineTask
 
 from components.steps import STEPS
 from model_core.errors import UserError, quoted
-from model_core.variables import CLUSTER_STORE, ENDPOINT, LIMITS, SECRET_FIELDS
+from model_core.variables import CERTIFICATES, CLUSTER_STORE, ENDPOINT, LIMITS, REGION, SECRET_FIELDS
 from model_core.versions import git_commit
+from pipelines.kubeflow.names import refuse_bad_subdomain
 from pipelines.pods.apply import apply
 from pipelines.pods.profiles import Pods, load_pods
 
+_AUTHORITIES = "/etc/pgat-authorities"
+_REGION = re.compile(r"[a-z0-9-]{1,63}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 """To an engine's command line another beginning would be an option."""
 
@@ -45,6 +48,9 @@ class Cluster:
         secret: Kubernetes Secret with the object store's keys; empty for none.
         secret_keys: its keys → environment variables.
         endpoint: URL of the object store.
+        region: of that store; empty: what its URL says, or us-east-1.
+        authorities: ConfigMap whose key ``ca.crt`` holds the certificates of the authorities that pods trust; empty:
+            those of the image.
         store_limits: how long that may take, as ``model_core.deadlines.Limits`` writes it; empty for the usual.
         caching: whether a step that ran with the same inputs before is reused.
     """
@@ -56,6 +62,8 @@ class Cluster:
     secret: str = ""
     secret_keys: Mapping[str, str] = field(default_factory=lambda: dict(SECRET_FIELDS))
     endpoint: str = CLUSTER_STORE
+    region: str = ""
+    authorities: str = ""
     store_limits: str = ""
     caching: bool = True
 
@@ -70,6 +78,12 @@ class Cluster:
             raise UserError(
                 "--s3-endpoint holds credentials, which would stand in the pipeline; use --secret for them"
             )
+        if self.secret:
+            refuse_bad_subdomain(self.secret, "--secret")
+        if self.authorities:
+            refuse_bad_subdomain(self.authorities, "--ca-config-map")
+        if self.region and not _REGION.fullmatch(self.region):
+            raise UserError(f"--s3-region {quoted(self.region)} is no region; write e.g. eu-central-1")
         unknown = sorted(set(self.images) - set(STEPS))
         if unknown:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
@@ -106,6 +120,11 @@ class Cluster:
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
             task.set_env_variable(ENDPOINT, self.endpoint)
+        if self.region:
+            task.set_env_variable(REGION, self.region)
+        if self.authorities:
+            kubernetes.use_config_map_as_volume(task, self.authorities, _AUTHORITIES)
+            task.set_env_variable(CERTIFICATES, f"{_AUTHORITIES}/ca.crt")
         if self.store_limits:
             task.set_env_variable(LIMITS, self.store_limits)
         return task

@@ -5,7 +5,7 @@ Settings come from the environment, under the names the AWS tools use:
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
     AWS_ENDPOINT_URL     e.g. http://seaweedfs.kubeflow:9000; default https://s3.amazonaws.com;
                          S3_ENDPOINT is read where it is not set
-    AWS_REGION           default us-east-1
+    AWS_REGION           default: AWS_DEFAULT_REGION, the one in an endpoint of Amazon's, or us-east-1
 
 How long it may take stands in the section ``store`` of the settings; see ``model_core.deadlines``.
 """
@@ -29,6 +29,7 @@ from model_core.variables import (
     ENDPOINT,
     KEYS,
     OTHER_ENDPOINT,
+    OTHER_REGION,
     REGION,
     SECRET_KEY,
     SESSION_TOKEN,
@@ -37,6 +38,7 @@ from model_core.variables import (
 _AWS = "https://s3.amazonaws.com"
 # The SDK's own default retries for minutes before a wrong endpoint is reported.
 _RETRIES = PacedRetry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
+_REGIONAL_HOST = re.compile(r"s3(?:\.dualstack)?[.-]([a-z]+-[a-z-]+-\d+)\.amazonaws\.com(?:\.cn)?")
 _HEADER_VALUE = re.compile(r"[!-~]+")
 ANSWER_BYTES = 2**24
 """Of a list or an error; a page of a list has 1,000 keys of at most 1,024 bytes."""
@@ -76,7 +78,7 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
         StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
             repeats a value.
     """
-    given = {name: _given(environment, name) for name in (*KEYS, SESSION_TOKEN, REGION)}
+    given = {name: _given(environment, name) for name in (*KEYS, SESSION_TOKEN, REGION, OTHER_REGION)}
     missing = [name for name in KEYS if not given[name]]
     if missing:
         raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
@@ -88,13 +90,19 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
             secret_key=given[SECRET_KEY],
             session_token=given[SESSION_TOKEN] or None,
             secure=parts.scheme == "https",
-            region=given[REGION] or "us-east-1",
+            region=given[REGION] or given[OTHER_REGION] or _region_in(parts.hostname or "") or "us-east-1",
             http_client=pool_of(limits or Limits.of_environment(environment), _Guarded, retries=_RETRIES),
         )
     except ValueError as error:
         raise StoreError(
             f"the S3 client refuses these settings ({error}); check {ENDPOINT} and {REGION}"
         ) from error
+
+
+def _region_in(host: str) -> str | None:
+    """The region that Amazon's own hosts name, e.g. ``s3.eu-west-1.amazonaws.com``; the client would rewrite it."""
+    match = _REGIONAL_HOST.fullmatch(host)
+    return match[1] if match else None
 
 
 def _given(environment: Mapping[str, str], name: str) -> str:

@@ -88,6 +88,12 @@ def add_cluster(parser: ArgumentParser) -> None:
     group.add_argument(
         "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
     )
+    group.add_argument("--s3-region", default="", help="of that store; default: its URL's, or us-east-1")
+    group.add_argument(
+        "--ca-config-map",
+        default="",
+        help="ConfigMap whose key ca.crt holds the authorities that pods trust; default: the image's",
+    )
 
 
 def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
@@ -111,5 +117,7 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
         pods=load_pods(given.profile, given.set_pod, given.gpus),
         secret=given.secret,
         endpoint=given.s3_endpoint,
+        region=given.s3_region,
+        authorities=given.ca_config_map,
         store_limits=settings.store.limits().as_text(),
     )

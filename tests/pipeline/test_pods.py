@@ -12,7 +12,7 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from components.steps import STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
-from model_core.errors import SettingsError
+from model_core.errors import SettingsError, UserError
 from pipelines.compile import cluster_pipeline
 from pipelines.pods.profiles import Pods, load_pods
 from pipelines.resources import Cluster
@@ -164,3 +164,30 @@ def test_what_no_cluster_takes_is_refused_by_its_name(override: str, key: str) -
         load_pods(None, [override])
     assert key in caught.value.keys
     assert key in str(caught.value)
+
+
+def test_pods_are_given_the_stores_region_and_the_authorities_to_trust() -> None:
+    cluster = Cluster(tag="abc", secret="keys", region="eu-west-1", authorities="store-authorities")
+    pipeline = cluster_pipeline(Settings(), cluster, "code")
+    containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
+    platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for step in STEPS:
+        name = f"exec-{step.replace('_', '-')}"
+        environment = {each["name"]: each["value"] for each in containers[name]["container"]["env"]}
+        assert environment["AWS_REGION"] == "eu-west-1"
+        (volume,) = platform[name]["configMapAsVolume"]
+        assert volume["configMapName"] == "store-authorities"
+        assert environment["SSL_CERT_FILE"] == f"{volume['mountPath']}/ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("more", "flag"),
+    [
+        ({"region": "eu west"}, "--s3-region"),
+        ({"authorities": "A"}, "--ca-config-map"),
+        ({"secret": "My_Keys"}, "--secret"),
+    ],
+)
+def test_names_that_kubernetes_does_not_take_are_refused(more: dict[str, str], flag: str) -> None:
+    with pytest.raises(UserError, match=flag):
+        Cluster(tag="abc", **more)  # type: ignore[arg-type]

@@ -45,8 +45,8 @@ class Cluster(threading.Thread):
             self._server.states[:] = ["SUCCEEDED"]
 
 
-# This machine gives the steps no resources, and says so.
-@pytest.mark.filterwarnings("ignore:.*have no effect in the current local runner:UserWarning")
+# kfp.local says of each task what of a cluster it has not: resources, and the image.
+@pytest.mark.filterwarnings("default")
 def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     threads: list[Cluster] = []
