@@ -130,9 +130,11 @@ def _become(request: dict[str, Any], streams: list[int]) -> NoReturn:
     sys.executable = request["python"]
     words: list[str] = request["arguments"]
     unbuffered = words[0] == "-u" or bool(os.environ.get("PYTHONUNBUFFERED"))
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = _text(1, unbuffered)
-    sys.stderr = _text(2, True)
+    standard = (open(0, closefd=False), _text(1, unbuffered), _text(2, True))  # noqa: SIM115
+    for name, text in zip(("stdin", "stdout", "stderr"), standard, strict=True):
+        # Who wraps one of them anew counts on the other name: it keeps the buffer open.
+        setattr(sys, name, text)
+        setattr(sys, f"__{name}__", text)
     module, *rest = words[words.index("-m") + 1 :]
     sys.argv = [module, *rest]
     # What ``python -m`` does itself.
