@@ -110,7 +110,8 @@ def test_a_summary_holds_no_tag_no_link_and_no_line_of_somebody_elses(tmp_path: 
     assert "\x1b" not in text
     assert len(text.splitlines()) == len(plain.splitlines())
     cells = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
-    assert set(cells) == {6}
+    # Of the tiles, and of the forecasts.
+    assert set(cells) == {3, 6}
 
 
 def test_every_page_forbids_scripts_and_loads_nothing(tmp_path: Path) -> None:
