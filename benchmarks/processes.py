@@ -69,7 +69,15 @@ def main() -> None:
 def trained(model: Path, dataset: Path, processes: int, options: list[str]) -> list[float]:
     """Windows a second of each optimizer step of a run but the first."""
     launcher = ["--launcher", "torchrun", "--set", f"training.launcher.processes={processes}"]
-    step("train", *options, "--dataset", str(dataset), "--model", str(model), *launcher[: None if processes > 1 else 0])
+    step(
+        "train",
+        *options,
+        "--dataset",
+        str(dataset),
+        "--model",
+        str(model),
+        *launcher[: None if processes > 1 else 0],
+    )
     lines = (model / "steps.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["samples_per_second"] for line in lines][1:]
 

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from model_core.nn.casting import at_least_fp32, without_autocast
-from model_core.nn.recomputation import chunks
+from model_core.nn.chunks import map_chunks
 
 
 def attend_nodes(
@@ -130,9 +130,9 @@ class _AttendNodes(torch.autograd.Function):
     def forward(
         ctx: Any, queries: Tensor, memory: Tensor, bias: Tensor | None, slope: Tensor | None, heads: int
     ) -> Tensor:
-        kept = []
         read = torch.empty_like(queries)  # [n, I, d]
-        for chunk in chunks(queries):
+
+        def attend(chunk: slice) -> Tensor:
             inputs = _Heads.of(queries[chunk], memory[chunk], None if bias is None else bias[chunk], heads)
             weights = _weights(inputs, slope)  # [H, I, J, n]
             # One buffer for the products of all channels: a new one for each would be as large as the weights.
@@ -141,9 +141,11 @@ class _AttendNodes(torch.autograd.Function):
                 # o_ic = Σ_j w_ij v_jc: [H, I, J, n] · [H, 1, J, n], summed over J -> [H, I, n]
                 sums[:, c] = torch.mul(weights, values.unsqueeze(1), out=product).sum(2)
             read[chunk] = _steps_first(sums)
-            kept.append(weights)
+            return weights
+
+        weights = list(map_chunks(attend, queries))
         ctx.heads = heads
-        ctx.save_for_backward(queries, memory, bias, slope, *kept)
+        ctx.save_for_backward(queries, memory, bias, slope, *weights)
         return read
 
     @staticmethod
@@ -152,8 +154,9 @@ class _AttendNodes(torch.autograd.Function):
         queries, memory, bias, slope, *kept = ctx.saved_tensors
         grad_queries, grad_memory = torch.empty_like(queries), torch.empty_like(memory)
         grad_bias = None if bias is None else torch.empty_like(bias)
-        grad_slope = None if slope is None else torch.zeros_like(slope)
-        for chunk, weights in zip(chunks(queries), kept, strict=True):
+
+        def differentiate(chunk: slice, weights: Tensor) -> Tensor | None:
+            """Writes the chunk's rows and returns its share of the gradient of the slope."""
             inputs = _Heads.of(
                 queries[chunk], memory[chunk], None if bias is None else bias[chunk], ctx.heads
             )
@@ -169,19 +172,21 @@ class _AttendNodes(torch.autograd.Function):
             # The queries were divided by √c before the product, so only their own gradient still has to be.
             grad_queries[chunk] = _steps_first(grad_q.div_(math.sqrt(grad_q.shape[1])))
             grad_memory[chunk] = torch.cat([_steps_first(grad_k), _steps_first(grad_values)], dim=-1)
-            if (
-                inputs.bias is not None
-                and slope is not None
-                and grad_bias is not None
-                and grad_slope is not None
-            ):
-                per_head = grad_scores.flatten(1)  # [H, I · J · n]
-                # torch's compiler traces this pass under the autocast of the forward pass.
-                with without_autocast(per_head):
-                    grad_slope += per_head @ inputs.bias.flatten()  # Σ b δ_h -> [H]
-                    # Σ_h β_h δ_h: [H] @ [H, I · J · n] -> [I, J, n] -> [n, I, J]
-                    shared = (at_least_fp32(slope) @ per_head).view_as(inputs.bias)
+            if inputs.bias is None or slope is None or grad_bias is None:
+                return None
+            per_head = grad_scores.flatten(1)  # [H, I · J · n]
+            # torch's compiler traces this pass under the autocast of the forward pass.
+            with without_autocast(per_head):
+                # Σ_h β_h δ_h: [H] @ [H, I · J · n] -> [I, J, n] -> [n, I, J]
+                shared = (at_least_fp32(slope) @ per_head).view_as(inputs.bias)
                 grad_bias[chunk] = shared.permute(2, 0, 1)
+                return per_head @ inputs.bias.flatten()  # Σ b δ_h -> [H]
+
+        shares = list(map_chunks(differentiate, queries, kept))
+        grad_slope = None if slope is None else torch.zeros_like(slope)
+        for share in shares:
+            if grad_slope is not None and share is not None:
+                grad_slope += share
         return grad_queries, grad_memory, grad_bias, grad_slope, None
 
 

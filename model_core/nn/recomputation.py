@@ -1,20 +1,15 @@
 """Recomputing in the backward pass what the forward pass then need not store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
-STEPS_PER_CHUNK = 256
-"""Time steps handled together on a CPU: an edge tensor [256, 13, 13, 16] is 2.8 MB and stays in cache.
-
-With one chunk for all 4,000 steps of a batch (43 MB a tensor) a whole training step took 1.4 times as long;
-512 is as fast as 256 (docs/log.md).
-"""
+from model_core.nn.chunks import map_chunks
 
 RunPolicy = Callable[..., Any]
 """How a module is run: ``direct``, or with ``activation_checkpoint`` to save memory."""
@@ -57,13 +52,6 @@ def chunked_checkpoint(
     return outputs
 
 
-def chunks(x: Float[Tensor, "n ..."]) -> Iterator[slice]:
-    """Where ``x`` is cut along its first axis: ``STEPS_PER_CHUNK`` on a CPU, nowhere on a GPU."""
-    steps = x.shape[0]
-    length = steps if x.is_cuda or torch.compiler.is_compiling() else STEPS_PER_CHUNK
-    return (slice(start, start + length) for start in range(0, steps, length))
-
-
 class _ChunkedCheckpoint(torch.autograd.Function):
     """Writes each chunk's result, and in the backward pass each chunk's gradient, into one buffer.
 
@@ -84,44 +72,51 @@ class _ChunkedCheckpoint(torch.autograd.Function):
         # The second run must round as the first did, and backward is called outside of autocast.
         ctx.autocast = (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"))
         ctx.save_for_backward(*inputs)
-        wholes: tuple[Tensor, ...] = ()
-        for chunk in chunks(inputs[0]):
-            parts = function(*(tensor[chunk] for tensor in inputs[:count]))
-            # Shapes and types of the outputs are known after the first chunk only.
-            wholes = wholes or tuple(part.new_empty((inputs[0].shape[0], *part.shape[1:])) for part in parts)
+        cut = inputs[:count]
+        wholes: list[Tensor] = []
+        allocating = Lock()
+
+        def compute(chunk: slice) -> None:
+            parts = function(*(tensor[chunk] for tensor in cut))
+            with allocating:  # shapes and types of the outputs are known after the first chunk only
+                wholes.extend(part.new_empty((len(cut[0]), *part.shape[1:])) for part in parts[len(wholes) :])
             for whole, part in zip(wholes, parts, strict=True):
                 whole[chunk] = part
-        return wholes
+
+        for _ in map_chunks(compute, cut[0]):
+            pass
+        return tuple(wholes)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
         inputs: tuple[Tensor, ...] = ctx.saved_tensors
         wanted = [i for i, needed in enumerate(ctx.needs_input_grad[2:]) if needed]
-        grads: list[Tensor | None] = [None] * len(inputs)
+        # Of the tensors that are cut; each chunk writes its own rows.
+        rows = {i: torch.zeros_like(inputs[i]) for i in wanted if i < ctx.count}
         enabled, dtype = ctx.autocast
-        for chunk in chunks(inputs[0]):
+
+        def differentiate(chunk: slice) -> list[Tensor | None]:
+            """Gradients of the parameters that are wanted."""
             # Cut off from the graph of the forward pass: autograd must stop at the chunk's own inputs.
             local = [
-                tensor[chunk].detach().requires_grad_(needed) if i < ctx.count else tensor
-                for i, (tensor, needed) in enumerate(zip(inputs, ctx.needs_input_grad[2:], strict=True))
+                tensor[chunk].detach().requires_grad_(i in rows) if i < ctx.count else tensor
+                for i, tensor in enumerate(inputs)
             ]
             with torch.enable_grad(), torch.autocast("cpu", dtype, enabled):
                 parts = ctx.function(*local[: ctx.count])
             grad_parts = [grad[chunk] for grad in grad_outputs]
             # A parameter of ``module`` that ``function`` leaves alone has no gradient here.
-            grad_locals = torch.autograd.grad(
-                parts, [local[i] for i in wanted], grad_parts, allow_unused=True
-            )
-            for i, grad in zip(wanted, grad_locals, strict=True):
-                if grad is None:
-                    continue
-                if i >= ctx.count:  # a parameter: the sum over the chunks
-                    total = grads[i]
-                    grads[i] = grad.clone() if total is None else total.add_(grad)
-                else:  # a cut tensor: the chunk's own rows
-                    buffer = grads[i]
-                    if buffer is None:
-                        buffer = grads[i] = torch.zeros_like(inputs[i])
-                    buffer[chunk] = grad
-        return (None, None, *grads)
+            found = torch.autograd.grad(parts, [local[i] for i in wanted], grad_parts, allow_unused=True)
+            for i, grad in zip(wanted, found, strict=True):
+                if i in rows and grad is not None:
+                    rows[i][chunk] = grad
+            return list(found[len(rows) :])
+
+        sums: list[Tensor | None] = [None] * (len(wanted) - len(rows))
+        for grads in map_chunks(differentiate, inputs[0]):
+            for number, (total, grad) in enumerate(zip(sums, grads, strict=True)):
+                if grad is not None:
+                    sums[number] = grad.clone() if total is None else total.add_(grad)
+        whole = dict(zip(wanted[len(rows) :], sums, strict=True))
+        return (None, None, *(rows.get(i, whole.get(i)) for i in range(len(inputs))))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model_core.build import build_model
 from model_core.config.model import CombinerSettings
-from model_core.nn import recomputation
+from model_core.nn import chunks
 from model_core.nn.attention import MultiHeadAttention, NodeTemporalAttention
 from model_core.nn.blocks import CausalConvMixer, Dropout
 from model_core.nn.bundles import Edges
@@ -51,7 +51,7 @@ def test_the_gradient_of_attention_among_nodes_is_the_slope_of_its_result(
     biased: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against differences in float64, in chunks of two steps, the last one shorter."""
-    monkeypatch.setattr(recomputation, "STEPS_PER_CHUNK", 2)
+    monkeypatch.setattr(chunks, "STEPS_PER_CHUNK", 2)
     torch.manual_seed(0)
     shapes = [(3, 2, 4), (3, 3, 8), *([(3, 2, 3), (2,)] if biased else [])]
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -156,7 +156,7 @@ def test_chunks_of_steps_give_the_result_and_the_gradients_of_one_call(
 
     values.grad = state.grad = None
     combiner.zero_grad()
-    monkeypatch.setattr(recomputation, "STEPS_PER_CHUNK", 5)
+    monkeypatch.setattr(chunks, "STEPS_PER_CHUNK", 5)
     (chunked,) = chunked_checkpoint(combiner, combiner.combine, values, state)
     scalar_of(chunked).backward()
     torch.testing.assert_close(chunked, whole)
