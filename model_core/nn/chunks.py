@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import Barrier
 from typing import TypeVar
 
 import torch
@@ -88,8 +89,15 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 
 def _workers(threads: int) -> ThreadPoolExecutor:
     if threads not in _pools:
-        pool = ThreadPoolExecutor(threads, "pgat-chunks", partial(torch.set_num_threads, 1))
-        list(pool.map(lambda _: None, range(threads)))
+        pool, all_started = ThreadPoolExecutor(threads, "pgat-chunks"), Barrier(threads)
+
+        def start(_: int) -> None:
+            torch.get_num_threads()  # at the first question torch gives a thread as many as the program has
+            torch.set_num_threads(1)
+            all_started.wait()
+
+        list(pool.map(start, range(threads)))
+        torch.set_num_threads(threads)  # what threads of the program that start later have
         _pools[threads] = pool
     return _pools[threads]
 
