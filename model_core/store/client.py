@@ -22,6 +22,7 @@ from minio import Minio
 from model_core.deadlines import Limits
 from model_core.errors import StoreError
 from model_core.store.answers import whole
+from model_core.store.certificates import authorities
 from model_core.store.pace import PacedRetry, pool_of
 from model_core.variables import (
     ACCESS_KEY,
@@ -75,14 +76,20 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
         limits: how long it may take; those of the environment if None.
 
     Raises:
-        StoreError: there are no credentials, one of them cannot be sent, or the endpoint is no URL; no message
-            repeats a value.
+        StoreError: there are no credentials, one of them cannot be sent, the endpoint is no URL, or
+            ``SSL_CERT_FILE`` names no certificates; no message repeats a credential.
     """
     given = {name: _given(environment, name) for name in (*KEYS, SESSION_TOKEN, REGION, OTHER_REGION)}
     missing = [name for name in KEYS if not given[name]]
     if missing:
         raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
     parts = _endpoint(environment)
+    pool = pool_of(
+        limits or Limits.of_environment(environment),
+        _Guarded,
+        retries=_RETRIES,
+        ssl_context=authorities() if parts.scheme == "https" else None,
+    )
     try:
         return Minio(
             parts.netloc,
@@ -91,7 +98,7 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
             session_token=given[SESSION_TOKEN] or None,
             secure=parts.scheme == "https",
             region=given[REGION] or given[OTHER_REGION] or _region_in(parts.hostname or "") or "us-east-1",
-            http_client=pool_of(limits or Limits.of_environment(environment), _Guarded, retries=_RETRIES),
+            http_client=pool,
         )
     except ValueError as error:
         raise StoreError(

@@ -19,8 +19,10 @@ from model_core.deadlines import Limits
 from model_core.errors import StoreError, StoreTimeoutError
 from model_core.store.answers import framed
 from model_core.store.base import READ_BYTES, cannot, oversized
+from model_core.store.certificates import unsafe
 from model_core.store.client import ANSWER_BYTES, RedirectError
 from model_core.store.pace import Pace, paced
+from model_core.variables import ENDPOINT
 
 if TYPE_CHECKING:
     from model_core.progress import ProgressMeter
@@ -193,6 +195,10 @@ class S3Store:
                     "raise store.read_seconds and store.connect_seconds",
                     uri=self.uri,
                     key=key,
+                ) from error
+            if isinstance(reason, urllib3.exceptions.SSLError):
+                raise StoreError(
+                    f"{doing}: {unsafe(reason, 'the server', ENDPOINT)}", uri=self.uri, key=key
                 ) from error
             raise StoreError(
                 f"{doing}: {type(error).__name__} ({error}); check AWS_ENDPOINT_URL and the network",

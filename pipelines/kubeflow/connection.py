@@ -3,8 +3,6 @@
 Whoever answers may be another server, such as a page to sign in, and may repeat what it was sent.
 """
 
-import os
-import ssl
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -12,16 +10,33 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model_core.deadlines import Limits
 from model_core.documents import DocumentError, parse_json
-from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, shortened
-from model_core.store.answers import whole
-from model_core.variables import CERTIFICATES
+from model_core.errors import (
+    DeniedError,
+    StoreError,
+    StoreTimeoutError,
+    UnavailableError,
+    UserError,
+    shortened,
+)
+from model_core.store.answers import EndlessError, framed, whole
+from model_core.store.certificates import authorities, unsafe
+from model_core.store.pace import Pace, paced, pool_of
 from pipelines.kubeflow.address import DASHBOARD_PATH, EXAMPLE
 from pipelines.kubeflow.credentials import Credentials, credentials_for
 
 _PREFIX = "/apis/v2beta1"
-_CONNECT_SECONDS, _READ_SECONDS = 10.0, 60.0
+_LIMITS = Limits(
+    connect_seconds=10.0,
+    read_seconds=60.0,
+    total_seconds=120.0,
+    least_bytes_per_second=float("inf"),
+    rate_window_seconds=float("inf"),
+)
+"""A request and the whole of its answer take no longer than ``total_seconds``, at whatever rate they come."""
 _ANSWER_BYTES = 2**24
+"""Unpacked."""
 _PASSING = {429, 500, 502, 503, 504}
 """What a gateway or an API that is just being restarted answers."""
 _SAID_CHARACTERS = 500
@@ -54,7 +69,7 @@ class Connection:
     def __init__(self, host: str, *, over_http: bool) -> None:
         self.host, self._over_http = host, over_http
         self.credentials()
-        self._pool = urllib3.PoolManager(ssl_context=_certificates(), retries=False)
+        self._pool = _pool(host)
 
     def credentials(self) -> Credentials:
         """Those of this moment."""
@@ -87,8 +102,9 @@ class Connection:
 
         Raises:
             DeniedError: the API wants to know who asks, or does not let them.
-            UnavailableError: it does not answer now.
-            StoreError: something else answers, or the way to it is not safe.
+            UnavailableError: it does not answer now, or not in time.
+            NotTheApiError: something else answers, for example without end.
+            StoreError: the way to it is not safe.
             UserError: the API refuses.
         """
         credentials = self.credentials()
@@ -99,17 +115,18 @@ class Connection:
             more["fields"] = {"uploadfile": file}
         url = self.url(path, {name: value for name, value in (query or {}).items() if value})
         try:
-            answer = self._pool.request(
-                method,
-                url,
-                redirect=False,
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-                **more,
-            )
-            response = whole(answer, method, _ANSWER_BYTES)
+            with paced(Pace(_LIMITS, most_bytes=framed(_ANSWER_BYTES))):
+                answer = self._pool.request(method, url, redirect=False, preload_content=False, **more)
+                response = whole(answer, method, _ANSWER_BYTES)
+        except StoreTimeoutError as error:
+            raise UnavailableError(
+                f"{self.host} did not answer in full within {_LIMITS.total_seconds:g} s; check --host and the "
+                "network, or look at the cluster"
+            ) from error
+        except EndlessError as error:
+            raise self._not_the_api(f"sends more than {_ANSWER_BYTES:,} bytes as one answer") from error
         except urllib3.exceptions.SSLError as error:
-            raise self._unsafe(error) from error
+            raise StoreError(unsafe(error, self.host, "--host"), uri=self.host) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             reason = credentials.cut_out(shortened(str(error).rpartition(": ")[2]))
             raise UnavailableError(
@@ -144,30 +161,10 @@ class Connection:
             f"Kubeflow's dashboard answers, the API stands below {DASHBOARD_PATH}, e.g. {EXAMPLE}"
         )
 
-    def _unsafe(self, error: urllib3.exceptions.SSLError) -> StoreError:
-        cause = error.args[0] if error.args else None
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return StoreError(
-                f"the certificate of {self.host} cannot be trusted ({cause.verify_message}); if it is of a private "
-                f"authority, let {CERTIFICATES} name the file with the authority's certificate",
-                uri=self.host,
-            )
-        return StoreError(
-            f"{self.host} does not speak TLS as it should ({shortened(str(cause or error))}); check whether it is "
-            "http:// or https://, and its port",
-            uri=self.host,
-        )
 
-
-def _certificates() -> ssl.SSLContext:
-    """Whom to trust: the authorities of this machine, or those of the file that the environment names."""
-    file = os.environ.get(CERTIFICATES)
-    try:
-        return ssl.create_default_context(cafile=file or None)
-    except OSError as error:
-        raise UserError(
-            f"{CERTIFICATES} names {file}, which holds no certificates ({error.strerror or error}); give a file in PEM"
-        ) from error
+def _pool(host: str) -> urllib3.PoolManager:
+    context = authorities() if urlsplit(host).scheme == "https" else None
+    return pool_of(_LIMITS, urllib3.PoolManager, retries=False, ssl_context=context)
 
 
 def _is_page(response: urllib3.BaseHTTPResponse) -> bool:

@@ -40,7 +40,7 @@ def watch(
     Args:
         say: gets one line per news.
         poll_seconds: how often to ask.
-        patience_seconds: how long the API may not answer.
+        patience_seconds: how long the API may not answer. What answers without end is not asked again.
 
     Raises:
         PipelineError: the run failed or was ended.
@@ -58,7 +58,12 @@ def watch(
                 if not _may_pass(api, error) or time.monotonic() - answered >= patience_seconds:
                     raise
                 if failures == 1:
-                    say(shown(f"  {str(error).partition('; ')[0]}; the run goes on, asking again"))
+                    reason = str(error).partition("; ")[0]
+                    say(
+                        shown(
+                            f"  {reason}; the run goes on, asking again for up to {patience_seconds / 60:g} min"
+                        )
+                    )
             else:
                 answered, failures = time.monotonic(), 0
                 if _ended(run, told, say):

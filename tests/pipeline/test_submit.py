@@ -323,8 +323,8 @@ def test_an_http_port_behind_https_and_a_missing_file_of_certificates_are_one_se
     with pytest.raises(StoreError, match="does not speak TLS as it should"):
         submit(submission(api.url.replace("http", "https")))
     monkeypatch.setenv("SSL_CERT_FILE", "/missing.pem")
-    with pytest.raises(UserError, match="SSL_CERT_FILE names /missing"):
-        submit(submission(api.url))
+    with pytest.raises(UserError, match="SSL_CERT_FILE names '/missing"):
+        submit(submission(api.url.replace("http", "https")))
 
 
 def test_a_cluster_of_several_users_wants_a_namespace(api: Api) -> None:

@@ -1,6 +1,7 @@
 """Waiting for a run on a cluster: gateways fail, tokens run out, people press Ctrl-C; the run goes on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from model_core.errors import DeniedError, PipelineError, StoreError
 from pipelines.__main__ import main
+from pipelines.kubeflow import connection
 from pipelines.kubeflow.api import Api as Client
 from pipelines.kubeflow.watch import watch
 from pipelines.submit import submit
@@ -51,7 +53,7 @@ def test_waiting_for_a_run_that_ends_badly_raises(api: Api, end: str) -> None:
 def test_waiting_rides_over_what_passes_and_says_so_once(
     api: Api, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.kubeflow.connection._READ_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "_LIMITS", replace(connection._LIMITS, read_seconds=0.05))
     api.fail("GET .*/runs/r1", fault, fault)
     told = watched(api)
     assert told[-1] == "run a: succeeded"
