@@ -1,6 +1,6 @@
 """Every figure of docs/performance.md that a processor can give, in one file: what ``make bench`` runs.
 
-    python -m benchmarks.performance                       all parts, about 8 minutes on two idle cores
+    python -m benchmarks.performance                       all parts, about 12 minutes on two idle cores
     python -m benchmarks.performance --part step loader    these anew; the others stay as they are
 
 Each part is a command that prints JSON lines; they go to ``benchmarks/results/cpu.json`` with the machine and the
@@ -69,6 +69,7 @@ PARTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "run": command("benchmarks/pipeline.py"),
     "start": starts,
     "step": command("benchmarks/train_step.py", "--steps", "7"),
+    "processes": command("benchmarks/processes.py", "--rounds", "2"),
     "growth": command("benchmarks/train_step.py", "--seq-len", "250", "1000", "--steps", "3"),
     "memory": command("benchmarks/train_step.py", "--config", MEMORY_OPTIMIZED, "--steps", "3"),
     "loader": command("-m", "benchmarks.data_prep"),

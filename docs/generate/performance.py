@@ -88,6 +88,15 @@ def _rows(parts: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str, str, s
         (f"quickstart, all five steps ({by_step})", pipeline, f"{fresh['seconds']} s", "60 s"),
         ("the same again, from the cache", pipeline, f"{cached['seconds']} s", "–"),
         ("production step, 16 windows", train_step, f"{step['seconds_per_step_median']:.2f} s", "1.0 s"),
+        *(
+            (
+                f"the same in training, by {line['processes']} process{'' if line['processes'] == 1 else 'es'}",
+                "python benchmarks/processes.py",
+                f"{line['seconds_per_batch']:.2f} s",
+                "–",
+            )
+            for line in parts["processes"]
+        ),
         ("its memory above the imports", train_step, f"{step['peak_mb'] / 1000:.2f} GB", "1.2 GB"),
         (
             "time of a step, 1,000 days instead of 250",
