@@ -19,7 +19,6 @@ from model_core.data.walk import (
     ROLLING_BLOCKS,
     SHARES,
     KnownRanges,
-    Variant,
     displacements,
     drift_share,
     fit_structured_walk,
@@ -28,6 +27,7 @@ from model_core.data.walk import (
     range_scale,
     rolling_blocks,
 )
+from model_core.results.dataset import Variant
 from tests.data.market import SETTINGS, noise_dataset
 
 HORIZON = 3

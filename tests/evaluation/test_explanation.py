@@ -18,7 +18,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.evaluation import explanation
 from model_core.evaluation.explanation import explain_model
-from model_core.report.figures import heat_figure
+from model_core.report.graph_figures import heat_figure
 from model_core.results.explanation import Explanation
 from model_core.results.record import read_result
 from model_core.sky.bodies import BODIES

@@ -150,8 +150,8 @@ def test_a_page_that_cannot_be_published_is_whole_and_the_same_command_publishes
         "error: the page could not be published: cannot write x/report.html in s3://bucket/pages: "
     )
     assert error.endswith(f"; it is whole in {outputs}/report.html, and the same command publishes it")
-    made = [server.objects.get("report.html"), *map(Path.read_bytes, (tmp_path).glob("out/report.html"))]
-    assert [page for page in made if page is not None and page.rstrip().endswith(b"</html>")]
+    pages = [server.objects.get("report.html"), *map(Path.read_bytes, (tmp_path).glob("out/report.html"))]
+    assert [page for page in pages if page is not None and page.rstrip().endswith(b"</html>")]
     server.refusing = {}
     assert run("report", command) == 0
     assert {"pages/x/report.html", "pages/x/manifest.json", "pages/index.html"} <= set(server.objects)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(
     monkeypatch.setattr(Progress, "awaits_first_score", False)
     settings = case.settings
     model, evaluation, findings = (tmp_path / name for name in ("model", "evaluation", "findings"))
-    given = {"dataset": dataset, "model": model}
+    given: dict[str, Any] = {"dataset": dataset, "model": model}
     train(Job(**given, model_settings=settings.model, training_settings=settings.training))
     evaluate(**given, evaluation=evaluation, settings=settings.evaluation)
     diagnose(**given, findings=findings, settings=settings.diagnostics)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_the_steps_with_a_model_speak_of_all_their_work(
     tmp_path: Path, spoken_of: Callable[[], list[str]]
 ) -> None:
     dataset = write_tiny_dataset(tmp_path / "dataset")
-    given = {"dataset": dataset, "model": tmp_path / "model"}
+    given: dict[str, Any] = {"dataset": dataset, "model": tmp_path / "model"}
     one_epoch = TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False})
     train(Job(**given, model_settings=MODEL, training_settings=one_epoch))
     evaluate(**given, evaluation=tmp_path / "evaluation", settings=EvaluationSettings(batch_size=2))
