@@ -95,7 +95,7 @@ def _rows(parts: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str, str, s
                 f"{line['seconds_per_batch']:.2f} s",
                 "–",
             )
-            for line in parts["processes"]
+            for line in parts.get("processes", [])
         ),
         ("its memory above the imports", train_step, f"{step['peak_mb'] / 1000:.2f} GB", "1.2 GB"),
         (
