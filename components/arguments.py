@@ -4,6 +4,7 @@ from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from components.output import check_said
 from model_core.errors import UserError
 
 EXAMPLES = "examples:\n"
@@ -31,6 +32,16 @@ class Parser(ArgumentParser):
         if 0 <= start < end:
             message = f"{message[: start + 3]}…{message[end:]}"
         super().error(str(UserError(message)))
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """As of ``ArgumentParser``; help that was asked for has to be where it was sent.
+
+        Raises:
+            DiskError: it could not be written.
+        """
+        if not status:
+            check_said()
+        super().exit(status, message)
 
 
 class _WithExamples(HelpFormatter):

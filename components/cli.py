@@ -19,7 +19,7 @@ from typing import Self
 from components.arguments import Parser, examples, parse
 from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import Outbox, outbox, request_of
-from components.output import keep_saying
+from components.output import check_said, keep_saying
 from components.work import Work
 from model_core.artifacts import code_version
 from model_core.config.load import load_settings
@@ -74,9 +74,9 @@ def execute(
         inputs, outputs: the arguments that name them; one that was left out is None.
     """
     keep_saying()
-    given = parse(parser, arguments)
-    start_logging()
     with exit_on_user_error():
+        given = parse(parser, arguments)
+        start_logging()
         settings = load_settings(given.config, given.set)
         made_from, made = (
             [uri for name in names if (uri := getattr(given, name))] for names in (inputs, outputs)
@@ -92,7 +92,8 @@ def execute(
             if headline is None:
                 headline = _made(run, given, settings, box)
             box.send()
-    print(json.dumps(headline, sort_keys=True), file=sys.stdout)
+        print(json.dumps(headline, sort_keys=True), file=sys.stdout)
+        check_said()
 
 
 def _made(run: Run, given: Namespace, settings: Settings, box: Outbox) -> dict[str, float]:

@@ -205,7 +205,7 @@ def _folder() -> Path:
     """Where unfinished work is kept; a temporary folder if that cannot be written.
 
     Raises:
-        StoreError: others could change what is kept there.
+        StoreError: others could change what is kept there, or nothing can be kept at all.
     """
     configured = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
@@ -216,7 +216,7 @@ def _folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, RuntimeError) as error:
-        temporary = Path(tempfile.mkdtemp(prefix="pgat-"))
+        temporary = _temporary_folder()
         log.warning(
             "unfinished work is kept in %s only, since %s; set %s to a folder that lasts",
             temporary,
@@ -227,6 +227,16 @@ def _folder() -> Path:
     if reason:
         raise StoreError(f"{reason}; set {WORK_VARIABLE} to a folder of your own", uri=str(folder))
     return folder
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="pgat-"))
+    except OSError as error:
+        raise StoreError(
+            f"unfinished work can be kept nowhere, not even in a temporary folder ({error.strerror}); set "
+            f"{WORK_VARIABLE} to a folder that can be written"
+        ) from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What a command says, wherever that goes: a terminal of few characters, a reader that is gone, or nowhere.
 
-Work of hours does not end because nobody reads its log any more, nor because a letter cannot be shown.
+Work of hours does not end because nobody reads its log any more, because the log's disk is full, nor because a letter
+cannot be shown.
 """
 
 import io
@@ -9,17 +10,37 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from model_core.errors import DiskError
+
 
 def keep_saying() -> None:
     """Let whatever this process prints or logs be written as far as it can be.
 
     Characters that an encoding lacks become escapes like ``\\u2026``. Once a reader of the output is gone, as with
-    ``… | head``, the rest goes nowhere; so does all of it where the stream was closed from the start.
+    ``… | head``, or its disk is full, the rest goes nowhere; so does all of it where the stream was closed from the
+    start.
     """
     for number in range(3):
         _open(number)
     sys.stdout = _saying(sys.stdout, 1)
     sys.stderr = _saying(sys.stderr, 2)
+
+
+def check_said() -> None:
+    """Called when a command has done its work: what it said has to be where it was sent.
+
+    Raises:
+        DiskError: it could not be written. That nobody wanted to read it is no error.
+    """
+    stream = sys.stdout
+    if not isinstance(stream, _Saying):
+        return
+    stream.flush()
+    if (error := stream.lost) is not None:
+        raise DiskError(
+            f"what this command says could not be written to its standard output ({error.strerror}); all else is done; "
+            "make room where the output goes, or send it elsewhere"
+        ) from error
 
 
 def _open(number: int) -> None:
@@ -44,25 +65,30 @@ def _saying(stream: TextIO | None, number: int) -> TextIO:
 
 
 class _Saying(io.TextIOWrapper):
-    """A standard stream whose reader may leave."""
+    """A standard stream whose reader may leave, and whose disk may fill up."""
+
+    lost: OSError | None = None
+    """Why what somebody may want to read was not written."""
 
     def write(self, text: str) -> int:
         """As of ``TextIOWrapper``; what nobody reads is written, too."""
         try:
             return super().write(text)
-        except BrokenPipeError:
-            self._leave()
+        except OSError as error:
+            self._leave(error)
             return len(text)
 
     def flush(self) -> None:
         """As of ``TextIOWrapper``."""
         try:
             super().flush()
-        except BrokenPipeError:
-            self._leave()
+        except OSError as error:
+            self._leave(error)
             super().flush()
 
-    def _leave(self) -> None:
+    def _leave(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError):
+            self.lost = self.lost or error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)

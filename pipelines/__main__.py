@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from components.arguments import Parser, parse
-from components.output import keep_saying
+from components.output import check_said, keep_saying
 from model_core.errors import PgatError, denied
 from pipelines.commands import compile, follow, run, runs, store, submit, terminate
 from pipelines.stopping import StoppedBySignal
@@ -23,10 +23,12 @@ MODULE = "python -m pipelines"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code: 0 done, 1 failed, 2 wrong input, 128 + the signal."""
     keep_saying()
-    given = parse(pipelines_parser(SCRIPT if Path(sys.argv[0]).name == SCRIPT else MODULE), arguments)
+    parser = pipelines_parser(SCRIPT if Path(sys.argv[0]).name == SCRIPT else MODULE)
     try:
         try:
+            given = parse(parser, arguments)
             given.action(given)
+            check_said()
         except PermissionError as error:
             raise denied(error) from error
     except PgatError as error:

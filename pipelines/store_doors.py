@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import psutil
 import urllib3
 
 from model_core.deadlines import Limits
+from model_core.disk import temporary_folder
 from model_core.store.pace import Pace, paced, pool_of
 from pipelines.store_tls import write_certificate
 
@@ -83,10 +83,10 @@ def open_doors(server: int, address: str, s3_port: int, bucket: str) -> list[str
     )
     found += [f"port {port} listens on {ip}" for ip, port in doors if address not in (ip, EVERYWHERE)]
     found += _open_s3(f"http://127.0.0.1:{s3_port}", bucket)
-    with tempfile.TemporaryDirectory() as folder:
-        write_certificate(Path(folder))
+    with temporary_folder() as folder:
+        write_certificate(folder)
         for port in sorted({port for _, port in doors} - {s3_port}):
-            found += [f"port {port} {how}" for how in _entered(port, Path(folder))]
+            found += [f"port {port} {how}" for how in _entered(port, folder)]
     return found + [f"others may use {path}" for path in socket_files(server) if _reachable(path)]
 
 

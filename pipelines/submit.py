@@ -7,7 +7,6 @@ leave the cluster: the pipeline only names the Kubernetes Secret that holds them
 import hashlib
 import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from google.protobuf.json_format import MessageToDict
 
 from model_core.artifacts import code_version
 from model_core.data.reading.samples import sample_of
+from model_core.disk import temporary_folder
 from model_core.errors import SourceError, StoreError, UnavailableError, UserError
 from model_core.store.locate import in_object_store, local_path, open_store
 from pipelines.compile import cluster_pipeline, compile_pipeline
@@ -168,8 +168,8 @@ def _check_namespace(submission: Submission, *, multi_user: bool) -> None:
 
 def _registered(api: Api, submission: Submission) -> dict[str, str]:
     label = f"{code_version()}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    with tempfile.TemporaryDirectory(prefix="pgat-") as scratch:
-        path = Path(scratch) / "pipeline.yaml"
+    with temporary_folder() as scratch:
+        path = scratch / "pipeline.yaml"
         compile_pipeline(path, submission.settings, _cluster(submission), code_version())
         version = api.register(PIPELINE_NAME, label, path.read_bytes(), submission.namespace)
     return {"pipeline_id": version.pipeline_id, "pipeline_version_id": version.pipeline_version_id}

@@ -188,6 +188,13 @@ class S3Store:
             raise StoreError(f"{doing}: {_ELSEWHERE}", uri=self.uri, key=key) from error
         except (MinioException, urllib3.exceptions.HTTPError, ValueError, ParseError) as error:
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+            # What is refused, or has no address, urllib3 counts among what took too long.
+            if isinstance(reason, urllib3.exceptions.NewConnectionError):
+                raise StoreError(
+                    f"{doing}: no connection ({str(reason).rpartition(': ')[2]}); check {ENDPOINT} and the network",
+                    uri=self.uri,
+                    key=key,
+                ) from error
             if isinstance(reason, urllib3.exceptions.TimeoutError):
                 raise StoreTimeoutError(
                     f"{doing}: it was silent for {self.limits.read_seconds:g} s, or could not be "

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from components.outbox import outbox
 from components.steps import STEPS
 from model_core.artifacts import sha256_of, write_manifest
-from model_core.errors import StoreError
+from model_core.errors import StoreError, StoreTimeoutError
+from model_core.store import client
+from model_core.store.locate import open_store
+from model_core.store.pace import PacedRetry
 from tests.faults.steps import do, output_of, words
 from tests.security.hostile_s3 import HostileS3, serving
 
@@ -197,3 +201,25 @@ def test_where_nothing_lasts_a_temporary_folder_must_do(
         box.send()
     assert server.objects == {"a": b"made"}
     assert "set PGAT_WORK to a folder that lasts" in caplog.text
+
+
+def test_where_nothing_can_be_kept_at_all_the_variable_is_named_before_the_work(
+    server: HostileS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(StoreError, match="set PGAT_WORK to a folder"), outbox(["s3://bucket/a"], lambda: ""):
+        pass
+
+
+def test_a_store_that_is_not_there_is_not_called_slow(
+    server: HostileS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``urllib3`` counts a refused connection among those that took too long."""
+    monkeypatch.setattr(client, "_RETRIES", PacedRetry(total=0))
+    with HostileS3() as closed:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", closed.url)
+    with pytest.raises(StoreError, match=r"no connection \(.*refused\); check AWS_ENDPOINT_URL") as caught:
+        open_store("s3://bucket").read("a")
+    assert not isinstance(caught.value, StoreTimeoutError)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from model_core.data.dataset import MarketDataset
+from tests.faults.steps import TINY
+
 pytestmark = pytest.mark.slow
 RECORD = {
     "name": "a",
@@ -75,3 +78,33 @@ def test_what_nobody_reads_ends_no_command(how: str, name: str, runs: Path) -> N
     assert done.returncode == (2 if name == "step" else 0), done.stderr
     if how == "no output" and name == "runs":
         assert done.stderr.count(b"\n") == 1
+
+
+ALSO = {"help": ["pipelines", "--help"], "version": ["pipelines", "--version"]}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("name", ["runs", *ALSO])
+def test_output_that_could_not_be_written_is_one_sentence_and_no_success(name: str, runs: Path) -> None:
+    command = [sys.executable, "-m", *ALSO[name]] if name in ALSO else words(name, runs)
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1
+    warnings, _, error = done.stderr.rpartition("error: ")
+    assert "No space left on device" in error
+    assert error.count("\n") == 1
+    assert warnings.count("\n") == (name == "runs")  # of the stray folder
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_step_whose_log_could_not_be_written_does_its_work_and_says_so(tmp_path: Path) -> None:
+    table = ["--source", "sample://synthetic", "--config", TINY]
+    step = ["components.prepare_data", *table, "--dataset", str(tmp_path / "dataset")]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", *step], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert MarketDataset.open(tmp_path / "dataset")
