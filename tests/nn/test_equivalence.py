@@ -208,28 +208,32 @@ from model_core.build import build_model
 from model_core.nn.market_context import MarketContextEncoder
 from tests.nn.kit import SMALL, make_inputs, make_window, scalar_of
 
+torch.manual_seed(0)
 if sys.argv[1] == "aot_eager":
     one_layer_each = {"e_layers": 1, "d_layers": 1, "celestial_fusion_layers": 1}
     model = build_model(SMALL.model_copy(update=one_layer_each), make_inputs())
     torch.nn.init.normal_(model.get_parameter("head.projection.weight"))
-    def run():
-        with torch.autocast("cpu", torch.bfloat16, enabled=sys.argv[2] == "bf16"):
-            return model(make_window()).point
+    run = lambda: model(make_window()).point
 else:
     model, encoded = MarketContextEncoder(8, 2), torch.randn(2, 17, 8)
     run = lambda: model(encoded)
-results = []
-for compiled in (False, True):
-    if compiled:
-        model.compile(backend=sys.argv[1])
+
+def result_and_gradients(precision):
     model.zero_grad()
-    result = run()
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        result = run()
     scalar_of(result).backward()
-    results.append([result, *(p.grad.clone() for p in model.parameters())])
+    return [result.detach(), *(p.grad.clone() for p in model.parameters())]
+
+exact, interpreted = result_and_gradients("fp32"), result_and_gradients(sys.argv[2])
+model.compile(backend=sys.argv[1])
+compiled = result_and_gradients(sys.argv[2])
 assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
-for interpreted, compiled in zip(*results, strict=True):
-    limit = 1e-4 if sys.argv[2] == "fp32" else 3e-2 * float(interpreted.detach().abs().max())
-    torch.testing.assert_close(compiled, interpreted, atol=limit, rtol=1e-4)
+for one, expected, true in zip(compiled, interpreted, exact, strict=True):
+    # Sums that nearly cancel lose most of their digits in bf16: there the compiler may be as far off as bf16 is.
+    lost = float((expected - true).abs().max())
+    limit = 1e-4 if sys.argv[2] == "fp32" else 3e-2 * float(expected.abs().max()) + lost
+    torch.testing.assert_close(one, expected, atol=limit, rtol=1e-4)
 assert not torch._dynamo.utils.counters["graph_break"]
 """
 """In a process of its own: the shape checks of the tests cannot be compiled."""
