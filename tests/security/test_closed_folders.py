@@ -18,7 +18,7 @@ AS_OTHERS = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] if os.ge
 COMMANDS = """
 import sys
 from pipelines.__main__ import main
-for words in (["list"], ["show", "a"], ["compare", "a", "a"], ["open", "a"]):
+for words in (["list"], ["show", "a"], ["compare", "a", "b"], ["open", "a"]):
     print(main(["runs", *words, "--runs", sys.argv[1]]))
 """
 READERS = """
@@ -74,7 +74,7 @@ def test_commands_over_closed_runs_say_that_they_may_not_be_read(closed: Path) -
     assert len(err) == 4
     assert all(
         line.startswith(f"error: {closed}") and "may not be used (Permission denied)" in line for line in err
-    )
+    ), err
 
 
 @pytest.mark.slow
