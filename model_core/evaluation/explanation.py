@@ -25,10 +25,15 @@ def explain_model(model: Forecaster, windows: WindowSet, batch_size: int) -> Exp
         torch.cat(matrices).double().mean(0).cpu().tolist()
         for matrices in zip(*((p.adjacency, p.target_to_body, p.source_weights) for p in parts), strict=True)
     )
+    members = [part.adjacency_of_members for part in parts if part.adjacency_of_members is not None]
+    spread = None
+    if members and len(members[0]) > 1:
+        spread = torch.cat(members, dim=1).double().mean(1).std(0).cpu().tolist()
     return Explanation(
         bodies=tuple(parts[0].node_names),
         adjacency=tuple(map(tuple, adjacency)),
         target_to_body=tuple(map(tuple, to_body)),
         source_weights=dict(zip(parts[0].source_names, weights, strict=True)),
+        adjacency_spread=None if spread is None else tuple(map(tuple, spread)),
         windows=len(chosen),
     )

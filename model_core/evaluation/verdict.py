@@ -71,7 +71,7 @@ def close_text(close: Comparison) -> str:
     """The outcome for Close alone, against the last Close."""
     if close.outcome == "no verdict":
         return f"On Close alone, against the last Close, there is no verdict: {close.reason}."
-    return f"On Close alone {_ON_CLOSE[close.outcome]} ({skill_words(close)})."
+    return f"On Close alone {_ON_CLOSE[close.outcome]}: skill {skill_words(close)} in squared log error."
 
 
 def departure_text(departure: Departure) -> str:

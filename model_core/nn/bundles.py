@@ -92,3 +92,5 @@ class LearnedGraph:
     source_names: tuple[str, ...]
     node_names: tuple[str, ...]
     """The N nodes: the bodies, or latent nodes in a model without a sky."""
+    adjacency_of_members: Float[Tensor, "M B N N"] | None = None
+    """The graph of each of M members that forecast together."""

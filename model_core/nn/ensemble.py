@@ -51,6 +51,7 @@ class EnsembleModel(Forecaster):
             source_weights=mean("source_weights"),
             source_names=each[0].source_names,
             node_names=each[0].node_names,
+            adjacency_of_members=torch.stack([one.adjacency for one in each]),
         )
 
     def _forecasters(self) -> list[Forecaster]:

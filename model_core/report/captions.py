@@ -99,11 +99,11 @@ def horizon_caption(model: ForecastScore) -> str:
     first, last = rows[0], rows[-1]
     if first.step == last.step:
         return said
-    change = "grows" if last.mae > first.mae else "shrinks" if last.mae < first.mae else "stays"
-    return (
-        f"{said} The model's {change} from {percent(first.mae, 2)} on day {first.step} to {percent(last.mae, 2)} on "
-        f"day {last.step}."
-    )
+    ends = [percent(row.mae, 2) for row in (first, last)]
+    if ends[0] == ends[1]:
+        return f"{said} The model's is {ends[0]} on day {first.step} as on day {last.step}."
+    change = "grows" if last.mae > first.mae else "shrinks"
+    return f"{said} The model's {change} from {ends[0]} on day {first.step} to {ends[1]} on day {last.step}."
 
 
 def pit_caption(one: Judged, windows: int, horizon: int, confidence: float, band: Band | None) -> str:
@@ -139,7 +139,7 @@ def reliability_caption(one: Judged, bands: Sequence[Band | None]) -> str:
     worst = int(np.argmax(np.abs(levels - nominal)))
     said = (
         f"On the line a quantile holds what it says. Farthest from it is {one.title} at {percent(nominal[worst], 0)}, "
-        f"where {percent(float(levels[worst]), 0)} of the days are"
+        f"at or below which {percent(float(levels[worst]), 0)} of the days are"
     )
     judged = [band.side(float(level)) for band, level in zip(bands, levels, strict=True) if band is not None]
     return f"{said}; {sum(map(abs, judged))} of {len(judged)} are outside the band." if judged else f"{said}."
@@ -177,14 +177,11 @@ def by_day_caption(one: Judged, band: Band | None) -> str:
 
 def cumulative_caption(pairs: Sequence[LossPair]) -> str:
     """Whether what was gained came all the time or at once."""
-    told = [
-        f"{pair.title[0].upper()}{pair.title[1:]} ends at {signed(float(pair.gain[-1]) / 100)}"
-        for pair in pairs
-    ]
+    told = [f"the {pair.title} ends at {signed(float(pair.gain[-1]) / 100)}" for pair in pairs]
     return (
         "Loss of the bar less that of the model, added up, in % of the bar's whole loss: a line that climbs all the "
         "way is skill, one that jumps is a few days. At the right end it is the skill of the whole span, and leaving "
-        f"the gray band there is the verdict. {'; '.join(told)}."
+        f"the gray band there is the verdict. In squared log error and CRPS: {'; '.join(told)}."
     )
 
 
@@ -198,8 +195,8 @@ def regimes_caption(regimes: Regimes) -> str:
             parts.append(f"distribution {of_outcomes(judged)}")
         told.append(f"{title}: {'; '.join(parts)}")
     return (
-        f"Against the same bars as in the title. {'. '.join(t[0].upper() + t[1:] for t in told)}. So many cuts are for "
-        "looking, not for judging."
+        "In squared log error and CRPS, against the bars of the verdict. "
+        f"{'. '.join(t[0].upper() + t[1:] for t in told)}. So many cuts are for looking, not for judging."
     )
 
 
@@ -211,22 +208,38 @@ def regime_rows(regimes: Regimes) -> dict[str, RegimeSkill]:
 
 def robustness_caption(findings: Findings, effect: float | None) -> str:
     """What counts as fragile, and on how many windows."""
-    by = "a stated smallest effect" if effect is None else percent(effect, 0)
+    by = "the effect that was asked for, which was not kept" if effect is None else percent(effect, 0)
     return (
         f"Error under disturbance over clean error on {_counted(findings.windows, 'window')}, with intervals; left of "
-        f"× 1 a disturbance would even help. Fragile: surely grown by more than {by}, and by as much more than that of "
+        f"× 1 a disturbance would even help. Fragile: grown beyond chance and by more than {by}, by itself and beyond "
         "a random walk where one reads what is disturbed."
     )
 
 
-def graph_caption(values: Sequence[Sequence[float]], node: str, what: str, seeds: int) -> str:
-    """Whether the weights differ from even ones."""
+def graph_caption(
+    values: Sequence[Sequence[float]],
+    node: str,
+    what: str,
+    seeds: int,
+    spread: Sequence[Sequence[float]] | None = None,
+) -> str:
+    """Whether the weights differ from even ones, and ``spread``: by how much from seed to seed."""
     columns = len(values[0])
     worth = effective_number(values)
     even = worth >= NEARLY_EVEN * columns
-    judged = "indistinguishable from uniform" if even else "not uniform"
-    spread = "how far another seed would differ is not known" if seeds == 1 else f"the mean of {seeds} seeds"
-    return f"{what} Its rows are worth {worth:.1f} of {columns} equal {node}s: {judged}; {spread}."
+    judged = (
+        f"indistinguishable from uniform, as from {percent(NEARLY_EVEN, 0)} on is said"
+        if even
+        else "not uniform"
+    )
+    between = f"{seeds} seeds, of which this is the mean"
+    if seeds == 1:
+        between = "1 seed: how far another would differ is not known"
+    elif spread is not None:
+        shares = np.asarray(values) - np.sum(values, axis=1, keepdims=True) / columns
+        apart, differ = (100 * float(np.sqrt(np.mean(np.square(part)))) for part in (shares, spread))
+        between += f": a share differs by {differ:.1f} points from seed to seed, the mean by {apart:.1f} from even ones"
+    return f"{what} Its rows are worth {worth:.1f} of {columns} equal {node}s: {judged}. {between}."
 
 
 def _counted(count: int, what: str) -> str:

@@ -96,7 +96,16 @@ def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) 
             x = np.arange(len(TARGETS)) + (group - (len(names) - 1) / 2) * width
             axes.bar(x, values, width * 0.88, color=color)
             for left, value in zip(x, values, strict=True):
-                axes.text(left, value, f"{value:.2f}", ha="center", va="bottom", fontsize=by_width(10, 9))
+                axes.annotate(
+                    f"{value:.2f}",
+                    (left, value),
+                    (0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=by_width(10, 9),
+                    rotation=by_width(0, 90),
+                )
             title = forecasts[name].title
             handles.append(Patch(facecolor=color, label=title))
             told.append(
@@ -105,7 +114,7 @@ def target_figure(forecasts: Mapping[str, ForecastScore], names: Sequence[str]) 
         axes.set_xticks(range(len(TARGETS)), TARGETS)
         axes.tick_params(axis="x", labelcolor=INK, length=0)
         axes.set_ylabel("mean absolute error, %")
-        axes.margins(y=0.12)
+        axes.margins(y=by_width(12, 24) / 100)
         legend_below(figure, handles, 3, 1)
         return svg_of(figure, "targets", f"Mean absolute error by target. {'; '.join(told)}")
 

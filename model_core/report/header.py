@@ -9,6 +9,7 @@ from model_core.report.figures import SplitSpan
 from model_core.results.record import Interval
 from model_core.results.scores import MODEL, IntervalKind
 from model_core.results.skill import Comparison
+from model_core.results.training import TrainResults
 from model_core.store.names import published_name
 
 
@@ -52,7 +53,6 @@ def facts_of(evidence: Evidence) -> dict[str, str]:
     """What was run, when, and how long: by what it is called."""
     scores, training = evidence.scores, evidence.training
     spans = {name: split_span(evidence, name) for name in ("train", "validation", "test")}
-    seconds = training.seconds_of_all_attempts or training.seconds
     seeds: list[int | None] = [member.seed for member in training.members] or [training.seed]
     facts = {"Market": published_name(evidence.dataset.quality.source.uri)}
     facts |= {
@@ -62,9 +62,14 @@ def facts_of(evidence: Evidence) -> dict[str, str]:
     return facts | {
         "Bars": f"{scores.forecasts[scores.best_baseline].title}; {scores.calibration.best.title}",
         "Seed" if len(seeds) == 1 else "Seeds": ", ".join("not kept" if s is None else str(s) for s in seeds),
-        "Training": f"{duration(seconds)} on {training.device}, {scores.checkpoint.in_words}",
+        "Training": f"{duration(training_seconds(training))} on {training.device}, {scores.checkpoint.in_words}",
         "Made": evidence.manifests["diagnose"].created_at[:10],
     }
+
+
+def training_seconds(training: TrainResults) -> float:
+    """How long training took: the whole step, or the epochs of all attempts where earlier ones did more."""
+    return max(training.seconds, training.seconds_of_all_attempts or 0.0)
 
 
 def trained_on(evidence: Evidence) -> str:

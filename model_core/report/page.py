@@ -25,7 +25,14 @@ from model_core.report.departures import departure_figure
 from model_core.report.drawing import Picture, picture
 from model_core.report.evidence import Evidence
 from model_core.report.examples import examples
-from model_core.report.header import facts_of, outside_range, split_span, tiles_of, trained_on
+from model_core.report.header import (
+    facts_of,
+    outside_range,
+    split_span,
+    tiles_of,
+    trained_on,
+    training_seconds,
+)
 from model_core.report.policy import CONTENT_POLICY
 from model_core.results.findings import Findings, ScenarioResult
 from model_core.results.scores import MODEL
@@ -54,8 +61,9 @@ def render_page(evidence: Evidence, settings: ReportSettings, run_name: str) -> 
     }
     template = resources.files("model_core.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     page = environment.from_string(template).render(context(evidence, settings, run_name))
-    # A number is not parted from its unit.
-    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page) + "\n"
+    # A number is not parted from its unit, nor an interval in its middle.
+    page = re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page)
+    return re.sub(r"(\[[+−]?[\d.]+,) (?=[+−]?[\d.]+\])", "\\1\N{NO-BREAK SPACE}", page) + "\n"
 
 
 def render_summary(evidence: Evidence, run_name: str) -> str:
@@ -127,6 +135,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "calibration": sections.calibration_section(evidence),
         "training": evidence.training,
         "trained_on": trained_on(evidence),
+        "training_seconds": training_seconds(evidence.training),
         "kept": phrases.kept_rows(evidence.training),
         "lost_epoch": phrases.lost_epoch(evidence.training),
         "training_svg": picture(lambda: figures.training_figure(evidence.history, evidence.training)),

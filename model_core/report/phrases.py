@@ -104,18 +104,17 @@ def _robustness(findings: Findings, effect: float | None) -> str:
         return f"None of {len(scenarios)} disturbances can be judged: {_reasons(scenarios)}."
     if not fragile:
         return (
-            f"In none of {len(decided)} disturbances does its error surely grow by {_more_than(effect)} and by as much "
-            f"more than that of a random walk that reads the same.{rest}"
+            f"In none of {len(decided)} disturbances does its error grow beyond chance and by {_more_than(effect)}, "
+            f"by itself and beyond a random walk that reads the same.{rest}"
         )
     return (
-        f"In {len(fragile)} of {len(decided)} disturbances its error surely grows by {_more_than(effect)}, and by as "
-        f"much more than that of a random walk where one reads the same: "
-        f"{', '.join(fragile)}.{rest}"
+        f"In {len(fragile)} of {len(decided)} disturbances its error grows beyond chance and by {_more_than(effect)}, "
+        f"by itself and beyond a random walk where one reads the same: {', '.join(fragile)}.{rest}"
     )
 
 
 def _more_than(effect: float | None) -> str:
-    return "more than a smallest effect" if effect is None else f"more than {percent(effect, 0)}"
+    return "more than the effect that was asked for" if effect is None else f"more than {percent(effect, 0)}"
 
 
 def smallest_effect(evidence: Evidence) -> float | None:
@@ -146,7 +145,7 @@ def disturbed_windows(findings: Findings, horizon: int) -> str:
     used, available = findings.windows, findings.test_windows
     if available is None or used == available:
         return f"Each row stands on {used} test windows."
-    if findings.overlap == 1:
+    if findings.overlap == 1 and used >= available // horizon:
         reason = f"their {horizon} target days do not overlap, and the windows between them would add little"
     else:
         reason = "a sample of the span, to save time; its size is diagnostics.max_windows"

@@ -19,6 +19,7 @@ from model_core.results.scores import MODEL
 from model_core.results.tables import loss_column, price_column
 from model_core.sky.bodies import BODIES
 
+Rows = tuple[tuple[float, ...], ...]
 Shown = tuple[Picture, str]
 """A figure and its caption."""
 _NOT_KEPT = "This run was evaluated by earlier code, which kept no losses by window"
@@ -178,7 +179,7 @@ def time_section(evidence: Evidence) -> dict[str, object]:
     return {"figures": shown, "missing": None}
 
 
-def _rest(rows: tuple[tuple[float, ...], ...]) -> bool:
+def _rest(rows: Rows) -> bool:
     """Whether the rows leave out a part that matters."""
     return float(np.sum(rows, axis=1).mean()) < 1 - 1e-3
 
@@ -200,6 +201,7 @@ def graph_section(evidence: Evidence) -> dict[str, object] | None:
     maps = (
         (
             said.adjacency,
+            said.adjacency_spread,
             bodies,
             "adjacency",
             f"The learned graph: each row is a {node}, each square the share of what it hears that comes from another "
@@ -207,6 +209,7 @@ def graph_section(evidence: Evidence) -> dict[str, object] | None:
         ),
         (
             said.target_to_body,
+            None,
             list(TARGETS),
             "attention",
             f"What Open, High, Low and Close read from each {node}: share of their attention in %, mean over days and "
@@ -214,9 +217,9 @@ def graph_section(evidence: Evidence) -> dict[str, object] | None:
         ),
     )
 
-    def shown(values: tuple[tuple[float, ...], ...], rows: list[str], name: str, what: str) -> Shown:
+    def shown(values: Rows, spread: Rows | None, rows: list[str], name: str, what: str) -> Shown:
         drawn = picture(lambda: graph_figures.heat_figure(values, rows, bodies, name))
-        return drawn, captions.graph_caption(values, nodes, what, seeds)
+        return drawn, captions.graph_caption(values, nodes, what, seeds, spread)
 
     return {
         "figures": [shown(*one) for one in maps],

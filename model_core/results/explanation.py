@@ -23,13 +23,17 @@ class Explanation(Result):
     """A row a target: what it reads from each node."""
     source_weights: dict[str, Number] = Field(default_factory=dict)
     """Weight of each source graph; they sum to 1."""
+    adjacency_spread: Rows[Rows[Number]] | None = None
+    """Of each weight of the graph: its standard deviation over members, which learned from other seeds; null for one
+    member."""
     windows: Count | None = None
     """How many the means are over."""
 
     @model_validator(mode="after")
     def _matrices(self) -> Self:
         size = len(self.bodies)
-        for rows, matrix in ((size, self.adjacency), (len(TARGETS), self.target_to_body)):
+        spread = self.adjacency if self.adjacency_spread is None else self.adjacency_spread
+        for rows, matrix in ((size, self.adjacency), (size, spread), (len(TARGETS), self.target_to_body)):
             if not 0 < size <= 100 or [len(row) for row in matrix] != [size] * rows:
                 raise ValueError("its matrices have not one row and column for each body")
         return self

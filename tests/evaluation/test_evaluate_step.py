@@ -168,7 +168,7 @@ def test_the_verdict_is_one_sentence_with_interval_and_smallest_detectable_effec
 
 def test_close_is_compared_with_the_last_close_in_a_sentence_of_its_own() -> None:
     assert close_text(row("worse", -0.02)) == (
-        "On Close alone it is worse than the last Close (−2.0 % [−3.0, −1.0])."
+        "On Close alone it is worse than the last Close: skill −2.0 % [−3.0, −1.0] in squared log error."
     )
     assert "there is no verdict: too few." in close_text(no_verdict(0.1, "too few"))
 

@@ -18,6 +18,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.data.windows import WindowSet
 from model_core.evaluation import explanation
 from model_core.evaluation.explanation import explain_model
+from model_core.nn.ensemble import EnsembleModel
 from model_core.report.graph_figures import heat_figure
 from model_core.results.explanation import Explanation
 from model_core.results.record import read_result
@@ -45,6 +46,21 @@ def test_the_explanation_is_a_mean_over_windows_whatever_the_batch() -> None:
 def test_a_long_split_is_explained_by_windows_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explanation, "WINDOWS_AT_MOST", 3)
     assert explained().windows == 3
+
+
+def test_the_graphs_of_several_seeds_are_averaged_and_their_spread_is_kept() -> None:
+    dataset, members = tiny_dataset(), []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        members.append(build_model(MODEL, ModelInputs.from_dataset(dataset)))
+    windows = WindowSet(dataset, "test")
+    one, other, both = (explain_model(m, windows, 7) for m in (*members, EnsembleModel(members)))
+    assert one.adjacency_spread is None
+    assert both.adjacency_spread is not None
+    graphs = np.array([one.adjacency, other.adjacency])
+    np.testing.assert_allclose(both.adjacency, graphs.mean(0), atol=1e-6)
+    np.testing.assert_allclose(both.adjacency_spread, graphs.std(0, ddof=1), atol=1e-6)
+    assert np.max(both.adjacency_spread) > 1e-4
 
 
 def test_nodes_without_a_sky_are_not_called_bodies() -> None:

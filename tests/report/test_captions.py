@@ -119,6 +119,26 @@ def test_an_even_graph_is_called_uniform_and_a_sharp_one_is_not() -> None:
     assert ": not uniform" in captions.graph_caption(sharp, "node", "A graph.", 3)
 
 
+def test_seeds_of_a_graph_are_counted_and_their_spread_stands_beside_what_they_found() -> None:
+    graph, spread = [[0.3, 0.2], [0.2, 0.3]], [[0.01, 0.03], [0.03, 0.01]]
+    assert "1 seed: how far another would differ is not known." in captions.graph_caption(
+        graph, "node", "It.", 1
+    )
+    assert captions.graph_caption(graph, "node", "It.", 3).endswith("3 seeds, of which this is the mean.")
+    said = captions.graph_caption(graph, "node", "It.", 3, spread)
+    assert said.endswith("a share differs by 2.2 points from seed to seed, the mean by 5.0 from even ones.")
+
+
+def test_an_error_that_looks_the_same_on_both_days_does_not_grow() -> None:
+    found = with_errors(open=0.01, high=0.02, low=0.04, close=0.03)
+    steps = tuple(
+        step.model_copy(update={"mae": 0.01 + 1e-7 * step.step}) for step in found.metrics.log.per_step
+    )
+    log = found.metrics.log.model_copy(update={"per_step": steps})
+    level = found.model_copy(update={"metrics": found.metrics.model_copy(update={"log": log})})
+    assert "is 1.00 % on day 1 as on day 3" in captions.horizon_caption(level)
+
+
 def test_comparisons_and_seeds_are_counted() -> None:
     run = evidence(GOLDEN)
     said = captions.evidence_base(run.scores, run.training)
@@ -134,7 +154,7 @@ def test_what_was_gained_ends_at_the_skill_and_its_band_at_the_interval() -> Non
     pair = LossPair("point forecast against it", model, bar)
     assert pair.gain[-1] == pytest.approx(100 * (1 - model.mean() / bar.mean()))
     assert len(pair.chance(5, CONFIDENCE)) == 300
-    assert "Point forecast against it ends at" in captions.cumulative_caption([pair])
+    assert "the point forecast against it ends at" in captions.cumulative_caption([pair])
 
 
 def test_a_band_holds_honest_forecasts_and_not_those_of_a_bad_year() -> None:

@@ -13,8 +13,10 @@ from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
+import numpy as np
 import pytest
 
+from docs.generate import pictures
 from model_core.config.run import ReportSettings
 from model_core.report.page import render_page
 from tests.conftest import GOLDEN
@@ -131,6 +133,19 @@ def test_whatever_scrolls_can_be_reached_by_keyboard_and_says_what_it_is(
         ".map(e => e.outerHTML.slice(0, 100))"
     )
     assert nameless == []
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_the_pictures_of_readme_are_taken_of_any_page(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "PICTURES", tmp_path)
+    monkeypatch.setattr("sys.argv", ["pictures", str(page)])
+    pictures.main()
+    sizes = {p.stem: tuple(np.frombuffer(p.read_bytes(), ">u4", 2, 16).tolist()) for p in tmp_path.iterdir()}
+    assert sizes.keys() == {"report", *pictures.FIGURES}
+    assert sizes["report"] == pictures.SCREEN
+    assert {width for name, (width, _) in sizes.items() if name != "report"} == {pictures.FIGURE_WIDTH}
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm install --no-save axe-core")

@@ -191,6 +191,18 @@ def test_a_better_epoch_that_was_lost_is_said_in_one_sentence(evidence: Evidence
     assert "lost to damage" not in page
 
 
+def test_training_takes_as_long_in_the_header_as_in_its_section(evidence: Evidence) -> None:
+    for alone, together, said in ((100.0, 60.0, "1 min 40 s"), (100.0, 300.0, "5 min 0 s")):
+        times = {"seconds": alone, "seconds_of_all_attempts": together}
+        run = replace(evidence, training=evidence.training.model_copy(update=times))
+        assert checked(render_page(run, SETTINGS, "a-run")).text.count(said) == 2
+
+
+def test_an_interval_is_not_broken_in_its_middle(page: str) -> None:
+    assert re.search("\\[[+−][\\d.]+,\N{NO-BREAK SPACE}[+−]", page)
+    assert not re.search("\\[[+−][\\d.]+, [+−]", page)
+
+
 def test_memory_of_training_is_said(evidence: Evidence) -> None:
     saving = replace(
         evidence,
@@ -280,6 +292,7 @@ def test_numbers_are_written_for_people(value: float | None, written: str) -> No
         ({"windows": 16}, "Each row stands on 16 test windows."),
         ({"windows": 16, "test_windows": 16, "overlap": 3}, "Each row stands on 16 test windows."),
         ({"windows": 100, "test_windows": 998, "overlap": 1}, "100 of 998 test windows, spread evenly .* not overlap"),
+        ({"windows": 50, "test_windows": 998, "overlap": 1}, "50 of 998 test windows, .* diagnostics.max_windows"),
         ({"windows": 16, "test_windows": 58, "overlap": 2}, "16 of 58 test windows, .* diagnostics.max_windows"),
     ],
 )  # fmt: skip
