@@ -23,6 +23,8 @@ from model_core.errors import StoreTimeoutError
 from model_core.store.answers import EndlessError
 
 _BLOCK_BYTES = 2**16
+_MOST_SECONDS = 1e9
+"""Who wants to wait longer than 31 years waits so long: a socket takes no larger number."""
 _UNSENT_BYTES = 2**17
 """What the kernel may hold back of what it was given. It takes megabytes otherwise, and a slow network looks fast."""
 _TCP_NOTSENT_LOWAT = 25
@@ -63,7 +65,7 @@ class Pace:
         """
         if (left := self._left()) <= 0:
             raise StoreTimeoutError(self._said())
-        return min(wanted, left)
+        return min(wanted, left, _MOST_SECONDS)
 
     def moved(self, count: int) -> None:
         """So many bytes were sent or received.
@@ -148,7 +150,9 @@ def paced(pace: Pace) -> Iterator[None]:
 def pool_of(limits: Limits, pool: type[urllib3.PoolManager], **more: Any) -> urllib3.PoolManager:
     """A pool of watched connections."""
     made = pool(
-        timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
+        timeout=urllib3.Timeout(
+            connect=min(limits.connect_seconds, _MOST_SECONDS), read=min(limits.read_seconds, _MOST_SECONDS)
+        ),
         socket_options=_SOCKET_OPTIONS,
         **more,
     )

@@ -15,6 +15,7 @@ from model_core.errors import StoreError, StoreTimeoutError
 from model_core.store import client
 from model_core.store.locate import open_store
 from model_core.store.pace import PacedRetry
+from model_core.variables import LIMITS
 from tests.faults.steps import do, output_of, words
 from tests.security.hostile_s3 import HostileS3, serving
 
@@ -223,3 +224,13 @@ def test_a_store_that_is_not_there_is_not_called_slow(
     with pytest.raises(StoreError, match=r"no connection \(.*refused\); check AWS_ENDPOINT_URL") as caught:
         open_store("s3://bucket").read("a")
     assert not isinstance(caught.value, StoreTimeoutError)
+
+
+@pytest.mark.parametrize("seconds", ["1e300", "1e12"])
+def test_limits_beyond_what_a_socket_takes_are_as_none(
+    seconds: str, server: HostileS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("connect_seconds", "read_seconds", "total_seconds")
+    monkeypatch.setenv(LIMITS, json.dumps(dict.fromkeys(names, float(seconds))))
+    server.objects["a"] = b"content"
+    assert open_store("s3://bucket").read("a") == b"content"

@@ -23,6 +23,9 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "canary-of-the-secret-key",
     "AWS_SESSION_TOKEN": "canary-of-the-session-token",
     "KFP_TOKEN": "canary-of-the-api-token",
+    **dict.fromkeys(
+        ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://user:canary-of-the-proxy@127.0.0.1:9"
+    ),
 }
 BAD_URIS = [
     "s3://user:canary-password@bucket/prefix",
