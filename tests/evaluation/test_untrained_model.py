@@ -24,7 +24,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["dataset"].mkdir()
     noise_dataset().write(found["dataset"])
     write_manifest(found["dataset"], producer=PRODUCER, settings={"data": {}})
-    ruinous = {"learning_rate": 3.0, "warmup_epochs": 0, "train_window_stride": 4, "tensorboard": False}
+    ruinous = {"learning_rate": 0.3, "warmup_epochs": 0, "train_window_stride": 4, "tensorboard": False}
     metrics = train(
         Job(
             dataset=found["dataset"],

@@ -59,12 +59,14 @@ def test_names_and_records_in_a_listing_steer_no_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hostile = RECORD | dict.fromkeys(("source", "status", "started_at", "failed_step", "reason"), STEERING)
-    for name in ("good", "bad\x1b[2J"):
+    for name in ("good", "other", "bad\x1b[2J"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "run.json").write_text(json.dumps(hostile))
+        (tmp_path / name / "run.json").write_text(
+            json.dumps(hostile | ({"name": name} if name == "other" else {}))
+        )
     assert pipelines(["runs", "list", "--runs", str(tmp_path)]) == 0
     assert pipelines(["runs", "show", "good", "--runs", str(tmp_path)]) == 0
-    assert pipelines(["runs", "compare", "good", "good", "--runs", str(tmp_path)]) == 0
+    assert pipelines(["runs", "compare", "good", "other", "--runs", str(tmp_path)]) == 0
     assert pipelines(["runs", "show", STEERING, "--runs", str(tmp_path)]) == 2
     assert not steers(printed(capfd))
 
