@@ -139,6 +139,21 @@ def test_the_compose_file_names_variables_that_are_read() -> None:
         assert set(variables.KEYS) <= set(service["environment"]) <= set(variables.STORE)
 
 
+def test_one_module_takes_uris_apart() -> None:
+    """The others only find them in a text, to hide what may be a password."""
+    cut_at = set()
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        composed = {
+            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
+        }
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and id(node) not in composed else None
+            if isinstance(text, str) and text.endswith("://"):
+                cut_at.add(path.relative_to(ROOT).as_posix())
+    assert cut_at == {"model_core/store/names.py", "model_core/errors.py", "components/arguments.py"}
+
+
 # --- what a container of a step is denied -----------------------------------------------------------
 
 

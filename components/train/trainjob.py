@@ -28,7 +28,7 @@ from model_core.data.inputs import ModelInputs
 from model_core.errors import SettingsError, TrainingError
 from model_core.store.base import Store
 from model_core.store.locate import open_store
-from model_core.store.names import contained
+from model_core.store.names import contained, scheme_of
 
 log = logging.getLogger("pgat.train")
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
@@ -72,7 +72,7 @@ class TrainJobLauncher:
             StoreError: the store cannot be reached.
             TrainingError: the cluster refused the TrainJob, or it failed.
         """
-        if job.checkpoint_uri is None or "://" not in job.checkpoint_uri:
+        if job.checkpoint_uri is None or scheme_of(job.checkpoint_uri) is None:
             raise SettingsError(NEEDS)
         refuse_foreign_folder(Path(job.model))
         # What the pods would refuse is refused here, before anything is uploaded.

@@ -8,8 +8,9 @@ from model_core.deadlines import Limits
 from model_core.errors import StoreError, printable, quoted
 from model_core.store.base import READ_BYTES, Store
 from model_core.store.local import LocalStore
+from model_core.store.names import scheme_of, split_uri
 
-_S3 = "s3://"
+_S3 = "s3"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -27,28 +28,28 @@ def open_store(uri: str) -> Store:
     from model_core.store.client import connect
     from model_core.store.s3 import S3Store
 
-    bucket, _, prefix = uri.removeprefix(_S3).partition("/")
+    bucket, _, prefix = split_uri(uri)[1].partition("/")
     limits = Limits.of_environment()
     return S3Store(bucket, prefix, connect(limits=limits), limits)
 
 
 def in_object_store(uri: str) -> bool:
     """Whether ``uri`` leads into a bucket; a path or ``file://`` stays on this machine."""
-    return uri.startswith(_S3)
+    return scheme_of(uri) == _S3
 
 
 def check_uri(uri: str) -> None:
     """Refuse a URI that no store has, before any work is done for it; a password in it is not repeated.
 
     Raises:
-        StoreError: the scheme is unknown, the bucket is missing or is none, or there are credentials in it.
+        StoreError: the scheme is unknown, the bucket is missing or misspelled, or there are credentials in it.
     """
-    scheme, separator, rest = uri.partition("://")
+    scheme, rest = split_uri(uri)
     if printable(uri) != uri:
-        raise StoreError(f"the URI {quoted(uri)} holds a control character; write it anew", uri=uri)
-    if not separator or scheme == "file":
+        raise StoreError(f"the URI {quoted(uri)} contains a control character; type it again", uri=uri)
+    if scheme in {None, "file"}:
         return
-    if scheme != "s3":
+    if scheme != _S3:
         # A password with a blank in it would not be recognized in a message.
         shown = f"a URI with @ in it, {scheme}://…," if "@" in rest else uri
         raise StoreError(
@@ -73,7 +74,7 @@ def local_path(uri: str) -> Path | None:
         StoreError: it cannot be understood, or is on another machine.
     """
     try:
-        if "://" not in uri:
+        if scheme_of(uri) is None:
             return _path(uri).expanduser()
         parts = urlsplit(uri)
         if parts.scheme != "file":
@@ -91,7 +92,7 @@ def local_path(uri: str) -> Path | None:
 
 def _path(name: str) -> Path:
     if "\0" in name:
-        raise ValueError("no name holds a null character")
+        raise ValueError("a name cannot contain a null character")
     return Path(name)
 
 

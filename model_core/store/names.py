@@ -1,4 +1,4 @@
-"""Names that come from elsewhere: keys of a store, files in a manifest, runs. None of them is trusted."""
+"""Names that come from elsewhere: URIs, keys of a store, files in a manifest, runs. None of them is trusted."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,17 @@ INDEX = "index.html"
 RUN_NAME_RULE = f"up to 63 small letters, digits, dots and dashes, a letter or digit first, and not {INDEX}"
 
 
+def split_uri(uri: str) -> tuple[str | None, str]:
+    """Scheme and rest of a URI, e.g. ``("s3", "bucket/key")``; a path has no scheme: ``(None, path)``."""
+    scheme, separator, rest = uri.partition("://")
+    return (scheme, rest) if separator else (None, uri)
+
+
+def scheme_of(uri: str) -> str | None:
+    """The scheme of a URI, e.g. ``s3``; ``None`` for a path."""
+    return split_uri(uri)[0]
+
+
 def contained(root: Path, name: object) -> Path:
     """The path of the object or file ``name`` below ``root``: it never leads anywhere else.
 
@@ -22,7 +33,7 @@ def contained(root: Path, name: object) -> Path:
         name: segments with slashes between them, as in keys and manifests.
 
     Raises:
-        StoreError: ``name`` is no such text (it is absolute, or has an empty segment, ``.``, ``..``, a backslash
+        StoreError: ``name`` is not such a text (it is absolute, or has an empty segment, ``.``, ``..``, a backslash
             or a control character), it is longer than any key, or a link below ``root`` leads out of it.
     """
     if isinstance(name, str) and len(name) > _MOST_CHARACTERS:
@@ -75,9 +86,9 @@ def refuse_bad_run_name(name: str, flag: str) -> None:
 
 def published_name(uri: str) -> str:
     """What a published page may say of where a table came from: of a path on somebody's machine its last part."""
-    if "://" not in uri:
-        return PurePosixPath(uri.replace("\\", "/")).name
-    scheme, _, path = uri.partition("://")
+    scheme, path = split_uri(uri)
+    if scheme is None:
+        return PurePosixPath(path.replace("\\", "/")).name
     return PurePosixPath(unquote(path)).name if scheme.lower() == "file" else uri
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from model_core.disk import followed
 from model_core.errors import StoreError
 from model_core.store.locate import local_path, open_store
+from model_core.store.names import split_uri
 
 _KEY = "writable"
 _CONTENT = b"A test whether this folder can be written; it may be deleted.\n"
@@ -30,10 +31,10 @@ def refuse_unwritable_folder(uri: str) -> None:
 
 
 def refuse_unwritable_object(uri: str) -> None:
-    """The same beside the object, or the folder of objects, that shall be written to ``uri`` in an object store.
+    """Try a small write beside the object, or the folder of objects, that will be written to ``uri`` in a store.
 
     Raises:
-        StoreError: nothing can be written there, or it names nothing but a bucket.
+        StoreError: nothing can be written there, or it names only a bucket.
     """
     parent, name = parent_of(uri)
     _try(parent, f"{name}.{_KEY}")
@@ -43,10 +44,11 @@ def parent_of(uri: str) -> tuple[str, str]:
     """Where the object at ``uri`` stands, and its name there.
 
     Raises:
-        StoreError: it names nothing but a bucket.
+        StoreError: it names only a bucket.
     """
     parent, _, name = uri.rstrip("/").rpartition("/")
-    if not name or "://" not in parent or parent.endswith("://"):
+    scheme, folder = split_uri(parent)
+    if not name or scheme is None or not folder:
         raise StoreError(f"{uri} names a bucket only; write s3://bucket/name", uri=uri)
     return parent, name
 
@@ -54,6 +56,6 @@ def parent_of(uri: str) -> tuple[str, str]:
 def _try(uri: str, key: str) -> None:
     store = open_store(uri)
     store.write(key, _CONTENT)
-    # Whoever may write may not always delete, and needs not.
+    # Whoever may write may not always delete, and does not need to.
     with suppress(StoreError):
         store.delete(key)

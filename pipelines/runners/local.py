@@ -33,7 +33,7 @@ from model_core.errors import PgatError, PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
 from model_core.report.failure import failure_page
 from model_core.store.locate import local_path
-from model_core.store.names import published_name, refuse_bad_run_name
+from model_core.store.names import published_name, refuse_bad_run_name, scheme_of
 from model_core.store.probe import refuse_unwritable_folder
 from pipelines.cost import cost_text
 from pipelines.held import held_run
@@ -87,7 +87,7 @@ def default_name(config: str | None, settings: Settings, source: str) -> str:
 
 
 def source_version(source: str, settings: Settings) -> str:
-    """Digest of the table, so that an edited one is prepared anew; empty for samples, which never change.
+    """Digest of the table, so that an edited one is prepared again; empty for samples, which never change.
 
     Raises:
         SourceError, StoreError: there is no such table.
@@ -254,7 +254,7 @@ def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Pa
 
 def _absolute(uri: str) -> str:
     """A path does not depend on the folder in which a step runs."""
-    return str(Path(uri).expanduser().resolve()) if uri and "://" not in uri else uri
+    return str(Path(uri).expanduser().resolve()) if uri and scheme_of(uri) is None else uri
 
 
 def _steps(

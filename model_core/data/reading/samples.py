@@ -8,10 +8,11 @@ import pandas as pd
 from model_core.config.data import DataSettings
 from model_core.data.reading.synthetic import synthetic_table
 from model_core.errors import SourceError
+from model_core.store.names import split_uri
 
-_SCHEME = "sample://"
+_SCHEME = "sample"
 _SAMPLES = ("nasdaq", "sp500", "synthetic")
-SAMPLE_URIS = ", ".join(f"{_SCHEME}{name}" for name in _SAMPLES)
+SAMPLE_URIS = ", ".join(f"{_SCHEME}://{name}" for name in _SAMPLES)
 """All of them, for messages."""
 
 
@@ -21,9 +22,9 @@ def sample_of(uri: str) -> str | None:
     Raises:
         SourceError: there is no such sample.
     """
-    if not uri.startswith(_SCHEME):
+    scheme, name = split_uri(uri)
+    if scheme != _SCHEME:
         return None
-    name = uri.removeprefix(_SCHEME)
     if name not in _SAMPLES:
         raise SourceError(f"{uri} is not a sample; choose one of {SAMPLE_URIS}")
     return name
@@ -41,7 +42,7 @@ def _packaged_table(name: str) -> pd.DataFrame:
     """
     package = importlib.util.find_spec("arch")
     if package is None or package.origin is None:
-        raise SourceError(f"{_SCHEME}{name} comes with the package arch; install it, or name a table")
+        raise SourceError(f"{_SCHEME}://{name} comes with the package arch; install it, or name a table")
     frame = pd.read_csv(Path(package.origin).parent / "data" / name / f"{name}.csv.gz", parse_dates=["Date"])
     numbers = frame.columns.drop("Date")
     frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")

@@ -1,7 +1,7 @@
 """Where a market table comes from: a sample, a CSV or Parquet file, or an object store.
 
 A source is a URI: ``sample://nasdaq``, ``sample://sp500``, ``sample://synthetic``, a path, or
-``s3://bucket/key``. What comes back is the table as it stands there; ``reading/table.py`` checks it.
+``s3://bucket/key``. What comes back is the table as it is there; ``reading/table.py`` checks it.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from model_core.data.reading.problems import too_large
 from model_core.data.reading.samples import SAMPLE_URIS, sample, sample_of
 from model_core.errors import OversizedError, SourceError
 from model_core.store.locate import read_uri
+from model_core.store.names import scheme_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read_source(uri: str, settings: DataSettings) -> SourceTable:
 
 def _content(uri: str, limits: LimitSettings) -> bytes:
     try:
-        content = read_uri(uri, limits.bytes) if "://" in uri else _file(uri, limits.bytes + 1)
+        content = _file(uri, limits.bytes + 1) if scheme_of(uri) is None else read_uri(uri, limits.bytes)
     except OversizedError as error:
         raise too_large(uri, f"is larger than {limits.bytes:,} bytes", "bytes", 10 * limits.bytes) from error
     if len(content) > limits.bytes:
