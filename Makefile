@@ -50,7 +50,7 @@ setup: $(READY)  ## make the environment          TORCH_INDEX=<URL> TORCH=torch=
 ##@ One step
 step: $(READY)  ## run one step                  STEP=train ARGS="--dataset … --model …"
 	@docker/steps | grep -qxF -- "$${STEP//_/-}" \
-	  || { echo "error: $$STEP is no step; choose one of $$(docker/steps | paste -sd ' ')" >&2; exit 2; }
+	  || { echo "error: $$STEP is not a step; choose one of $$(docker/steps | paste -sd ' ')" >&2; exit 2; }
 	@$(WORDS); exec $(PY) -m "components.$${STEP//-/_}" "$$@"
 
 docker-step:  ## the same step in its image    STEP=train ARGS="--dataset runs/… --model runs/…"

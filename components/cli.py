@@ -146,7 +146,7 @@ class Files:
         return folder
 
     def output(self, uri: str) -> Path:
-        """Where to write what shall stand at ``uri``, one of the command's outputs."""
+        """Where to write what is to end up at ``uri``, one of the command's outputs."""
         return self._outbox.path_for(uri)
 
     def work(self, uri: str) -> Work | None:

@@ -40,7 +40,7 @@ class MetricsArtifact(Protocol):
 
 
 def start_logging() -> None:
-    """The package's log to stdout, plain lines, as far as anybody reads them."""
+    """The package's log to stdout, plain lines, for as long as somebody reads them."""
     keep_saying()
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
     for handler in logging.getLogger().handlers:

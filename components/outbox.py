@@ -69,7 +69,7 @@ class Outbox:
         return {str(path): uri for uri, path in self._paths.items()}
 
     def path_for(self, uri: str) -> Path:
-        """Where to write what shall stand at ``uri``, one of the outputs."""
+        """Where to write what is to end up at ``uri``, one of the outputs."""
         path = local_path(uri)
         return self._paths[uri.rstrip("/")] if path is None else path
 
@@ -80,7 +80,7 @@ class Outbox:
         return Work(folder=str(self._work), uri=f"{uri.rstrip('/')}.work")
 
     def result(self) -> dict[str, float] | None:
-        """The headline numbers of a result that is whole and was not sent; None if there is none."""
+        """The headline numbers of a result that is complete and was not sent; None if there is none."""
         if self._request is None or not (self._request / _RESULT).exists():
             return None
         kept = self._request / _RESULT
@@ -92,7 +92,7 @@ class Outbox:
             log.warning("a result that was not sent is made again, since it is damaged (%s)", error)
             shutil.rmtree(self._request, ignore_errors=True)
             return None
-        log.info("made before, and only to be sent: %s", ", ".join(self._paths))
+        log.info("already made, only to be sent: %s", ", ".join(self._paths))
         return found.headline
 
     def finished(self, headline: Mapping[str, float]) -> None:
@@ -117,8 +117,8 @@ class Outbox:
             except StoreError as error:
                 self._unsent = True
                 raise UploadError(
-                    f"what was made for {uri} could not be sent: {str(error).partition('; ')[0]}; it is whole in "
-                    f"{path}, and the same command sends it without making it again"
+                    f"what was made for {uri} could not be sent: {str(error).partition('; ')[0]}; it is complete "
+                    f"in {path}, and the same command sends it without making it again"
                 ) from error
         for uri in self._paths:
             if (work := self.work(uri)) is not None and self._work is not None and self._work.exists():
@@ -250,7 +250,7 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
             continue
         except OSError as error:
             raise StoreError(
-                f"unfinished work cannot be kept in {folder} ({error.strerror}); remove what stands there",
+                f"unfinished work cannot be kept in {folder} ({error.strerror}); remove what is there",
                 uri=str(folder),
             ) from error
         if try_lock(handle) is False:

@@ -38,7 +38,7 @@ STEPS: Mapping[str, Step] = {
     "prepare_data": Step(
         output="dataset", lock="prepare-data", cpu=("500m", "2"), memory=("1Gi", "4Gi"), timeout_hours=1, retries=2,
     ),
-    # A retried training goes on from its checkpoint URI; without one it starts anew.
+    # A retried training goes on from its checkpoint URI; without one it starts over.
     "train": Step(
         output="model", lock="train", cpu=("2", "8"), memory=("4Gi", "16Gi"), timeout_hours=24, retries=2, gpu=True,
         shared_memory="8Gi",

@@ -56,7 +56,7 @@ def work_of_local_run() -> Work | None:
 
 
 def begin(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Note whose folder this is; where training of another kind is kept beside it, say that this one starts anew.
+    """Note whose folder this is; where training of another kind is kept beside it, say that this one starts over.
 
     Raises:
         ArtifactError: the folder cannot be written.
@@ -67,7 +67,7 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> None:
     for other in unfinished(folder.parent):
         if other != folder:
             log.warning(
-                "the unfinished training in %s has %s; it stays there, and this one starts anew",
+                "the unfinished training in %s has %s; it stays there, and this one starts over",
                 other,
                 _difference(other, identity),
             )

@@ -128,7 +128,7 @@ def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object.
 
     Raises:
-        ArtifactError: the file is missing, too large, or holds no JSON object.
+        ArtifactError: the file is missing, too large, or not a JSON object.
     """
     try:
         value = parse_json(read_text(path, _JSON_BYTES))
@@ -140,7 +140,7 @@ def read_json(path: Path) -> dict[str, object]:
             path=path,
         ) from error
     if not isinstance(value, dict):
-        raise ArtifactError(f"{path} holds no JSON object; run the step that makes it again", path=path)
+        raise ArtifactError(f"{path} is not a JSON object; run the step that makes it again", path=path)
     return value
 
 
@@ -196,7 +196,7 @@ def open_artifact(folder: Path, *, producer: str) -> Manifest:
     """The manifest of ``folder``, after checking that each file it names is there and unchanged.
 
     Raises:
-        ArtifactError: no such folder, no manifest, another step's output, or a damaged file.
+        ArtifactError: the folder or its manifest is missing, it is another step's output, or a file is damaged.
         StoreError: the manifest names a file outside the folder.
     """
     folder = Path(folder)

@@ -71,7 +71,7 @@ def _put(text: str) -> None:
 
 
 def _misread() -> str:
-    return f"{LIMITS} holds no limits; unset it, and use the settings in the section store instead"
+    return f"{LIMITS} does not hold limits; unset it, and use the settings in the section store instead"
 
 
 @dataclass(frozen=True, order=True)

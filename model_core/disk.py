@@ -50,10 +50,10 @@ def followed(path: Path, choose: str = "output") -> Path:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What stands in ``folder``, sorted; nothing if there is no such folder.
+    """The entries of ``folder``, sorted; none if it does not exist.
 
     Raises:
-        OSError: it may not be read, or is no folder.
+        OSError: it may not be read, or is not a folder.
     """
     try:
         return sorted(Path(folder).iterdir())
@@ -62,7 +62,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in ``folder`` and in the folders below it, links included, sorted; none if there is no such folder.
+    """All files in ``folder`` and in the folders below it, links included, sorted; none if it does not exist.
 
     Raises:
         OSError: one of the folders may not be read.
@@ -162,7 +162,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def disk_error(path: Path, error: OSError) -> DiskError:
     """The sentence for a file or folder that could not be written whole."""
-    remedy = "make room there" if is_full(error) else "look at what stands there"
+    remedy = "make room there" if is_full(error) else "look at what is there"
     return DiskError(
         f"cannot write {path} ({error.strerror or error}); {remedy} and give the same command again"
     )

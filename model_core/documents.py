@@ -49,7 +49,7 @@ def parse_json(text: str | bytes) -> Any:
     """The JSON value that ``text`` holds.
 
     Raises:
-        DocumentError: it is no JSON, nests too deep, or holds what JSON has no word for (NaN, half a character).
+        DocumentError: it is not JSON, nests too deep, or holds what JSON cannot express (NaN, half a character).
     """
     try:
         value = json.loads(text, parse_constant=_no_number)
@@ -67,7 +67,7 @@ def parse_yaml(text: str) -> Any:
     """The plain values that a YAML text holds; ``None`` if it is empty.
 
     Raises:
-        DocumentError: it is no YAML, nests too deep, or has anchors, tags or dates that do not exist.
+        DocumentError: it is not YAML, nests too deep, or has anchors, tags or dates that do not exist.
     """
     try:
         value = yaml.load(text, Loader=_PlainLoader)
@@ -114,7 +114,7 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _check(value: object) -> None:
-    """Refuse deep nesting, numbers that no machine word holds and text that is no Unicode; without recursion."""
+    """Refuse deep nesting, numbers that do not fit a machine word, and text that is not Unicode; without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         below: list[object] = []

@@ -53,7 +53,7 @@ def printable(text: str) -> str:
 
 
 _SHORTEST_SECRET = 6
-"""Shorter values are no secrets, and may be part of any word."""
+"""Shorter values are not secrets, and may be part of any word."""
 _BLANKS = re.compile(r"([ \t\r\n\f\v]+)")
 _QUOTES = re.compile(r"['\"<>]")
 _QUOTES_OR_QUERY = re.compile(r"[?'\"<>]")
@@ -122,7 +122,7 @@ def _cut(text: str, characters: int) -> str:
 
 def quoted(value: object) -> str:
     """A value as a message shows it: its ``repr``, never longer than a few words, however large it is."""
-    # One value is one URI, if it is any: a blank in it may stand within a password.
+    # A value is at most one URI, so a blank in it may be part of a password.
     return shortened(_BRIEF.repr(redacted(_without_userinfo(value)) if isinstance(value, str) else value))
 
 

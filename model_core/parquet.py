@@ -53,7 +53,7 @@ class ListsError(ValueError):
     """A column holds lists, whose length nothing in a file's metadata bounds; ``column`` is its name."""
 
     def __init__(self, column: str) -> None:
-        super().__init__(f"its column {column} holds lists, whose length nothing bounds")
+        super().__init__(f"its column {column} holds lists of unbounded length")
         self.column = column
 
 

@@ -34,7 +34,7 @@ def refuse_long_footer(content: Content, columns: int) -> None:
         columns: that a table may have.
 
     Raises:
-        ValueError: far more than of so many columns.
+        ValueError: it is far larger than that of so few columns.
     """
     allowed = max(_FOOTER_BYTES, columns * _COLUMN_BYTES)
     length = int.from_bytes(content[-8:-4], "little")
@@ -56,14 +56,14 @@ def refuse_contradictions(stated: pq.FileMetaData) -> None:
         counts += [group.column(i).num_values - group.num_rows for i in range(group.num_columns)]
     rows = sum(group.num_rows for group in groups)
     if min(counts, default=0) < 0 or sum(counts) != rows or rows != stated.num_rows:
-        raise ValueError("its columns have other numbers of rows than it says")
+        raise ValueError("its columns do not have the number of rows that it states")
 
 
 def unpacked_bytes(content: Content, stated: pq.FileMetaData) -> int:
     """Bytes that all pages unpack to, by their headers.
 
     Raises:
-        ValueError: where a page should begin there is none.
+        ValueError: there is no page where one should begin.
     """
     total = 0
     for group in (stated.row_group(i) for i in range(stated.num_row_groups)):
@@ -79,7 +79,7 @@ def unpacked_bytes(content: Content, stated: pq.FileMetaData) -> int:
 def _unpacked_bytes_between(content: Content, start: int, end: int) -> int:
     total, at = 0, start
     if not 0 <= start <= end <= len(content):
-        raise ValueError("it says that a column lies outside of it")
+        raise ValueError("it places a column outside the file")
     while at < end:
         header = _Header(content, at)
         total += header.unpacked

@@ -35,6 +35,6 @@ def refuse_changed(output: Path, seal: str | None, keeper: Path) -> None:
     """
     path = vouching_file(output)
     if seal_of(output) != seal:
-        raise ArtifactError(f"{path} is not what {keeper} says of it", path=path)
+        raise ArtifactError(f"{path} does not match its seal in {keeper}", path=path)
     if output.is_dir():
         open_artifact(output, producer=str(read_json(path)["producer"]))

@@ -19,7 +19,7 @@ def cost_text(settings: Settings, source: str, runs: Path) -> str:
     work = f"up to {epochs} {'epoch' if epochs == 1 else 'epochs'} of training"
     earlier = [record for record in _readable(runs) if _alike(record, settings, source)]
     if not earlier:
-        return f"{work}; no run here had these settings yet, and training says how long it takes once it has begun"
+        return f"{work}; no run here has had these settings yet; training estimates its duration once it has begun"
     last = max(earlier, key=lambda record: record.started_at)
     assert last.seconds is not None
     return f"{work}; {last.name}, of the same settings and table, took {duration(last.seconds)}"

@@ -28,11 +28,11 @@ def checkout_tag() -> str:
     """The tag that ``make images`` gives: the git commit of this checkout; ``-dirty`` if files differ.
 
     Raises:
-        UserError: this is no git checkout.
+        UserError: this is not a git checkout.
     """
     commit = git_commit()
     if commit is None:
-        raise UserError("this is no git checkout, so the images' tag is unknown; name it with --tag")
+        raise UserError("this is not a git checkout, so the images' tag is unknown; name it with --tag")
     return commit
 
 
@@ -43,7 +43,7 @@ class Cluster:
     Args:
         registry: prefix of the images, e.g. ``ghcr.io/example/``; with the slash, or empty.
         tag: of the images; the git commit, since a cluster's cache trusts a tag that moves.
-        images: step → full image name, preferably by digest; goes before ``registry`` and ``tag``.
+        images: step → full image name, preferably by digest; takes precedence over ``registry`` and ``tag``.
         pods: what each step's pod asks for.
         secret: Kubernetes Secret with the object store's keys; empty for none.
         secret_keys: its keys → environment variables.
@@ -76,14 +76,14 @@ class Cluster:
         """
         if "@" in self.endpoint:
             raise UserError(
-                "--s3-endpoint holds credentials, which would stand in the pipeline; use --secret for them"
+                "--s3-endpoint holds credentials, which would be readable in the pipeline; use --secret for them"
             )
         if self.secret:
             refuse_bad_subdomain(self.secret, "--secret")
         if self.authorities:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
         if self.region and not _REGION.fullmatch(self.region):
-            raise UserError(f"--s3-region {quoted(self.region)} is no region; write e.g. eu-central-1")
+            raise UserError(f"--s3-region {quoted(self.region)} is not a region; write e.g. eu-central-1")
         unknown = sorted(set(self.images) - set(STEPS))
         if unknown:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
@@ -91,7 +91,7 @@ class Cluster:
             image = self.image_of(step)
             if not _IMAGE.fullmatch(image):
                 raise UserError(
-                    f"{quoted(image)} can name no image: one starts with a letter or digit and holds only letters, "
+                    f"{quoted(image)} cannot be an image: a name starts with a letter or digit and has only letters, "
                     "digits and . _ - / : @; check --registry, --tag and --image"
                 )
             name = image.rpartition("/")[2]
@@ -102,7 +102,7 @@ class Cluster:
                 )
             if step not in self.images and self.tag.endswith("-dirty"):
                 raise UserError(
-                    "this checkout has changes that no image holds; commit them, or name the images' --tag"
+                    "this checkout has changes that no image contains; commit them, or name the images' --tag"
                 )
 
     def image_of(self, step: str) -> str:

@@ -112,7 +112,7 @@ def records(runs: Path) -> list[RunRecord]:
     """Every run's record, newest first; what only looks like one is named in a warning and left out.
 
     Raises:
-        UserError: ``runs`` is no folder, or there is none.
+        UserError: ``runs`` is not a folder, or does not exist.
         PermissionError: it may not be read.
     """
     if not runs.exists():

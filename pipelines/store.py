@@ -154,7 +154,7 @@ def _with_grpc_ports(ports: list[int]) -> list[int]:
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
-        # A connection that has just ended holds no port; a server does.
+        # A connection that has just ended does not hold a port; a server does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -130,7 +130,7 @@ def _entered(port: int, stranger: Path) -> list[str]:
     if _tls(port, None) != b"":
         ways.append("needs no certificate")
     if _tls(port, stranger) != b"":
-        ways.append("takes a certificate of anybody's")
+        ways.append("accepts anybody's certificate")
     return ways
 
 

@@ -47,7 +47,7 @@ class Server:
         """List the bucket, with the keys.
 
         Raises:
-            StoreError: the server does not answer, or not to these keys, or has no such bucket.
+            StoreError: the server does not answer, refuses these keys, or does not have the bucket.
         """
         limits = Limits.of_environment()
         next(S3Store(self.bucket, "", connect(self.environment(), limits), limits).keys(), None)

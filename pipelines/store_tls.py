@@ -1,4 +1,4 @@
-"""Certificates with which the parts of SeaweedFS know each other, made anew for each start.
+"""Certificates with which the parts of SeaweedFS know each other, made for each start.
 
 ``weed`` runs a master, a volume server, a filer, an S3 gateway and an admin server, which talk to each other over
 TCP. Only the gateway asks for S3 keys. With these settings every other port speaks TLS alone and takes only a client

@@ -110,15 +110,15 @@ class Submission:
             check_uri(self.source)
         elif not self.upload_uri:
             raise UserError(
-                f"--source {quoted(self.source)}: pods cannot read it; name an s3://… that they can read, or say with "
-                "--upload-uri s3://bucket/tables where to upload it first"
+                f"--source {quoted(self.source)}: pods cannot read it; name an s3://… that they can read, or upload "
+                "it first with --upload-uri s3://bucket/tables"
             )
         elif local_path(self.source) is None:
             check_uri(self.source)
         elif self.cron:
             raise UserError(
                 f"--source {quoted(self.source)} would be uploaded once, and every run of --cron would read the same; "
-                "name an s3://… at which the newest table stands"
+                "name an s3://… that always holds the newest table"
             )
 
     def _check_schedule(self) -> None:
@@ -141,7 +141,7 @@ class Submission:
             )
         if launcher.has_a_process_per_gpu and not pods["train"].gpus:
             raise UserError(
-                "training.launcher starts a process for each GPU, and the pod of train gets none; say --gpus, or set "
+                "training.launcher starts a process for each GPU, and the pod of train gets none; use --gpus, or set "
                 "training.launcher.processes to a number"
             )
         devices = {"evaluate": settings.evaluation.device, "diagnose": settings.diagnostics.device}
@@ -150,5 +150,5 @@ class Submission:
         for step, device in devices.items():
             if device == "cuda" and not pods[step].gpus:
                 raise UserError(
-                    f"the settings say device: cuda, and the pod of {step} gets no GPU; say --gpus, or set auto"
+                    f"the settings say device: cuda, and the pod of {step} gets no GPU; use --gpus, or set auto"
                 )

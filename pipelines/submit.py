@@ -163,7 +163,7 @@ def _parameters(submission: Submission, name: str) -> dict[str, Any]:
 
 def _check_namespace(submission: Submission, *, multi_user: bool) -> None:
     if multi_user and not submission.namespace:
-        raise UserError(f"{submission.host} serves several users; say with --namespace which one is yours")
+        raise UserError(f"{submission.host} serves several users; name your namespace with --namespace")
 
 
 def _registered(api: Api, submission: Submission) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _registered(api: Api, submission: Submission) -> dict[str, str]:
 
 
 def _table(submission: Submission) -> bytes | None:
-    """The table of this machine that shall be uploaded, checked as the pods would check it; None: there is none."""
+    """The table of this machine that will be uploaded, checked as the pods would check it; None: there is none."""
     source = submission.source
     if sample_of(source) is not None or in_object_store(source):
         return None

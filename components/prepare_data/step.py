@@ -101,7 +101,7 @@ def _refuse_differences(made: Manifest, wanted: Manifest, manifest: Path) -> Non
     if made.code_version != wanted.code_version:
         changed.append(f"code {wanted.code_version} → {made.code_version}")
     raise ArtifactError(
-        f"{', '.join(differ)} came out unlike {manifest} says; rebuild with what it was made with "
+        f"{', '.join(differ)} differ from {manifest}; rebuild with the versions that made it "
         f"({', '.join(changed) or 'the versions are the same'})",
         path=manifest,
     )

@@ -65,13 +65,13 @@ def run(
             where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)
         except StoreError as error:
             raise UploadError(
-                f"the page could not be published: {str(error).partition('; ')[0]}; it is whole in {report}, and the "
-                "same command publishes it"
+                f"the page could not be published: {str(error).partition('; ')[0]}; it is complete in {report}, and "
+                "the same command publishes it"
             ) from error
         log.info("published to %s", where)
     log.info("%s", phrases.verdict(evidence).headline)
     if failed := phrases.failed_invariants(evidence.scores, evidence.findings):
-        raise InvariantError(f"INVARIANT FAILED: {'; '.join(failed)}; the page is whole and says so")
+        raise InvariantError(f"INVARIANT FAILED: {'; '.join(failed)}; the page is complete and shows it")
     headline = {"report_mb": len(page.encode()) / 1e6}
     judged = {
         "skill_vs_best_baseline": evidence.scores.headline,

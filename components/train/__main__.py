@@ -32,7 +32,7 @@ def step_parser() -> ArgumentParser:
     parser.add_argument(
         "--launcher",
         choices=get_args(LauncherKind),
-        help="where to train; default: what training.launcher.kind says, and that section holds its options",
+        help="where to train; default: training.launcher.kind, whose section holds the options",
     )
     return parser
 

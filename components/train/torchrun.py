@@ -1,7 +1,7 @@
 """Training in several processes of this machine, started and restarted by ``torchrun``.
 
 They meet in files of a folder that only this user can read. torchrun's own ``--standalone`` would listen on every
-interface, and unpickle what anybody sends there.
+interface, and unpickle whatever is sent there.
 """
 
 import os
@@ -66,7 +66,7 @@ class TorchrunLauncher:
                 raise getattr(errors, reported["kind"])(reported["message"])
         if code:
             raise TrainingError(
-                f"torchrun ended with exit code {code}; the log above says which process failed"
+                f"torchrun ended with exit code {code}; the log above shows which process failed"
             )
         return headline_of(Path(job.model))
 

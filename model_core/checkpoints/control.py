@@ -162,7 +162,7 @@ def parse(kind: type[Kind], content: str | bytes) -> Kind:
     except ValueError as error:
         raise Damage(f"it is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise Damage("it holds no JSON object")
+        raise Damage("it is not a JSON object")
     try:
         return kind.model_validate(value)
     except ValidationError as error:

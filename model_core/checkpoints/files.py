@@ -198,7 +198,7 @@ def saved_settings(folder: Path) -> Saved:
     try:
         return load(Saved, folder / SETTINGS)
     except Damage as damage:
-        raise _unusable(folder / SETTINGS, f"holds no settings of a checkpoint ({damage})") from damage
+        raise _unusable(folder / SETTINGS, f"does not hold a checkpoint's settings ({damage})") from damage
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

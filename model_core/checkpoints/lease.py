@@ -54,7 +54,7 @@ class Lease:
         if sign is not None and (owner is None or not self._died_here(owner)):
             wait = 3 * self._period
             log.info(
-                "%s belongs to %s; watching for %.0f s whether it is alive",
+                "%s belongs to %s; watching for %.0f s to see whether it is alive",
                 self._store.uri,
                 _name(owner),
                 wait,
@@ -125,7 +125,7 @@ class Lease:
             return None
 
     def _named_in(self, sign: bytes | None) -> Owner | None:
-        """Who left a sign; nobody if it is damaged, which is no reason to refuse whoever comes."""
+        """Who left a sign; nobody if it is damaged, which is not a reason to refuse a newcomer."""
         if sign is None:
             return None
         try:

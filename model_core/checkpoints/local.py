@@ -30,7 +30,7 @@ class Copies(Protocol):
     """What may hold another copy of a checkpoint."""
 
     def fetch_best(self, folder: Path, epoch: int) -> bool:
-        """Put the ``best`` of ``epoch`` into ``folder``; False if there is no whole one."""
+        """Put the ``best`` of ``epoch`` into ``folder``; False if there is no intact one."""
         ...
 
 
@@ -55,7 +55,7 @@ def tidy_up(folder: Path) -> None:
 
 
 def newest_position(folder: Path) -> tuple[int, int] | None:
-    """Epochs finished and steps done since, of the newest whole checkpoint; ``None`` if there is none."""
+    """Epochs finished and steps done since, of the newest intact checkpoint; ``None`` if there is none."""
     return next((at for path in states(folder) if (at := position(path)) is not None), None)
 
 

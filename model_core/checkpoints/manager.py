@@ -137,7 +137,7 @@ class CheckpointManager:
         self._settle_best(state, at_the_end=True)
 
     def resume(self, state: Saveable) -> bool:
-        """Restore ``state`` from the newest whole checkpoint; False if there is none.
+        """Restore ``state`` from the newest intact checkpoint; False if there is none.
 
         Raises:
             CheckpointError: the checkpoints belong to another run, or all are damaged.
@@ -171,7 +171,7 @@ class CheckpointManager:
             except StoreError as error:
                 if not at_the_end:
                     raise
-                log.warning("the mirror was not asked for the best checkpoint: %s", error)
+                log.warning("the mirror was not searched for the best checkpoint: %s", error)
                 best = local.whole_best(self.folder, progress, None)
         progress.best_epoch, progress.best_loss = state.group.broadcast(best)
 
@@ -205,7 +205,7 @@ class CheckpointManager:
     def _other_remedy(self) -> str:
         if self.mirror is None:
             return ", or add the --checkpoint-uri that has copies of them, if there is one"
-        return f"; {self.mirror.uri} has no whole one either"
+        return f"; {self.mirror.uri} has no intact one either"
 
     def _foreign(self, folder: Path) -> str | None:
         """Why a run may not go on from a checkpoint, if it belongs to another one."""
@@ -216,7 +216,7 @@ class CheckpointManager:
             if theirs.get(name) != ours:
                 return (
                     f"the checkpoint {folder} belongs to another run ({name} was {_short(theirs.get(name))}, now "
-                    f"{_short(ours)}); to start anew, delete {self.folder} {joint} {elsewhere}"
+                    f"{_short(ours)}); to start over, delete {self.folder} {joint} {elsewhere}"
                 )
         return None
 

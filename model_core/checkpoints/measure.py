@@ -89,18 +89,20 @@ def read_state(archive: Path) -> dict[str, Any]:
     """A mapping that ``torch.save`` wrote: tensors and plain values only, no pickled code.
 
     Raises:
-        CheckpointError: it is no such file, holds something else, or would unpack to more than it is.
+        CheckpointError: it is another kind of file, holds something else, or would unpack to more than its size.
     """
     _refuse_compressed(archive)
     try:
         state = torch.load(archive, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reads what it finds unchecked, and stumbles in ways of its own
         raise CheckpointError(
-            f"{archive} holds more than tensors and plain values, or less; train again",
+            f"{archive} holds something other than tensors and plain values; train again",
             path=archive,
         ) from error
     if not isinstance(state, dict):
-        raise CheckpointError(f"{archive} holds no state of a training run; train again", path=archive)
+        raise CheckpointError(
+            f"{archive} does not hold the state of a training run; train again", path=archive
+        )
     return state
 
 
@@ -116,7 +118,7 @@ def _refuse_compressed(archive: Path) -> None:
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
     if packed or sum(entry.file_size for entry in entries) > archive.stat().st_size:
         raise CheckpointError(
-            f"{archive} unpacks to more than it is, as no file of torch does; train again", path=archive
+            f"{archive} unpacks to more than its size, which no file of torch does; train again", path=archive
         )
 
 

@@ -109,7 +109,7 @@ class Mirror:
             shutil.rmtree(replaced.folder)
 
     def fetch_best(self, folder: Path, epoch: int) -> bool:
-        """Put the ``best`` of ``epoch`` from the store into ``folder``; False if there is no whole one.
+        """Put the ``best`` of ``epoch`` from the store into ``folder``; False if there is no intact one.
 
         Raises:
             StoreError: the store cannot be reached.
@@ -145,7 +145,7 @@ class Mirror:
             return False
         if self._claim_fault is not None:
             log.error(
-                "the newest checkpoint in %s is not whole any more: %s", self._store.uri, self._claim_fault
+                "the newest checkpoint in %s is no longer intact: %s", self._store.uri, self._claim_fault
             )
             return False
         return True

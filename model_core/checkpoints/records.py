@@ -151,7 +151,7 @@ def fetch_newest(store: Store, folder: Path, newer_than: tuple[int, int] | None 
     if keys and newer_than is None:
         raise CheckpointError(
             f"none of the {len(keys)} checkpoints in {store.uri} can be read; "
-            "repair the store, or choose another --checkpoint-uri to start anew",
+            "repair the store, or choose another --checkpoint-uri to start over",
             uri=store.uri,
         )
     return False
@@ -175,7 +175,7 @@ def fetch_best(store: Store, folder: Path, epoch: int) -> bool:
                     _move(Path(scratch), folder)
                     return True
         except (Damage, CheckpointError) as error:
-            log.warning("%s in %s has no whole %s (%s)", key, store.uri, BEST, error)
+            log.warning("%s in %s has no intact %s (%s)", key, store.uri, BEST, error)
     return False
 
 
@@ -199,7 +199,7 @@ def _fetch(store: PatientStore, key: str, folder: Path) -> None:
             verify_checkpoint(Path(scratch) / LAST)
             saved_info(Path(scratch) / LAST)
         except CheckpointError as error:
-            raise Damage(f"its {LAST} is not a whole checkpoint") from error
+            raise Damage(f"its {LAST} is not an intact checkpoint") from error
         _move(Path(scratch), folder)
 
 

@@ -167,7 +167,7 @@ class ModelSettings(Section):
     celestial_dim: Annotated[int, Unit("channels")] = Field(32, ge=4)
     """Width of one body's state."""
     celestial_fusion_layers: int = Field(4, ge=1)
-    """Layers that combine the graphs into one, but for ``combiner.kind: gated``."""
+    """Layers that combine the graphs into one; ``combiner.kind: gated`` has none."""
 
     use_celestial_graph: bool = True
     """``False``: no sky at all; 13 latent nodes and the learned graphs remain. The base model always reads the sky."""

@@ -127,7 +127,7 @@ class TrainingSettings(Section):
     @classmethod
     def _different_seeds(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if value is not None and len(set(value)) < len(value):
-            raise ValueError("two members with one seed would be one and the same; name each seed once")
+            raise ValueError("two members with the same seed would be the same model; name each seed once")
         return value
 
     def of_members(self) -> list[Self]:
@@ -191,7 +191,7 @@ class DiagnosticsSettings(Section):
     """A model is fragile only if its error grows by more than this share, and by as much more than the walk's does."""
 
     def windows_of(self, available: int) -> int:
-        """How many of so many test windows are disturbed."""
+        """How many of ``available`` test windows are disturbed."""
         batches = None if self.max_batches is None else self.max_batches * self.batch_size
         return min(n for n in (available, self.max_windows, batches) if n is not None)
 

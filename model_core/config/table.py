@@ -40,7 +40,7 @@ class FormatSettings(Section):
         sign = {"\\t": "\t", "tab": "\t", "space": " "}.get(value or "", value)
         if sign is not None and (len(sign) != 1 or sign in _NO_DELIMITERS):
             raise ValueError(
-                f"{quoted(value)} cannot divide cells; give one character such as ; or |, tab or space"
+                f"{quoted(value)} cannot separate cells; give one character such as ; or |, tab or space"
             )
         return sign
 

@@ -84,7 +84,7 @@ def calendar_features(dates: NDArray[np.datetime64], week: Week = WEEKDAYS) -> N
 def next_trading_dates(
     last: np.datetime64, count: int, holidays: Collection[dt.date] = (), week: Week = WEEKDAYS
 ) -> NDArray[np.datetime64]:
-    """[count] days after ``last`` on which the market trades by its week, but for the holidays."""
+    """[count] days after ``last`` on which the market trades by its week, except for holidays."""
     origin = np.full(count, last, dtype="datetime64[D]")
     return np.busday_offset(
         origin, np.arange(1, count + 1), roll="backward", weekmask=week, holidays=sorted(holidays)

@@ -105,7 +105,7 @@ class MarketDataset:
             dataset._refuse_spans_beyond_the_table()
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(
-                f"{folder} holds no dataset of this version ({shortened(repr(error))}); run the {PRODUCER} step again",
+                f"{folder} is not a dataset of this version ({shortened(repr(error))}); run the {PRODUCER} step again",
                 path=folder,
             ) from error
         return dataset

@@ -103,7 +103,7 @@ def fit_har_scale(ranges: Values, residuals: Values, days: tuple[int, ...]) -> H
 
 
 def _surprise(x: Values, squares: Values, coefficients: Values) -> Values:
-    """[C] mean negative log-likelihood of every cell, but for a constant."""
+    """[C] mean negative log-likelihood of every cell, up to a constant."""
     sigma = x @ coefficients
     return (np.log(sigma) + squares / (2 * sigma**2)).mean(axis=0)
 

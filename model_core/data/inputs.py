@@ -36,7 +36,7 @@ class ModelInputs(Section):
     def _ranges_within_the_window(self) -> Self:
         count = len(self.range_days)
         if len(self.walk_c) != count or len(self.scale_c) != 1 + count:
-            raise ValueError(f"walk_c must hold {count} and scale_c {1 + count} tables, as range_days says")
+            raise ValueError(f"walk_c must hold {count} and scale_c {1 + count} tables, to match range_days")
         tables = (self.walk_a, self.walk_b, *self.walk_c, *self.scale_c)
         if any(len(table) != len(self.walk_a) for table in tables) or any(
             len(row) != len(TARGETS) for table in tables for row in table

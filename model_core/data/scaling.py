@@ -1,4 +1,4 @@
-"""Standardization of the waves that are no angles, fitted on train rows only."""
+"""Standardization of the waves that are not angles, fitted on train rows only."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -52,7 +52,7 @@ class Splits:
     test: Span
 
     def to_json(self) -> dict[str, dict[str, int]]:
-        """Rows as they stand in ``splits.json``."""
+        """Rows as written in ``splits.json``."""
         return asdict(self)
 
     @classmethod
@@ -67,7 +67,7 @@ def make_splits(
     """The splits that ``settings`` ask for on a table with these ascending ``dates`` [R].
 
     Raises:
-        SourceError: a split would hold no window.
+        SourceError: a split would be too short for a window.
     """
     train_end, validation_end, test_end = _target_borders(dates, settings)
     horizon = window.pred_len

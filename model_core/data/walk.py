@@ -176,7 +176,7 @@ def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
 
     The later part of the windows is cut into ``ROLLING_BLOCKS`` blocks. Each is forecast by a walk that was fitted on
     all windows whose targets end before it, with every share of the drift; its squared errors of Close are taken in
-    units of those of the last Close, so that a wild block counts like a calm one. Of the shares that are no worse than
+    units of those of the last Close, so that a wild block counts like a calm one. Of the shares that are not worse than
     the best one by more than a standard error of that difference over the blocks, the smallest is taken: 0 if blocks
     are shorter than the horizon, or if Close doesn't move in one of them.
     """
@@ -193,7 +193,7 @@ def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
 
 
 def smallest_share(losses: Values, shares: Values) -> float:
-    """The smallest share that is no worse than the best one by more than a standard error of their difference.
+    """The smallest share that is not worse than the best one by more than a standard error of their difference.
 
     Args:
         losses: [blocks, shares] mean loss of each block with each share; at least two blocks.

@@ -46,6 +46,6 @@ def _pairwise(table: NDArray[np.float64], horizon: int) -> tuple[NDArray[np.floa
     """[k, k] t statistic of every mean difference, positive where the row is worse, and its degrees of freedom."""
     level, *waves = cosine_coefficients(table[:, :, None] - table[:, None, :], horizon)
     error = np.sqrt(np.mean(np.square(waves), axis=0))
-    # A difference that never varies is no evidence of anything, however small it is.
+    # A difference that never varies is not evidence of anything, however small it is.
     varies = error > ROUNDING * table.mean()
     return np.divide(level, error, out=np.zeros_like(level), where=varies), len(waves)

@@ -9,7 +9,7 @@ from model_core.progress import ProgressMeter
 from model_core.results.explanation import Explanation
 
 WINDOWS_AT_MOST = 128
-"""Means over so many windows, evenly spread; every window of a split would double the time of evaluating."""
+"""Windows that means are taken over, evenly spread; every window of a split would double the time of evaluating."""
 
 
 def explain_model(model: Forecaster, windows: WindowSet, batch_size: int) -> Explanation:

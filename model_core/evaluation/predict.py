@@ -82,7 +82,7 @@ def evaluate_each(
     Args:
         perturbs: applied in turn to each batch before the model sees it; anchors, scales and targets in the
             result stay those of the clean window.
-        at_most: so many windows, spread over the split; None scores every one.
+        at_most: number of windows, spread over the split; None scores every one.
         advance: told how many forecasts were made since it was last called.
     """
     model.eval()

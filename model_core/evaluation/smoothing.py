@@ -96,7 +96,7 @@ def ratio_set(
     a, b, c = form(bottom, bottom), form(top, bottom), form(top, top)
     if a <= 0:
         return None
-    # The discriminant can't be negative where a > 0 but for rounding: the ratio of the means is in the set.
+    # The discriminant can't be negative where a > 0, except by rounding: the ratio of the means is in the set.
     root = np.sqrt(max(b * b - a * c, 0.0))
     return (b - root) / a, (b + root) / a
 

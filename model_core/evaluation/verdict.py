@@ -63,7 +63,7 @@ def _judged(what: str, row: Comparison, best: str, loss: str, confidence: float)
 
 def _detectable(effect: float) -> str:
     if effect > 1:
-        return "not even a perfect forecast, of skill 100 %, would be told from it four times out of five"
+        return "not even a perfect forecast, of skill 100 %, would be distinguished from it four times out of five"
     return f"a skill of {percent(effect)} would be found four times out of five"
 
 

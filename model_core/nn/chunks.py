@@ -25,7 +25,7 @@ With one chunk for all 4,000 steps of a batch (43 MB a tensor) a whole training 
 512 is as fast as 256 (docs/log.md).
 """
 FEW_STEPS = 128
-"""The least that a chunk has, if there are so many. A small batch is cut into eight rather than into pieces of the
+"""The least that a chunk has, if there are that many. A small batch is cut into eight rather than into pieces of the
 length above: several threads have as much to do, and the memory-optimized configuration keeps to its budget."""
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """How far an honest forecast strays by chance: the bands of the calibration figures. NumPy and SciPy only.
 
-Windows that share days are no independent trials, so n windows of P days count as n / P of them. That is cautious for
+Windows that share days are not independent trials, so n windows of P days count as n / P of them. That is cautious for
 days near the anchor, whose windows share less.
 """
 

@@ -92,7 +92,7 @@ def published_runs(store: Store) -> list[PublishedRun]:
         StoreError: the store cannot be reached.
     """
     found = []
-    for key in store.keys():  # noqa: SIM118  a store is no dict
+    for key in store.keys():  # noqa: SIM118  a store is not a dict
         if key.count("/") == 1 and key.endswith("/manifest.json"):
             try:
                 found.append(_published_run(store, key))
@@ -109,12 +109,12 @@ def published_runs(store: Store) -> list[PublishedRun]:
 def _published_run(store: Store, key: str) -> PublishedRun:
     """
     Raises:
-        ValueError: the object is no published run's manifest.
+        ValueError: the object is not the manifest of a published run.
         StoreError: the store cannot be reached.
     """
     name = key.partition("/")[0]
     if not is_run_name(name):
-        raise ValueError(f"no run may be called so; {RUN_NAME_RULE}")
+        raise ValueError(f"a run cannot have this name; {RUN_NAME_RULE}")
     try:
         run = PublishedRun.model_validate(parse_json(store.read(key)))
     except ValidationError as error:

@@ -127,7 +127,7 @@ def smallest_effect(evidence: Evidence) -> float | None:
 
 
 def _insensitive(departure: Departure | None) -> str:
-    """That robustness is no merit of a model that hardly reads."""
+    """That robustness is not a merit of a model that hardly reads its inputs."""
     if departure is None or not hardly_moves(departure):
         return ""
     return (
@@ -144,12 +144,12 @@ def disturbed_windows(findings: Findings, horizon: int) -> str:
     """How many test windows stand behind each disturbance, and why not all of them."""
     used, available = findings.windows, findings.test_windows
     if available is None or used == available:
-        return f"Each row stands on {used} test windows."
+        return f"Each row is based on {used} test windows."
     if findings.overlap == 1 and used >= available // horizon:
         reason = f"their {horizon} target days do not overlap, and the windows between them would add little"
     else:
         reason = "a sample of the span, to save time; its size is diagnostics.max_windows"
-    return f"Each row stands on {used} of {available} test windows, spread evenly over the span: {reason}."
+    return f"Each row is based on {used} of {available} test windows, spread evenly over the span: {reason}."
 
 
 def _invariants(evidence: Evidence) -> str:

@@ -65,7 +65,7 @@ class Calibration(Record):
     def _whole(self) -> Self:
         need((self.best_baseline,), self.baselines, "the distribution")
         if (self.model is None) != (self.skill is None):
-            raise ValueError("a model has a skill exactly if it says a distribution")
+            raise ValueError("a model has a skill if and only if it forecasts a distribution")
         if self.model is not None and self.skill is not None:
             need(("Close",), self.model, "the calibration of")
             need((self.best_baseline,), self.skill, "the skill against")

@@ -15,7 +15,7 @@ _ROW_KEYS = ("baseline", "metric", "scale", "target")
 
 
 def upgraded_scores(content: JsonObject, version: int) -> JsonObject:
-    """The fields of this version but for those that have a default; they are still unchecked.
+    """The fields of this version except those that have a default; they are still unchecked.
 
     Raises:
         LookupError, TypeError, AttributeError: ``content`` is of no earlier version either.

@@ -35,5 +35,5 @@ class Explanation(Result):
         spread = self.adjacency if self.adjacency_spread is None else self.adjacency_spread
         for rows, matrix in ((size, self.adjacency), (size, spread), (len(TARGETS), self.target_to_body)):
             if not 0 < size <= 100 or [len(row) for row in matrix] != [size] * rows:
-                raise ValueError("its matrices have not one row and column for each body")
+                raise ValueError("its matrices do not have one row and column for each body")
         return self

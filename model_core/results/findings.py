@@ -37,7 +37,7 @@ class GrowthComparison(Record):
     walk_degradation: Growth
     """Of the random walk."""
     walk_reads: bool = True
-    """Whether the random walk reads what is disturbed; if not, it is no comparator, and the model's growth is judged
+    """Whether the random walk reads what is disturbed; if not, it is not a comparison, and the model's growth is judged
     alone."""
     excess: Finite | None
     """The model's ratio minus the walk's."""
@@ -129,7 +129,7 @@ class Findings(Result):
         """
         rows = content["scenarios"]
         if not isinstance(rows, list):
-            raise TypeError("scenarios is no list")
+            raise TypeError("scenarios is not a list")
         new = {"excess_low": None, "excess_high": None, "fragile_reason": None}
         return content | {
             "scenarios": [new | {"walk_reads": row["parameters"].get("mask") != "sky"} | row for row in rows]

@@ -8,7 +8,7 @@ from model_core.results.skill import Outcome, SkillInterval
 
 
 class Headline(Record):
-    """The results of a run that ended, as they stand in its record."""
+    """The results of a run that ended, as its record has them."""
 
     windows: Count
     """Test windows."""

@@ -1,4 +1,4 @@
-"""What is to be known of a table before anybody believes a model of it: ``quality.json``."""
+"""What one should know of a table before believing a model of it: ``quality.json``."""
 
 from typing import ClassVar, Literal
 

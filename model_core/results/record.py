@@ -88,7 +88,7 @@ def read_result(kind: type[Kind], folder: Path) -> Kind:
     """The result of this kind in ``folder``.
 
     Raises:
-        ArtifactError: the file is missing, is no JSON, has an unknown version, or a field of it does not fit.
+        ArtifactError: the file is missing, is not JSON, has an unknown version, or a field of it does not fit.
     """
     path = folder / kind.file
     content = read_json(path)

@@ -133,7 +133,7 @@ def _code_digest() -> str:
 
 
 def _read(folder: Path, request: str) -> pd.DataFrame | None:
-    """The stored sky of a request, or ``None`` when there is none that is whole."""
+    """The stored sky of a request, or ``None`` when there is no intact one."""
     for path in sorted(folder.glob(f"{request}.*.parquet")):
         if reason := distrust(path):
             logger.warning("the cached sky %s is not used, since it %s; it is computed again", path, reason)

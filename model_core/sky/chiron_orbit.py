@@ -11,7 +11,7 @@ perihelion turns by 0.003″ per orbit), asteroids, and the gas it loses. JPL Ho
 was fitted to later observations, puts Chiron within 0.3″ of this path from 1952 to 2034 and within 1″
 from 1900 to 2052 (``tests/sky/test_chiron.py``).
 
-``python -m model_core.sky.chiron_orbit`` writes the table anew (ten seconds).
+``python -m model_core.sky.chiron_orbit`` writes the table again (ten seconds).
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""What a server answers, as far as it is kept: no answer is read without end, packed or not, headers included.
+"""Bounds for what a server answers: no answer is read without end, compressed or not, headers included.
 
-Clients of HTTP read an answer whole, whatever its size. A pool of connections that puts ``whole`` between gives them
-no more than so many bytes; ``Pace`` counts what comes through the socket besides, so that headers, chunks of one byte
-and a packed nothing end, too.
+HTTP clients read an answer whole, whatever its size. A pool of connections that puts ``whole`` in between gives them
+no more than a given number of bytes; ``Pace`` also counts what comes through the socket, so that endless headers,
+chunks of one byte and compressed emptiness end too.
 """
 
 import io
@@ -18,7 +18,7 @@ class EndlessError(urllib3.exceptions.HTTPError):
 
 
 def framed(most_bytes: int) -> int:
-    """Bytes that may come through the socket for an answer of so many, headers and marks between chunks included."""
+    """Bytes that may come through the socket for an answer of this size, headers and marks between chunks included."""
     return most_bytes + most_bytes // 4 + 2**20
 
 

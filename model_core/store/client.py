@@ -76,7 +76,7 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
         limits: how long it may take; those of the environment if None.
 
     Raises:
-        StoreError: there are no credentials, one of them cannot be sent, the endpoint is no URL, or
+        StoreError: there are no credentials, one of them cannot be sent, the endpoint is not a URL, or
             ``SSL_CERT_FILE`` names no certificates; no message repeats a credential.
     """
     given = {name: _given(environment, name) for name in (*KEYS, SESSION_TOKEN, REGION, OTHER_REGION)}

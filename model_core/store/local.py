@@ -48,7 +48,7 @@ class LocalStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Relative paths with forward slashes."""
         with self._mapped("list"):
-            # A link may lead anywhere: it is no object of this store.
+            # A link may lead anywhere: it is not an object of this store.
             files = [path for path in files_below(self.root) if not path.is_symlink()]
         found = sorted(path.relative_to(self.root).as_posix() for path in files)
         yield from (key for key in found if key.startswith(prefix))

@@ -76,7 +76,7 @@ class S3Store:
         except OSError as error:
             raise StoreError(
                 f"cannot write {key} in {self.uri}, since {file} cannot be read ({error.strerror or error}); "
-                "look at the disk",
+                "check the disk",
                 uri=self.uri,
                 key=key,
             ) from error

@@ -32,7 +32,7 @@ class Harmless:
         except OSError as error:
             self._failed = True
             log.warning(
-                "%s is written no further (%s); the run goes on without it",
+                "%s is no longer written (%s); the run goes on without it",
                 self._path,
                 error.strerror or error,
             )

@@ -62,7 +62,7 @@ def step_within_memory(
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether the CUDA or the CPU allocator gave up; the latter says so in words only."""
+    """Whether the CUDA or the CPU allocator gave up; the latter has no type of error of its own."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

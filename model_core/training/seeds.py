@@ -18,7 +18,7 @@ def seed_everything(seed: int) -> None:
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> torch.Tensor:
-    """[count] the order of the training windows in an epoch; depends on nothing but its arguments."""
+    """[count] the order of the training windows in an epoch; depends on its arguments only."""
     generator = torch.Generator().manual_seed(seed * EPOCHS_APART + epoch)
     return torch.randperm(count, generator=generator)
 

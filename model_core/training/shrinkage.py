@@ -2,7 +2,7 @@
 
 The windows are cut into blocks of time. In each, forecasts that keep a share s of the model's distance from its base
 are scored for every s, in units of the base's own loss there, so that a wild block counts like a calm one. Of the
-shares that are no worse than the best one by more than a standard error of that difference over the blocks, the
+shares that are not worse than the best one by more than a standard error of that difference over the blocks, the
 smallest is kept (Breiman et al., 1984, prune trees by the same rule): nothing, where the blocks don't speak for the
 model. The means come first, Close and then the candle about it, by squared error; then the widths, by CRPS.
 

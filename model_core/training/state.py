@@ -33,7 +33,7 @@ class Progress:
     best_epoch: int = 0
     """0 is the untrained model."""
     best_loss: float = math.inf
-    """Infinite as long as there is no best epoch."""
+    """Infinite until there is a best epoch."""
     epochs_without_gain: int = 0
     loss_sums: dict[str, float] = field(default_factory=dict)
     """Sums over the windows of the epoch under way, by part of the loss."""
@@ -80,7 +80,7 @@ class Progress:
 class CompiledReplica:
     """A model through ``torch.compile``, for batches of one size.
 
-    Each other size would be compiled anew, for minutes: the short batch that ends an epoch, and validation, call the
+    Each other size would be compiled again, for minutes: the short batch that ends an epoch, and validation, call the
     model as it is.
     """
 
@@ -184,5 +184,5 @@ class TrainState:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 "the checkpoint's state of the run was written by another version of this code "
-                f"({type(error).__name__}: {error}); go on with that version, or choose another output to start anew"
+                f"({type(error).__name__}: {error}); go on with that version, or choose another output to start over"
             ) from error

@@ -14,7 +14,7 @@ def checked_host(host: str) -> str:
     """What a user gave with ``--host``, without a slash at its end; a password in it is not repeated.
 
     Raises:
-        UserError: it is no URL, or holds more than one.
+        UserError: it is not a URL, or not one URL alone.
     """
     try:
         parts = urlsplit(host)

@@ -106,7 +106,7 @@ class Api:
         over_http: whether credentials may travel unencrypted to another machine.
 
     Raises:
-        UserError: the host is no URL, or the credentials cannot be read or sent there.
+        UserError: the host is not a URL, or the credentials cannot be read or sent there.
 
     Every method raises what ``Connection.ask`` does.
     """
@@ -212,7 +212,7 @@ def checked_id(text: str) -> str:
     """
     if not re.fullmatch(_ID, text):
         raise UserError(
-            f"{quoted(text)} is no id of a run; it stands at the end of the URL that submit printed"
+            f"{quoted(text)} is not the id of a run, which is the end of the URL that submit printed"
         )
     return text
 

@@ -101,7 +101,7 @@ class Connection:
             file: name and content, sent as a form; None: none.
 
         Raises:
-            DeniedError: the API wants to know who asks, or does not let them.
+            DeniedError: the API asks for credentials, or refuses those it was given.
             UnavailableError: it does not answer now, or not in time.
             NotTheApiError: something else answers, for example without end.
             StoreError: the way to it is not safe.
@@ -136,7 +136,7 @@ class Connection:
         try:
             return kind.model_validate(parse_json(response.data))
         except (DocumentError, ValidationError) as error:
-            raise self._not_the_api("answers what the API of Kubeflow Pipelines never does") from error
+            raise self._not_the_api("does not answer as the API of Kubeflow Pipelines does") from error
 
     def _refuse_status(self, response: urllib3.BaseHTTPResponse, credentials: Credentials) -> None:
         status = response.status
@@ -145,7 +145,7 @@ class Connection:
         if target := response.get_redirect_location():
             parts = urlsplit(str(target))
             target = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
-            raise self._not_the_api(f"sends to {target}, as one does to a page to sign in")
+            raise self._not_the_api(f"redirects to {target}, as to a sign-in page")
         said = f"{status} {credentials.cut_out(_said(response))}".strip()
         if status in {401, 403}:
             raise DeniedError(f"{self.host} answered {said}; {_remedy(status, credentials)}")
@@ -157,8 +157,8 @@ class Connection:
 
     def _not_the_api(self, what: str) -> NotTheApiError:
         return NotTheApiError(
-            f"{self.host} {what}; set KFP_TOKEN or KFP_COOKIE if it wants to know who asks, and check --host: where "
-            f"Kubeflow's dashboard answers, the API stands below {DASHBOARD_PATH}, e.g. {EXAMPLE}"
+            f"{self.host} {what}; set KFP_TOKEN or KFP_COOKIE if it asks for credentials, and check --host: behind "
+            f"Kubeflow's dashboard, the API is below {DASHBOARD_PATH}, e.g. {EXAMPLE}"
         )
 
 
@@ -189,4 +189,4 @@ def _remedy(status: int, credentials: Credentials) -> str:
     given = " and ".join(credentials.named)
     if status == 401:
         return f"{given} may have run out; get a new one"
-    return f"whom {given} stands for may not do this; ask for the right, or check --namespace"
+    return f"the user of {given} may not do this; ask for permission, or check --namespace"

@@ -1,4 +1,4 @@
-"""Who asks the API: a bearer token or a session's cookie from the environment, read anew for every request.
+"""Who asks the API: a bearer token or a session's cookie from the environment, read again for every request.
 
 Both run out while a run is watched. A variable cannot change within a process, so each may also name a file, such as
 the token that a cluster projects into a pod and renews.
@@ -62,7 +62,7 @@ def credentials_for(host: str, *, over_http: bool) -> Credentials:
     if named and is_readable_on_the_way(host) and not over_http:
         raise UserError(
             f"--host {host} is not encrypted, and {named[0]} would be readable on the way; use https://, or "
-            "say --token-over-http where the network is trusted"
+            "--token-over-http where the network is trusted"
         )
     return Credentials(headers, tuple(named), renewed)
 
@@ -85,6 +85,6 @@ def _sendable(name: str, secret: str, header: str) -> str:
         return f"Bearer {secret}"
     if not re.match(r"[^=;:]+=", secret):
         raise UserError(
-            f"{name} holds no cookie; write NAME=VALUE, as the browser shows it of a signed-in page"
+            f"{name} is not a cookie; write NAME=VALUE, as the browser shows it of a signed-in page"
         )
     return secret

@@ -7,7 +7,7 @@ from model_core.errors import UserError, printable, quoted
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN_CHARACTERS = 253
 _TITLE_CHARACTERS = 128
-"""Of what Kubeflow Pipelines shows people, such as an experiment's name; its database holds no more."""
+"""Of what Kubeflow Pipelines shows people, such as an experiment's name; its database has no room for more."""
 
 
 def refuse_bad_label(name: str, flag: str) -> None:
@@ -18,7 +18,7 @@ def refuse_bad_label(name: str, flag: str) -> None:
     """
     if not _LABEL.fullmatch(name):
         raise UserError(
-            f"{flag} {quoted(name)} is no name of Kubernetes'; use up to 63 small letters, digits and dashes, a letter "
+            f"{flag} {quoted(name)} is not a Kubernetes name; use up to 63 small letters, digits and dashes, a letter "
             "or digit first and last"
         )
 
@@ -31,7 +31,7 @@ def refuse_bad_subdomain(name: str, flag: str) -> None:
     """
     if len(name) > _SUBDOMAIN_CHARACTERS or not all(map(_LABEL.fullmatch, name.split("."))):
         raise UserError(
-            f"{flag} {quoted(name)} is no name of Kubernetes'; use small letters, digits, dashes and dots, a letter or "
+            f"{flag} {quoted(name)} is not a Kubernetes name; use small letters, digits, dashes and dots, a letter or "
             "digit first and last"
         )
 

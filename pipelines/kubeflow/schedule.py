@@ -39,8 +39,9 @@ def checked_cron(text: str) -> str:
     for field, (name, least, greatest, words) in zip(fields, _FIELDS, strict=True):
         if not all(_fits(part, least, greatest, words) for part in field.split(",")):
             raise UserError(
-                f"--cron {quoted(text)}: {quoted(field)} is no {name}; write *, numbers from {least} to {greatest}"
-                f"{' or ' + words[0] + ' to ' + words[-1] if words else ''}, with , - and / between them"
+                f"--cron {quoted(text)}: {quoted(field)} is not valid in the field {name}; write *, numbers from "
+                f"{least} to {greatest}{' or ' + words[0] + ' to ' + words[-1] if words else ''}, with , - and / "
+                "between them"
             )
     return " ".join(fields)
 

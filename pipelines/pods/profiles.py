@@ -91,7 +91,7 @@ def _refuse_contradictions(step: str, pod: PodSettings, needs: Step) -> None:
     taken = {"/tmp", "/dev/shm"} if pod.shared_memory else {"/tmp"}
     if len(set(paths)) < len(paths) or taken & set(paths):
         raise SettingsError(
-            f"{step}.volumes puts two things at one path; give each claim a path of its own, and leave "
+            f"{step}.volumes puts two things at one path; give each claim its own path, and leave "
             f"{' and '.join(sorted(taken))} out",
             keys=[f"{step}.volumes"],
         )

@@ -28,45 +28,47 @@ def _text(value: object) -> object:
 
 def _cpu(text: str) -> str:
     if not _CPU.fullmatch(text) or cores(text) == 0:
-        raise ValueError(f"{text!r} is no CPU; write cores, e.g. 2 or 0.5, or thousandths, e.g. 500m")
+        raise ValueError(
+            f"{text!r} is not an amount of CPU; write cores, e.g. 2 or 0.5, or thousandths, e.g. 500m"
+        )
     return text
 
 
 def _memory(text: str) -> str:
     if not _MEMORY.fullmatch(text) or size_of(text) == 0:
-        raise ValueError(f"{text!r} is no size; write e.g. 512Mi or 16Gi")
+        raise ValueError(f"{text!r} is not a size; write e.g. 512Mi or 16Gi")
     return text
 
 
 def _name(text: str) -> str:
     if not _SUBDOMAIN.fullmatch(text) or len(text) > 253:
-        raise ValueError(f"{text!r} is no name of Kubernetes'; use small letters, digits, dashes and dots")
+        raise ValueError(f"{text!r} is not a Kubernetes name; use small letters, digits, dashes and dots")
     return text
 
 
 def _key(text: str) -> str:
     if not _KEY.fullmatch(text):
-        raise ValueError(f"{text!r} is no label's key; write e.g. pool or example.com/pool")
+        raise ValueError(f"{text!r} is not a label key; write e.g. pool or example.com/pool")
     return text
 
 
 def _label_value(text: str) -> str:
     if text and not re.fullmatch(_WORD, text):
-        raise ValueError(f"{text!r} is no label's value; use up to 63 letters, digits, dashes, dots and _")
+        raise ValueError(f"{text!r} is not a label value; use up to 63 letters, digits, dashes, dots and _")
     return text
 
 
 def _resource(text: str) -> str:
     if not _RESOURCE.fullmatch(text):
         raise ValueError(
-            f"{text!r} is no resource; write e.g. nvidia.com/gpu, nvidia.com/mig-1g.10gb or amd.com/gpu"
+            f"{text!r} is not a resource; write e.g. nvidia.com/gpu, nvidia.com/mig-1g.10gb or amd.com/gpu"
         )
     return text
 
 
 def _mount_path(text: str) -> str:
     if not re.fullmatch(r"(/[^/\s:]+)+/?", text) or ".." in text.split("/"):
-        raise ValueError(f"{text!r} is no folder of a pod; write an absolute path, e.g. /cache")
+        raise ValueError(f"{text!r} is not a folder in a pod; write an absolute path, e.g. /cache")
     return text
 
 

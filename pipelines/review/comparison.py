@@ -39,7 +39,7 @@ def compared(runs: Path, names: Sequence[str]) -> Compared:
 
     Raises:
         ArtifactError: a record or an artifact is damaged.
-        UserError: there are too few or too many of them, one is named twice, or there is none of such a name.
+        UserError: there are too few or too many of them, one is named twice, or one does not exist.
     """
     if not 2 <= len(names) <= MOST_RUNS:
         raise UserError(f"compare takes 2 to {MOST_RUNS} runs, and {len(names)} were named")

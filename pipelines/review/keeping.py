@@ -72,7 +72,7 @@ def delete_run(runs: Path, name: str) -> int:
         )
     with held_run(folder):
         size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-        # Without its record it is no run any more, whatever happens to the rest.
+        # Without its record it is no longer a run, whatever happens to the rest.
         (folder / "run.json").unlink()
         shutil.rmtree(folder)
     return size

@@ -114,7 +114,7 @@ def refuse_unmountable(paths: Iterable[Path]) -> None:
     for path in paths:
         if ":" in str(path):
             raise UserError(
-                f"{path} holds a colon, which no file or folder that a container gets may; rename it, or leave out "
+                f"{path} contains a colon, which a path given to a container must not; rename it, or leave out "
                 "--runner docker"
             )
 

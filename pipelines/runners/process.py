@@ -75,7 +75,7 @@ class RunProgress:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a step is told by its environment; it is no part of the cache's key."""
+        """What a step is told by its environment; it is not part of the cache's key."""
         return {WORK_VARIABLE: str(self.work)}
 
     def started(self, step: str) -> None:

@@ -73,7 +73,7 @@ def _unchanged_entry(entry: Path) -> _Seal:
     try:
         seal = _Seal.model_validate(read_json(path))
     except ValidationError as error:
-        raise ArtifactError(f"{path} is no seal of this version", path=path) from error
+        raise ArtifactError(f"{path} is not a seal of this version", path=path) from error
     if seal_of(entry) != seal.entry:
-        raise ArtifactError(f"{entry} is not what {path} says of it", path=entry)
+        raise ArtifactError(f"{entry} does not match its seal in {path}", path=entry)
     return seal

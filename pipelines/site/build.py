@@ -26,7 +26,7 @@ def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ())
     """Write the site of all runs to ``out``; returns how many pages of runs were written.
 
     Args:
-        comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made anew when a run changed.
+        comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made again when a run changed.
 
     Raises:
         ArtifactError: a run that is to be compared is damaged, or the folder cannot be written.
@@ -35,7 +35,7 @@ def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ())
     asked = {_page_name(names): compared(runs, names) for names in comparisons}
     out = require_folder(out, "the site's folder")
     if any(out.iterdir()) and not (out / KEPT).exists():
-        raise UserError(f"{out} holds files that are no site of runs; choose another folder")
+        raise UserError(f"{out} holds files other than a site of runs; choose another folder")
     rows, changed = rows_of(runs, out)
     wanted = {_page_name(names): list(names) for names in [*_earlier(out), *comparisons]}
     known = {row.name for row in rows}
@@ -126,7 +126,7 @@ def _close_at_horizon(evaluation: Path) -> pd.DataFrame:
 
 
 def _page_name(names: Sequence[str]) -> str:
-    """Runs' names hold no ``+``."""
+    """Runs' names never contain ``+``."""
     return "+".join(names)
 
 

@@ -47,7 +47,7 @@ class Row(BaseModel):
         return self.setting(SEED)
 
     def setting(self, key: str) -> str:
-        """As JSON; empty if this version knows no such setting and the run had none."""
+        """As JSON; empty if this version does not know the setting and the run had none."""
         return self.settings.get(key, _standard().get(key, ""))
 
 
@@ -103,7 +103,7 @@ def differing(rows: list[Row]) -> list[str]:
 
 
 def by_configuration(rows: list[Row]) -> list[list[Row]]:
-    """Finished runs that differ in nothing but the seed of their training, two or more each."""
+    """Finished runs that differ only in the seed of their training, two or more each."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row.headline is not None:
@@ -155,7 +155,7 @@ def _flat(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def _kept(path: Path) -> dict[str, tuple[str, Row]]:
-    """Nothing where there is no such file, or one of other code: then all is read anew."""
+    """Nothing if there is no file, or one of other code: then everything is read again."""
     if not path.exists():
         return {}
     try:

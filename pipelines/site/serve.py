@@ -1,4 +1,4 @@
-"""The site of a folder of runs in a web browser, made anew whenever somebody looks: on this machine only."""
+"""The site of a folder of runs in a web browser, made again whenever somebody looks: on this machine only."""
 
 import json
 from functools import partial

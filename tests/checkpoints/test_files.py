@@ -129,7 +129,5 @@ def test_an_export_holds_what_a_reader_needs_and_not_the_optimizer(checkpoint: P
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(
-        DiskError, match=r"last \(.*look at what stands there and give the same command again"
-    ):
+    with pytest.raises(DiskError, match=r"last \(.*look at what is there and give the same command again"):
         save(tmp_path / "file" / "last", TinyModel())

@@ -25,7 +25,7 @@ REFUSED = {
     "data.format.encoding=undefined": "data.format.encoding: 'undefined' is not an encoding; write one like utf-8, "
     "latin-1 or utf-16",
 } | {
-    f"data.format.delimiter={text}": f"data.format.delimiter: '{text}' cannot divide cells; give one character "
+    f"data.format.delimiter={text}": f"data.format.delimiter: '{text}' cannot separate cells; give one character "
     "such as ; or |, tab or space"
     for text in (";;", "/s+", '"', "blank")
 }

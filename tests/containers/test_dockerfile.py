@@ -108,7 +108,7 @@ def test_a_step_that_does_not_exist_is_named_with_those_that_do(
     done = recorder("podman", "fly")
     assert done.returncode == 2
     names = " ".join(STEPS).replace("_", "-")
-    assert done.stderr == f"error: fly is no step; choose one of {names}\n"
+    assert done.stderr == f"error: fly is not a step; choose one of {names}\n"
 
 
 def test_the_stores_image_gets_every_module_that_its_program_imports(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_one_live_row_moves_no_other_row_and_is_named() -> None:
     """499 rows stand at midnight UTC, the last one at 13:05."""
     found = {warning.code: warning for warning in read("d05_crypto_live_row.csv").warnings}
     assert found["odd_stamps"].examples == ("row 500 (2023-05-15)",)
-    assert found["timezone"].message == "dates stand at midnight UTC and were taken as days"
+    assert found["timezone"].message == "dates are at midnight UTC and were taken as days"
 
 
 def test_rounding_is_no_bad_candle() -> None:

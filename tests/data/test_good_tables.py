@@ -105,7 +105,7 @@ def test_a_date_format_of_ones_own_reads_what_no_known_form_does(tmp_path: Path)
 @pytest.mark.parametrize(
     ("stamp", "said"),
     [
-        ("%Y-%m-%dT00:00:00+00:00", "dates stand at midnight UTC and were taken as days"),
+        ("%Y-%m-%dT00:00:00+00:00", "dates are at midnight UTC and were taken as days"),
         ("%Y-%m-%d 00:00:00+09:00", "dates carry the zone UTC+09:00 and were taken as written"),
     ],
 )

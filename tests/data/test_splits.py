@@ -198,7 +198,7 @@ def test_a_test_span_too_short_for_a_verdict_is_warned_of_and_the_remedy_removes
         return [warning for warning in quality.warnings if warning.code == "few_windows"]
 
     (warning,) = few_windows(16)
-    assert "14 windows of 3 days, as good as 4.6 independent ones" in warning.message
+    assert "14 windows of 3 days, worth 4.6 independent ones" in warning.message
     assert "data.splits" in warning.message
     needed = re.search(r"at least (\d+) rows", warning.message)
     assert needed is not None

@@ -44,7 +44,7 @@ def test_a_currency_beside_every_price_is_left_out_with_a_note(mark: str, tmp_pa
     found = read(numbers(CURRENCIES[mark])(frame, tmp_path))
     assert is_market(found, frame)
     said = [warning.message for warning in found.warnings if warning.code == "currency"]
-    assert said == [f"{mark} stands beside the prices and was left out"]
+    assert said == [f"{mark} next to the prices was left out"]
 
 
 def test_two_currencies_in_one_table_are_refused(tmp_path: Path) -> None:

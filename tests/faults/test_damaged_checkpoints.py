@@ -91,8 +91,8 @@ def test_a_flipped_bit_of_any_other_file_costs_an_epoch_and_is_named(
     ("content", "fault"),
     [
         (b"", "it is not JSON"),
-        (b"[]", "it holds no JSON object"),
-        (b"7", "it holds no JSON object"),
+        (b"[]", "it is not a JSON object"),
+        (b"7", "it is not a JSON object"),
         (b'{"files": []}', "its field files does not fit"),
         (b'{"files": {}}', "its field files does not fit"),
         (b"\xff\xfe", "byte 1 is not UTF-8"),
@@ -111,7 +111,7 @@ def test_settings_that_are_no_settings_cost_an_epoch(run: Path, caplog: pytest.L
     (run / LAST / SETTINGS_FILE).write_text('{"info": {"epoch": "two"}}')
     renew_manifest(run / LAST)
     assert finished(run).resumed_at == (1, 0)
-    assert "holds no settings of a checkpoint" in caplog.text
+    assert "does not hold a checkpoint's settings" in caplog.text
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew_and_its_remedy_works(run: Path) -> None:

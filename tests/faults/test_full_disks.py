@@ -126,7 +126,7 @@ def test_a_log_that_cannot_be_written_says_so_once_and_costs_nothing(
         log.write({"line": number})
     log.close()
     (said,) = caplog.messages
-    assert said == "/dev/full is written no further (No space left on device); the run goes on without it"
+    assert said == "/dev/full is no longer written (No space left on device); the run goes on without it"
 
 
 def test_a_board_on_a_full_disk_costs_a_run_nothing_but_the_board(
@@ -138,7 +138,7 @@ def test_a_board_on_a_full_disk_costs_a_run_nothing_but_the_board(
         fill(board)
         do("train", [*words("train", made, tmp_path), "--set", "training.tensorboard=true"])
         open_artifact(tmp_path / "model", producer="train")
-    assert sum("is written no further" in message for message in caplog.messages) == 1
+    assert sum("is no longer written" in message for message in caplog.messages) == 1
 
 
 def dangling(place: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_page_that_cannot_be_published_is_kept_and_the_sentence_says_where(
         line = [*words("report", made, tmp_path), "--publish-uri", str(disk)]
         code, error = ended("report", line, capsys)
         assert code == 1
-        assert f"in {disk} (No space left on device); it is whole in {tmp_path / 'report.html'}" in error
+        assert f"in {disk} (No space left on device); it is complete in {tmp_path / 'report.html'}" in error
         assert (tmp_path / "report.html").exists()
         assert not list(disk.rglob("*.html"))
         fill(disk)

@@ -85,7 +85,7 @@ def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it
     caplog.clear()
     assert error.startswith("error: what was made for s3://bucket/")
     assert error.endswith(", and the same command sends it without making it again")
-    kept = Path(error.partition("it is whole in ")[2].partition(", and the same")[0])
+    kept = Path(error.partition("it is complete in ")[2].partition(", and the same")[0])
     assert kept.is_relative_to(state)
     files = [kept] if kept.is_file() else [path for path in kept.rglob("*") if path.is_file()]
     content = {path.relative_to(kept.parent).as_posix(): path.read_bytes() for path in files}
@@ -94,7 +94,7 @@ def test_what_was_made_and_not_taken_is_named_and_the_same_command_only_sends_it
 
     server.refusing = {}
     assert run(step, command) == 0
-    assert caplog.messages[-1].startswith("made before, and only to be sent: s3://bucket/")
+    assert caplog.messages[-1].startswith("already made, only to be sent: s3://bucket/")
     assert {key: server.objects[key] for key in content} == content
     assert not state.exists()
 
@@ -154,7 +154,7 @@ def test_a_page_that_cannot_be_published_is_whole_and_the_same_command_publishes
     assert error.startswith(
         "error: the page could not be published: cannot write x/report.html in s3://bucket/pages: "
     )
-    assert error.endswith(f"; it is whole in {outputs}/report.html, and the same command publishes it")
+    assert error.endswith(f"; it is complete in {outputs}/report.html, and the same command publishes it")
     pages = [server.objects.get("report.html"), *map(Path.read_bytes, (tmp_path).glob("out/report.html"))]
     assert [page for page in pages if page is not None and page.rstrip().endswith(b"</html>")]
     server.refusing = {}

@@ -127,7 +127,7 @@ def test_a_process_that_finds_damage_says_so_in_a_line_and_leaves_a_model(datase
     assert results(run).resumed_at == (1, 0)
     assert "Traceback" not in ended.stderr
     for said in (
-        f"{LAST}/{CHECKPOINT_MANIFEST} is damaged (it holds no JSON object); trying an older one",
+        f"{LAST}/{CHECKPOINT_MANIFEST} is damaged (it is not a JSON object); trying an older one",
         "steps.jsonl: left out 1 damaged line(s) (it is not JSON: byte 1 is not UTF-8)",
         f"{BEST}/{WEIGHTS} is damaged or missing; rebuilt from",
     ):

@@ -96,7 +96,7 @@ def test_training_for_a_store_goes_on_by_the_same_command_here_and_on_another_ma
 def test_other_settings_start_anew_beside_training_for_the_same_place(dataset: Path, state: Path) -> None:
     stopped(dataset, signal.SIGTERM, 143)
     told = ended(dataset, "training.batch_size=8", "training.train_epochs=2")
-    assert "has other settings (training.batch_size); it stays there, and this one starts anew" in told
+    assert "has other settings (training.batch_size); it stays there, and this one starts over" in told
     assert "going on from epoch" not in told
     assert "going on from epoch" in ended(dataset)
     assert not state.exists()

@@ -41,7 +41,7 @@ def test_a_run_of_the_same_settings_and_table_tells_how_long_it_took(tmp_path: P
     ids=str,
 )
 def test_a_run_of_another_kind_tells_nothing(tmp_path: Path, changes: dict[str, object]) -> None:
-    assert "no run here had these settings yet" in told(tmp_path, **changes)
+    assert "no run here has had these settings yet" in told(tmp_path, **changes)
 
 
 def test_damaged_records_and_a_missing_folder_are_no_reason_to_fail(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_other_settings_start_anew_in_one_sentence_and_lose_nothing_of_the_first
     stopped(runs, signal.SIGTERM)
     (first,) = (runs / "x" / "checkpoints").iterdir()
     told = ended(runs, "--set", "training.batch_size=8")
-    assert told.count("starts anew") == 1
+    assert told.count("starts over") == 1
     said = f"the unfinished training in {first} has other settings (training.batch_size); it stays there, and"
     assert said in told
     assert "going on from epoch" not in told

@@ -97,7 +97,7 @@ def test_a_consistent_forgery_is_noticed_too(reuse: Reuse) -> None:
         write_json(staged / "results.json", {"loss": 0.0})
         write_manifest(staged, producer="train", settings={})
     assert reuse.get() is None
-    assert "manifest.json is not what" in reuse.said[0]
+    assert "manifest.json does not match" in reuse.said[0]
 
 
 def test_a_deleted_run_is_no_damage(reuse: Reuse) -> None:

@@ -130,15 +130,15 @@ def test_schedules_that_kubeflow_reads_are_taken(cron: str) -> None:
     [
         ("30 6 * * MON", "write --cron '0 30 6 \\* \\* MON'"),
         ("daily", "has 1 fields; write six"),
-        ("60 0 0 * * *", "is no seconds"),
-        ("0 0 24 * * *", "is no hours"),
-        ("0 0 0 0 * *", "is no day of month"),
-        ("0 0 0 * 13 *", "is no month"),
-        ("0 0 0 * * 7", "is no day of week"),
-        ("0 0 0 * * FRI-MON", "is no day of week"),
-        ("0 0/0 0 * * *", "is no minutes"),
-        ("0 0 0 * * MON-", "is no day of week"),
-        ("0 0 *-3 * * *", "is no hours"),
+        ("60 0 0 * * *", "is not valid in the field seconds"),
+        ("0 0 24 * * *", "is not valid in the field hours"),
+        ("0 0 0 0 * *", "is not valid in the field day of month"),
+        ("0 0 0 * 13 *", "is not valid in the field month"),
+        ("0 0 0 * * 7", "is not valid in the field day of week"),
+        ("0 0 0 * * FRI-MON", "is not valid in the field day of week"),
+        ("0 0/0 0 * * *", "is not valid in the field minutes"),
+        ("0 0 0 * * MON-", "is not valid in the field day of week"),
+        ("0 0 *-3 * * *", "is not valid in the field hours"),
     ],
 )
 def test_schedules_that_it_does_not_are_refused_with_the_field(cron: str, reason: str) -> None:
@@ -234,7 +234,7 @@ def test_a_page_to_sign_in_is_never_a_run(api: Api, request_: str, answer: Any) 
 )
 def test_an_answer_without_an_id_starts_nothing(api: Api, request_: str, body: Object) -> None:
     api.fail(request_, lambda handler: handler.answer(body))
-    with pytest.raises(StoreError, match="never does"):
+    with pytest.raises(StoreError, match="does not answer as the API"):
         submit(submission(api.url))
 
 
@@ -244,7 +244,7 @@ def test_an_answer_without_an_id_starts_nothing(api: Api, request_: str, body: O
         (401, None, "set KFP_TOKEN to a bearer token"),
         (403, None, "set KFP_TOKEN to a bearer token"),
         (401, "KFP_TOKEN", "KFP_TOKEN may have run out"),
-        (403, "KFP_COOKIE", "whom KFP_COOKIE stands for may not do this"),
+        (403, "KFP_COOKIE", "the user of KFP_COOKIE may not do this"),
     ],
 )
 def test_who_asks_is_asked_for_at_once(
@@ -396,7 +396,7 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (["--tag", "abc-dirty"], "no image holds"),
+        (["--tag", "abc-dirty"], "no image contains"),
         (["--tag", "abc", "--gpus=-1"], "train.gpus is -1"),
         (["--tag", "abc", "--set-pod", "train.gpu=1"], "did you mean"),
         (["--tag", "abc", "--profile", "missing.yaml"], "does not exist"),

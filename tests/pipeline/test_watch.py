@@ -130,4 +130,4 @@ def test_an_id_that_is_none_is_asked_for_nowhere(
     name: str, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["follow", name, "--host", api.url]) == 2
-    assert "is no id of a run" in capsys.readouterr().err
+    assert "is not the id of a run" in capsys.readouterr().err

@@ -289,8 +289,8 @@ def test_numbers_are_written_for_people(value: float | None, written: str) -> No
 @pytest.mark.parametrize(
     ("findings", "said"),
     [
-        ({"windows": 16}, "Each row stands on 16 test windows."),
-        ({"windows": 16, "test_windows": 16, "overlap": 3}, "Each row stands on 16 test windows."),
+        ({"windows": 16}, "Each row is based on 16 test windows."),
+        ({"windows": 16, "test_windows": 16, "overlap": 3}, "Each row is based on 16 test windows."),
         ({"windows": 100, "test_windows": 998, "overlap": 1}, "100 of 998 test windows, spread evenly .* not overlap"),
         ({"windows": 50, "test_windows": 998, "overlap": 1}, "50 of 998 test windows, .* diagnostics.max_windows"),
         ({"windows": 16, "test_windows": 58, "overlap": 2}, "16 of 58 test windows, .* diagnostics.max_windows"),

@@ -189,7 +189,7 @@ def test_what_is_written_by_hand_here_can_be_read() -> None:
 def test_a_footer_that_contradicts_itself_is_refused(tmp_path: Path, deceit: dict[str, int]) -> None:
     """As many values are read as the column says, and as many rows were counted as the file says."""
     content = parquet({"Close": sound()}, "snappy", **deceit)
-    with pytest.raises(SourceError, match="its columns have other numbers of rows than it says"):
+    with pytest.raises(SourceError, match="its columns do not have the number of rows that it states"):
         read_source(put(tmp_path, content), DataSettings())
 
 

@@ -90,7 +90,7 @@ def test_a_state_that_unpacks_to_gigabytes_is_refused_before_it_is_unpacked(chec
     torch.save({"optimizer": torch.zeros(10_000_000)}, checkpoint / TRAINING)
     rewritten(checkpoint / TRAINING, zipfile.ZIP_DEFLATED)
     assert (checkpoint / TRAINING).stat().st_size < 100_000
-    with pytest.raises(CheckpointError, match="unpacks to more than it is"):
+    with pytest.raises(CheckpointError, match="unpacks to more than its size"):
         load_training(checkpoint)
 
 

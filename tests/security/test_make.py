@@ -149,4 +149,4 @@ def test_without_arguments_the_runs_are_listed(checkout: Path) -> None:
 def test_a_step_outside_the_list_is_refused(checkout: Path) -> None:
     done = make(checkout, "step", "STEP=../../evil")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is no step; choose one of prepare-data train" in done.stderr
+    assert "is not a step; choose one of prepare-data train" in done.stderr

@@ -36,7 +36,7 @@ def test_a_token_travels_unencrypted_to_another_machine_only_if_asked_for(
 ) -> None:
     monkeypatch.setenv("KFP_TOKEN", "token")
     # An address that no packet is routed to: it is refused before anything is sent.
-    with pytest.raises(UserError, match="use https://, or say --token-over-http"):
+    with pytest.raises(UserError, match="use https://, or --token-over-http"):
         submit(submission("http://192.0.2.1"))
     with pytest.raises(UserError, match="is not encrypted"):
         submit(submission("http://127.0.0.1.evil.example"))

@@ -147,7 +147,7 @@ def test_what_stands_in_the_place_of_the_work_is_one_sentence(
         (place,) = state.iterdir()
         shutil.rmtree(place)
         place.write_text("x")
-        with pytest.raises(StoreError, match=r"File exists.*; remove what stands there"):
+        with pytest.raises(StoreError, match=r"File exists.*; remove what is there"):
             made()
 
 

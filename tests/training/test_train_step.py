@@ -236,7 +236,7 @@ def test_checkpoints_of_another_model_are_refused(dataset: Path, tmp_path: Path)
     work = tmp_path / ".second-training"
     with pytest.raises(CheckpointError, match="belongs to another run") as caught:
         train(dataset, tmp_path / "second", checkpoint_uri=uri, seed=1)
-    assert str(caught.value).endswith(f"to start anew, delete {work} and choose another --checkpoint-uri")
+    assert str(caught.value).endswith(f"to start over, delete {work} and choose another --checkpoint-uri")
     shutil.rmtree(work)
     train(dataset, tmp_path / "second", checkpoint_uri=f"{uri}-2", seed=1)
 

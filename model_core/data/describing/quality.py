@@ -74,13 +74,13 @@ def quality_of(source: SourceTable, table: WaveTable, settings: DataSettings) ->
 
 
 def few_windows(windows: int, horizon: int) -> list[TableWarning]:
-    """A warning if so many test windows can't carry a verdict, else nothing."""
+    """A warning if this number of test windows can't carry a verdict, else nothing."""
     independent = independent_windows(windows, horizon)
     if independent >= MIN_INDEPENDENT_WINDOWS:
         return []
     need = MIN_INDEPENDENT_WINDOWS * horizon
     message = (
-        f"the test span holds {windows} window{'s' * (windows != 1)} of {horizon} days, as good as {independent:g} "
+        f"the test span holds {windows} window{'s' * (windows != 1)} of {horizon} days, worth {independent:g} "
         f"independent ones; no verdict is given below {MIN_INDEPENDENT_WINDOWS}, so set data.splits such "
         f"that the test span has at least {need + horizon - 1} rows, or give a longer table"
     )

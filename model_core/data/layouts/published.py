@@ -38,7 +38,7 @@ def imported_waves(source: SourceTable, settings: DataSettings) -> WaveTable:
     """The waves of a published table, its prices as log prices.
 
     Raises:
-        SourceError: columns are missing, values are no numbers, or the prices are neither log prices nor
+        SourceError: columns are missing, values are not numbers, or the prices are neither log prices nor
             log returns: one error with every problem.
     """
     specs = waves_of("published")
@@ -91,7 +91,7 @@ def _log_prices(
     splits: Splits,
     settings: DataSettings,
 ) -> NDArray[np.float64]:
-    """Log prices as they stand, their candles checked, or summed up from log returns."""
+    """Log prices as they are, their candles checked, or summed up from log returns."""
     if prices.kind != "log prices":
         train_rows = splits.train.stop + settings.window.pred_len
         return prices_from_returns(columns, prices.kind, settings.price_anchor, train_rows)
@@ -140,7 +140,7 @@ def _time_notes(dates: NDArray[np.datetime64], written: NDArray[np.float64]) -> 
 
 
 def _circle_notes(waves: NDArray[np.float64], specs: tuple[Wave, ...]) -> list[TableWarning]:
-    """Angles that are no angles: pairs whose sine and cosine do not lie on the unit circle."""
+    """Angles that are not angles: pairs whose sine and cosine do not lie on the unit circle."""
     column = {wave.name: position for position, wave in enumerate(specs)}
     broken = []
     for name, sine in column.items():

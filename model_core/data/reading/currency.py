@@ -34,7 +34,7 @@ def without_currency(texts: Mapping[str, pd.Series | None]) -> tuple[dict[str, p
 
 
 def _mark(text: pd.Series, pattern: re.Pattern[str]) -> str:
-    """The currency that stands there in every value that holds a digit; empty if there is none, or more than one."""
+    """The currency in every value that holds a digit; empty if there is none, or more than one."""
     values = [value for value in text.dropna() if _DIGIT.search(value)]
     found = _in(pattern, values[0]) if values else ""
     if not found:

@@ -29,7 +29,7 @@ class Numbers:
     """The numbers of some columns of a table."""
 
     values: NDArray[np.float64]
-    """[R, C] NaN where a column is missing or a value is no number."""
+    """[R, C] NaN where a column is missing or a value is not a number."""
     problems: list[Problem]
     notes: list[TableWarning] = field(default_factory=list)
     reading: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def read_numbers(
             problems += _unread(name, raw, np.flatnonzero(~np.isfinite(numbers)).tolist())
     notes = [note("three_decimals", len(frame), marks.warning)] if marks.warning else []
     if currency:
-        notes.append(note("currency", len(frame), f"{currency} stands beside the prices and was left out"))
+        notes.append(note("currency", len(frame), f"{currency} next to the prices was left out"))
     reading = {"decimal": marks.decimal, "thousands": marks.thousands or "none"} if written else {}
     return Numbers(values, problems, notes, reading)
 
@@ -98,7 +98,7 @@ def _unread(name: str, raw: pd.Series, rows: list[int]) -> list[Problem]:
 def _text(column: pd.Series) -> pd.Series | None:
     """A column of text without spaces around its values; ``None`` for a column of real numbers."""
     if pd.api.types.is_bool_dtype(column):
-        return column.map(str).astype("string")  # which is no number, as in CSV
+        return column.map(str).astype("string")  # which is not a number, as in CSV
     if pd.api.types.is_numeric_dtype(column):
         return None
     if not isinstance(column.dtype, pd.StringDtype) and not any(isinstance(value, str) for value in column):
@@ -139,7 +139,7 @@ def _with_commas(odd: Sequence[str], pointed: pd.Series, group: str) -> _Marks:
     """Marks of a table in which some values hold commas, or several points.
 
     Args:
-        odd: the values that are no plain numbers.
+        odd: the values that are not plain numbers.
         pointed: those with one point, which are.
         group: a mark of thousands that was taken out already.
     """
@@ -181,7 +181,7 @@ def _three_decimals(written: Sequence[pd.Series]) -> tuple[Problem | None, str]:
     if pd.notna(whole) and whole > _CROSSING * typical:
         text = (
             f"its points seem to separate thousands, not decimals: {pointed.iloc[0]!r} beside whole numbers around "
-            f"{whole:g}; --set data.format.thousands=. reads them that way, --set data.format.decimal=. as they stand"
+            f"{whole:g}; --set data.format.thousands=. reads them that way, --set data.format.decimal=. as they are"
         )
         return Problem("points that group", text), ""
     if pd.notna(whole):

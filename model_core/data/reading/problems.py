@@ -63,7 +63,7 @@ def at_rows(kind: str, rows: Iterable[int] | NDArray[np.bool_], text: str = "") 
 
 
 def mostly(rows: Sequence[int], total: int, share: float = 0.5) -> bool:
-    """Whether so many rows share a problem that it is one of their whole column."""
+    """Whether enough rows share a problem for it to be one of their whole column."""
     return len(rows) > max(1, share * total)
 
 

@@ -1,4 +1,4 @@
-"""Lines among or after the rows that are no rows of the table: a footer, a comment, a lone number."""
+"""Lines among or after the rows that are not rows of the table: a footer, a comment, a lone number."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from model_core.errors import Problem
 def without_strays(
     frame: pd.DataFrame, columns: Mapping[str, str], days: Days, numbers: Sequence[Problem]
 ) -> tuple[Days, list[Problem]]:
-    """Days and all problems of the rows, with one problem and no day for each row that is none of the table.
+    """Days and all problems of the rows, with one problem and no day for each row that does not belong to the table.
 
     Such a row has no number, and no date either or nothing but what stands in its one cell.
 

@@ -105,7 +105,7 @@ def find_columns(
         names: the columns wanted beside the date.
 
     Raises:
-        SettingsError: the column map names a column that is none of ours.
+        SettingsError: the column map names a column that this project does not know.
     """
     mapped = _column_map((DATE, *names), settings.columns)
     present: dict[str, list[str]] = {}
@@ -159,7 +159,7 @@ def _missing(names: Sequence[str], source: SourceTable) -> str:
     example = names[0].split(_CALLED)[0]
     advice = f"if a column has another name, give it, e.g. --set 'data.columns={{{example}: its name}}'"
     if len(columns) == 1:
-        advice += "; if another delimiter stands between the columns, --set 'data.format.delimiter=…'"
+        advice += "; if another delimiter separates the columns, --set 'data.format.delimiter=…'"
     if source.reading.get("encoding") == WESTERN and (other := other_encoding(columns)):
         advice = f"{other}; {advice}"
     return f"lacks {lacking}; columns found: {listed}{more} ({advice})"
@@ -239,7 +239,7 @@ def order_of(
     if interchanged(dates):
         text = (
             "day and month are interchanged in some of its dates: with both readings they would be in order, as they "
-            f"stand {len(descents)} rows go back (first {row_name(descents[0], days.days)}); a spreadsheet that "
+            f"are {len(descents)} rows go back (first {row_name(descents[0], days.days)}); a spreadsheet that "
             "mistakes days for months leaves this; export the table again with dates as 2018-12-31"
         )
         return known, [Problem("two ways of writing dates", text)], []

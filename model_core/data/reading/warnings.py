@@ -60,7 +60,7 @@ def _at(code: str, message: str, rows: NDArray[np.intp], dates: NDArray[np.datet
 
 
 def _weekend(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
-    """Rows on a Saturday or Sunday that are no part of the market's own week, such as Sunday to Thursday.
+    """Rows on a Saturday or Sunday that are not part of the market's own week, such as Sunday to Thursday.
 
     No market trades from Tuesday to Saturday: such a table is one day late.
     """

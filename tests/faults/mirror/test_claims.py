@@ -63,7 +63,7 @@ def test_a_file_that_is_gone_at_the_end_makes_the_claim_false(
     deliver(mirror, run, 1)
     store.delete(blob_of(store, 1, f"{LAST}/{WEIGHTS}"))
     assert mirror.close().newest_is_complete is False
-    assert "is not whole any more: 1 of its files are gone" in caplog.text
+    assert "is no longer intact: 1 of its files are gone" in caplog.text
 
 
 @pytest.mark.parametrize("key", [record_key(0, 9), record_key(2, 0), record_key(999_999, 0)])

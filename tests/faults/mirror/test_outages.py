@@ -85,7 +85,7 @@ def test_the_same_outage_at_the_end_costs_no_model(
         result = train_tiny(tmp_path / "run", FEW, mirror=mirror).result
     assert result.best_epoch == 3
     assert saved_info(tmp_path / "run" / BEST).epoch == 3
-    assert "the mirror was not asked for the best checkpoint: cannot reach" in caplog.text
+    assert "the mirror was not searched for the best checkpoint: cannot reach" in caplog.text
 
 
 def test_a_checkpoint_that_a_full_disk_keeps_from_being_set_aside_is_said_and_the_next_one_is_whole(

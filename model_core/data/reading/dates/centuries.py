@@ -29,7 +29,7 @@ def in_the_future(days: pd.Series, written: pd.Series) -> list[Problem]:
 
     Args:
         days: [R] as read, NaT where a row has none.
-        written: [R] the dates as they stand in the table.
+        written: [R] the dates as written in the table.
     """
     limit = pd.Timestamp(dt.datetime.now(tz=dt.UTC).date()) + _AHEAD
     later = np.flatnonzero((days > limit).to_numpy())
@@ -49,7 +49,7 @@ def two_centuries(days: pd.Series, written: pd.Series, shown: str) -> list[Probl
 
     Args:
         days: [R] as read, NaT where a row has none.
-        written: [R] the dates as they stand in the table.
+        written: [R] the dates as written in the table.
         shown: the format as ``data.date_format`` would say it.
     """
     known = days.dropna()

@@ -145,7 +145,7 @@ def _across_midnight(read: LocalDates, settings: DataSettings) -> list[Problem]:
     )
     text = (
         f"its stamps lie on both sides of midnight, e.g. {_clock(evening)} and {_clock(morning)}, as one hour does in "
-        f"another zone's summer and winter, so some dates are a day early: {way}, or keep them as they stand with "
+        f"another zone's summer and winter, so some dates are a day early: {way}, or keep them as they are with "
         "--set data.opens_on_eve=false"
     )
     return [Problem("both sides of midnight", text)]

@@ -66,7 +66,7 @@ def epoch_days(
         day = str(_moments(known[:1], "excel").iloc[0])[:10]
         said = (
             f"its dates are numbers like {example}, the day numbers of a spreadsheet (then {day})?; --set "
-            "data.format.epoch_unit=excel says so; else write dates like 2018-12-31"
+            "data.format.epoch_unit=excel if so; otherwise write dates like 2018-12-31"
         )
     else:
         said = (

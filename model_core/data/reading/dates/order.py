@@ -10,7 +10,7 @@ _LAST_MONTH = 12
 
 
 def interchanged(days: NDArray[np.datetime64]) -> bool:
-    """Whether the days are out of order as they stand, but in order if day and month are exchanged in some.
+    """Whether the days are out of order as written, but in order if day and month are exchanged in some.
 
     Args:
         days: [R] datetime64[D] without NaT, in the order of the table.

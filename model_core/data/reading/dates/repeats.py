@@ -7,7 +7,7 @@ from model_core.data.reading.problems import at_rows
 from model_core.errors import Problem
 
 _MISTAKES = 10
-"""Up to so many rows are mistakes, named one by one."""
+"""Up to this number, rows are taken for mistakes and named one by one."""
 
 
 def repeated_rows(days: NDArray[np.datetime64]) -> list[int]:
@@ -22,7 +22,7 @@ def repeated_rows(days: NDArray[np.datetime64]) -> list[int]:
 
 
 def several_a_day(days: NDArray[np.datetime64]) -> bool:
-    """Whether so many rows share their day with another that no mistake explains it."""
+    """Whether too many rows share their day with another for it to be a mistake."""
     return len(repeated_rows(days)) > _MISTAKES
 
 

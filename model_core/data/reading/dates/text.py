@@ -52,7 +52,7 @@ class Parts:
 
     date: pd.Series
     time: pd.Series
-    """Timedelta since midnight; 0 where no time is written, NaT where it is none."""
+    """Timedelta since midnight; 0 where no time is written, NaT where it is not a time."""
     offset: NDArray[np.float64]
     """[R] minutes from UTC, NaN where none is written."""
 
@@ -72,7 +72,7 @@ def read_text(text: pd.Series, pattern: str | None) -> Read:
     """Read dates by ``pattern``, or by the one known format that fits the whole column.
 
     Raises:
-        SettingsError: ``pattern`` is no format, or reads none of the dates.
+        SettingsError: ``pattern`` is not a format, or reads none of the dates.
     """
     parts = _split(text)
     if pattern is not None:
@@ -100,7 +100,7 @@ def _mapped(text: pd.Series, read: Callable[[str], object]) -> pd.Series:
 
 
 def _time_of_day(written: str) -> object:
-    """A Timedelta since midnight, or NaT if it is no time of day."""
+    """A Timedelta since midnight, or NaT if it is not a time of day."""
     if not written:
         return pd.Timedelta(0)
     bare = written.replace(".", "").replace(" ", "").upper() if written[-1] in "mM." else written
@@ -131,7 +131,7 @@ def _by_setting(text: pd.Series, parts: Parts, pattern: str) -> pd.Series:
     example, key = next((value for value in text if value), ""), ["data.date_format"]
     if "%" not in pattern:
         raise SettingsError(
-            f"data.date_format {pattern!r} holds no strftime code; write one like %d.%m.%Y", keys=key
+            f"data.date_format {pattern!r} contains no strftime code; write one like %d.%m.%Y", keys=key
         )
     bare = re.sub(r"\s*%[zZ]$", "", pattern)
     whole = _TIME_CODES.search(bare) is not None

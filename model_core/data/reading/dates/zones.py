@@ -76,12 +76,12 @@ def local_dates(stamps: Stamps, timezone: str) -> LocalDates:
         return LocalDates(_moved(local, moved, timezone), "as written", zoned, "", perhaps_utc, zoned)
     if own.sum() >= utc.sum():
         local = _moved(local, utc & ~midnight, timezone)
-        sentence = "dates carry offsets of their own from UTC and were taken as written"
+        sentence = "dates carry their own UTC offsets and were taken as written"
         return LocalDates(
             local, "own dates, each in its own offset from UTC", zoned, sentence, late, utc | bare
         )
     if midnight[utc].mean() >= _MOST:
-        sentence = "dates stand at midnight UTC and were taken as days"
+        sentence = "dates are at midnight UTC and were taken as days"
         return LocalDates(
             local, "days at midnight UTC", zoned, sentence, none, own | bare | (utc & ~midnight)
         )

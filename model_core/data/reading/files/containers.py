@@ -1,4 +1,4 @@
-"""What a file is, by its content: compressed, a Parquet file, text, or something that is no table at all."""
+"""What a file is, by its content: compressed, a Parquet file, text, or something that is not a table."""
 
 import bz2
 import gzip
@@ -102,7 +102,7 @@ def opened(uri: str, content: bytes, limits: LimitSettings) -> tuple[bytes, str]
 
     Raises:
         SourceError: the file is empty, a damaged archive, unpacks to more than the limit, or is of a kind that
-            holds no table; it says which.
+            is not a table; it says what it is.
     """
     for name, (magic, unpacking) in _COMPRESSIONS.items():
         if content.startswith(magic):

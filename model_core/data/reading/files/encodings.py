@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from model_core.errors import SourceError
 
 WESTERN = "cp1252"
-"""What bytes that are no UTF-8 are read as; most others of the field would be read wrongly as it, and not fail."""
+"""What bytes that are not UTF-8 are read as; most other usual encodings would be misread as it without an error."""
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
     b"\xff\xfe\0\0": "utf-32",
@@ -34,7 +34,7 @@ def decoded(uri: str, content: bytes, encoding: str | None) -> tuple[str, str]:
     """The text of a file, with plain line ends and without its mark, and the encoding it was read in.
 
     Raises:
-        SourceError: the bytes are no text in it; it names an encoding in which they may be.
+        SourceError: the bytes are not text in it; it names an encoding in which they may be.
     """
     mark = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     for name in [encoding] if encoding else [mark] if mark else ["utf-8", WESTERN]:

@@ -51,7 +51,7 @@ def read_text_table(uri: str, content: bytes, settings: DataSettings) -> tuple[p
     """Everything in a CSV file as text, and how the file was understood.
 
     Raises:
-        SourceError: the bytes are no text, the text is no table, or a table beyond ``data.limits``; it names the
+        SourceError: the bytes are not text, the text is not a table, or one beyond ``data.limits``; it names the
             setting that helps.
     """
     text, encoding = decoded(uri, content, settings.format.encoding)
