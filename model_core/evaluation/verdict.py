@@ -56,7 +56,8 @@ def _judged(what: str, row: Comparison, best: str, loss: str, confidence: float)
     notes = [f"{100 * confidence:.4g} % interval"]
     if row.skill is not None and row.skill < LOWEST_SKILL:
         notes.append(f"its loss is more than {1 - LOWEST_SKILL:.0f} times the baseline's")
-    if row.minimum_detectable_effect is not None:
+    # Where the two forecasts are one and the same, nothing is left to find.
+    if row.minimum_detectable_effect:
         notes.append(_detectable(row.minimum_detectable_effect))
     return f"{opening}: skill {skill_words(row)} in {loss} ({'; '.join(notes)})."
 

@@ -165,7 +165,7 @@ def _leave_page(run: LocalRun, progress: RunProgress) -> None:
         else:
             (run.folder / "summary.md").unlink(missing_ok=True)
             _write_failure(run, progress)
-    progress.say(shown(f"\npage: {run.folder / 'report.html'}"))
+    progress.say("\n" + shown(f"page: {run.folder / 'report.html'}"))
 
 
 def _write_failure(run: LocalRun, progress: RunProgress) -> None:

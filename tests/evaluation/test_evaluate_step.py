@@ -173,6 +173,11 @@ def test_close_is_compared_with_the_last_close_in_a_sentence_of_its_own() -> Non
     assert "there is no verdict: too few." in close_text(no_verdict(0.1, "too few"))
 
 
+def test_forecasts_that_are_the_same_are_not_said_to_leave_a_skill_to_be_found() -> None:
+    same = row("no evidence either way", 0.0).model_copy(update={"minimum_detectable_effect": 0.0})
+    assert point_text(same, "walk", 0.95).endswith("in squared log error (95 % interval).")
+
+
 def test_an_absurd_skill_is_said_to_be_low_and_not_quoted() -> None:
     """Of a market that hardly moves: the best baseline errs next to nothing, and no ratio to that tells anything."""
     absurd = row("worse", -1.2e4).model_copy(
