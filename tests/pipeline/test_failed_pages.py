@@ -34,9 +34,10 @@ def failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, left:
 
 
 def test_a_failed_step_leaves_a_page_that_says_which_why_and_what_it_said_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = (failed_run(tmp_path, monkeypatch, "train", {}) / "report.html").read_text(encoding="utf-8")
+    assert f"page: {tmp_path / 'runs/a-run/report.html'}" in "".join(capsys.readouterr()).splitlines()
     assert "RUN FAILED in the step train" in page
     assert "it ran into &lt;something&gt;" in page
     assert "epoch 1\n&lt;script&gt;" in page
