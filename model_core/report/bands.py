@@ -1,14 +1,14 @@
-"""How far an honest forecast strays by chance: the bands of the calibration figures. NumPy only.
+"""How far an honest forecast strays by chance: the bands of the calibration figures. NumPy and SciPy only.
 
 Windows that share days are not independent trials, so n windows of P days count as n / P of them. That is cautious for
 days near the anchor, whose windows share less.
 """
 
 from dataclasses import dataclass
-from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from model_core.data.splits import MIN_INDEPENDENT_WINDOWS
 
@@ -36,24 +36,8 @@ def share_band(share: float, windows: float, horizon: int, confidence: float) ->
     independent = int(windows / horizon)
     if independent < MIN_INDEPENDENT_WINDOWS:
         return None
-    low, high = (
-        binomial_quantile(p, independent, share) for p in ((1 - confidence) / 2, (1 + confidence) / 2)
-    )
-    return Band(low / independent, high / independent)
-
-
-def binomial_quantile(probability: float, trials: int, share: float) -> int:
-    """The least number of successes that ``probability`` of all sequences of trials do not exceed.
-
-    Written out, since SciPy would add 100 MB to the image that draws the page.
-    """
-    if share <= 0 or share >= 1:
-        return trials if share >= 1 else 0
-    successes = np.arange(trials + 1)
-    factorials = np.array([lgamma(k + 1) for k in successes])
-    logs = factorials[-1] - factorials - factorials[::-1]  # log of "trials choose successes"
-    logs += successes * np.log(share) + (trials - successes) * np.log1p(-share)
-    return int(np.searchsorted(np.cumsum(np.exp(logs)), probability))
+    low, high = stats.binom.ppf(((1 - confidence) / 2, (1 + confidence) / 2), independent, share)
+    return Band(float(low / independent), float(high / independent))
 
 
 def stretch_of(windows: int, horizon: int) -> int | None:

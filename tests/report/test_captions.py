@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
 
 from model_core.report import captions
-from model_core.report.bands import Band, binomial_quantile, block_band, rolling_mean, share_band, stretch_of
+from model_core.report.bands import Band, block_band, rolling_mean, share_band, stretch_of
 from model_core.report.calibration_figures import Judged
 from model_core.report.graph_figures import effective_number
 from model_core.report.regime_figures import LossPair
@@ -185,10 +184,3 @@ def test_the_golden_scores_hold_skill_by_year_and_by_volatility() -> None:
     assert sum(part.windows for part in found.by_year.values()) == 58
     assert set(found.by_volatility) == {"calm", "medium", "wild"}
     assert "better in" in captions.regimes_caption(found)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("trials", [5, 99, 2000])
-def test_the_binomial_quantile_is_scipys(share: float, trials: int) -> None:
-    for probability in (0.005, 0.025, 0.5, 0.975, 0.995):
-        assert binomial_quantile(probability, trials, share) == binom.ppf(probability, trials, share)
