@@ -17,7 +17,7 @@ from tests.containers.conftest import BASE, CANARY, ROOT, STEPS, Engine
 pytestmark = [pytest.mark.containers, pytest.mark.slow]
 BUDGET_MB = {
     "prepare-data": 450,
-    "report": 600,  # 90 of them SciPy, for the intervals of parts of the test span
+    "report": 600,  # 115 of them SciPy, for the intervals of parts of the test span
     "train": 1700,
     "evaluate": 1700,
     "diagnose": 1700,
