@@ -97,7 +97,12 @@ def _rows(parts: dict[str, list[dict[str, Any]]]) -> list[tuple[str, str, str, s
             )
             for line in parts.get("processes", [])
         ),
-        ("its memory above the imports", train_step, f"{step['peak_mb'] / 1000:.2f} GB", "1.2 GB"),
+        (
+            "memory of a production step above the imports",
+            train_step,
+            f"{step['peak_mb'] / 1000:.2f} GB",
+            "1.2 GB",
+        ),
         (
             "time of a step, 1,000 days instead of 250",
             lengths,

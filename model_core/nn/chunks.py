@@ -24,8 +24,8 @@ STEPS_PER_CHUNK = 256
 With one chunk for all 4,000 steps of a batch (43 MB a tensor) a whole training step took 1.4 times as long;
 512 is as fast as 256 (docs/log.md).
 """
-FEW_STEPS = 128
-"""The least that a chunk has, if there are that many. A small batch is cut into eight rather than into pieces of the
+FEW_STEPS = 80
+"""The least that a chunk has, if there are that many. A small batch is cut into twelve rather than into pieces of the
 length above: several threads have as much to do, and the memory-optimized configuration keeps to its budget."""
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ def map_chunks(
     """
     if x.is_cuda or torch.compiler.is_compiling():
         return map(function, [slice(0, len(x))], *beside)
-    length = min(STEPS_PER_CHUNK, max(FEW_STEPS, len(x) // 8))
+    length = min(STEPS_PER_CHUNK, max(FEW_STEPS, len(x) // 12))
     chunks = [slice(start, start + length) for start in range(0, len(x), length)]
     threads = torch.get_num_threads()
     if threads == 1 or len(chunks) == 1:
