@@ -7,7 +7,8 @@ from model_core.config.run import Settings
 from model_core.disk import entries
 from model_core.errors import ArtifactError
 from model_core.progress import duration
-from pipelines.runs import RECORD, SUCCEEDED, RunRecord, read_record
+from model_core.results.run import RECORD, SUCCEEDED, RunRecord
+from pipelines.runs import read_record
 
 _COSTS_NOTHING = {"report", "store"}
 """Sections of the settings that hardly change how long a run takes."""

@@ -13,18 +13,10 @@ from pydantic import ValidationError
 from model_core.artifacts import code_version, read_json, replace_json
 from model_core.config.run import Settings
 from model_core.errors import ArtifactError, PipelineError
+from model_core.results.run import INTERRUPTED, RECORD, RUNNING, SUCCEEDED, Attempt, RunRecord
 from model_core.versions import git_commit
 from pipelines.runners.process import RunProgress
-from pipelines.runs import (
-    INTERRUPTED,
-    RECORD,
-    RUNNING,
-    SUCCEEDED,
-    Attempt,
-    RunRecord,
-    headline_from,
-    scores_sha256,
-)
+from pipelines.runs import headline_from, scores_sha256
 from pipelines.stopping import StoppedBySignal
 
 _MOST_ATTEMPTS = 20

@@ -27,11 +27,11 @@ from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
 from model_core.results.record import VERSION_FIELD, Result
+from model_core.results.run import RunRecord
 from model_core.results.scores import Scores
 from model_core.results.shrinkage import Shrinkage
 from model_core.results.tables import FINDINGS, HISTORY, LOSSES, PREDICTIONS, Table
 from model_core.results.training import NonFiniteStep, TrainResults
-from pipelines.runs import RunRecord
 
 Schema = dict[str, object]
 

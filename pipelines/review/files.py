@@ -6,8 +6,8 @@ from pathlib import Path
 
 from components.steps import STEPS
 from model_core.artifacts import MANIFEST, read_manifest, sha256_of
+from model_core.results.run import RECORD, RunRecord
 from model_core.store.names import contained
-from pipelines.runs import RECORD, RunRecord
 
 _BESIDE = ("report.html", "summary.md", "settings.yaml", RECORD)
 """Files of the run's own folder that are worth keeping."""

@@ -7,16 +7,8 @@ from model_core.errors import ArtifactError, shown
 from model_core.evaluation.verdict import skill_words
 from model_core.results.headline import Headline
 from model_core.results.record import JsonObject
-from pipelines.runs import (
-    RUNNING,
-    SUCCEEDED,
-    RunRecord,
-    find_run,
-    headline_in,
-    records,
-    score_table,
-    scores_of,
-)
+from model_core.results.run import RUNNING, SUCCEEDED, RunRecord
+from pipelines.runs import find_run, headline_in, records, score_table, scores_of
 
 log = logging.getLogger("pgat.runs")
 _SKILL = 22

@@ -10,10 +10,11 @@ import pandas as pd
 from model_core.artifacts import intact_file
 from model_core.disk import require_folder
 from model_core.errors import ArtifactError, UserError
+from model_core.results.run import RunRecord
 from model_core.results.tables import HISTORY, PREDICTIONS, price_column, read_table
 from pipelines.review.comparison import Compared, compared
 from pipelines.review.files import ListedFile, files_of
-from pipelines.runs import RunRecord, find_run
+from pipelines.runs import find_run
 from pipelines.site.drawing import curves
 from pipelines.site.pages import compare_page, index_page, run_page
 from pipelines.site.rows import KEPT, Row, rows_of

@@ -15,8 +15,9 @@ from model_core.disk import entries
 from model_core.errors import ArtifactError, UserError, shortened
 from model_core.results.headline import Headline
 from model_core.results.record import JsonObject
+from model_core.results.run import RECORD, RUNNING, RunRecord
 from model_core.store.names import published_name
-from pipelines.runs import RECORD, RUNNING, RunRecord, headline_in, read_record
+from pipelines.runs import headline_in, read_record
 
 log = logging.getLogger("pgat.runs")
 KEPT = "rows.json"

@@ -7,8 +7,8 @@ import numpy as np
 from model_core.artifacts import replace_json
 from model_core.config.run import Settings
 from model_core.results.headline import Headline
+from model_core.results.run import RECORD, SUCCEEDED, RunRecord
 from model_core.results.skill import SkillInterval
-from pipelines.runs import RECORD, SUCCEEDED, RunRecord
 
 
 def synthetic_record(number: int, **changes: object) -> RunRecord:

@@ -7,8 +7,8 @@ import pytest
 
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
+from model_core.results.run import SUCCEEDED
 from pipelines.cost import cost_text
-from pipelines.runs import SUCCEEDED
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 
 

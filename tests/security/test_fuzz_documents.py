@@ -16,11 +16,11 @@ from model_core.config.load import load_settings
 from model_core.config.mistakes import names
 from model_core.config.run import Settings
 from model_core.data.reading.sources import read_source
+from model_core.results.run import RECORD
 from model_core.store.locate import open_store, read_uri
 from model_core.store.names import contained
 from pipelines.review.comparison import compared, comparison_text
 from pipelines.review.listing import list_runs, show_run
-from pipelines.runs import RECORD
 from tests.data.market import SETTINGS
 from tests.security.fuzzing import (
     damaged,

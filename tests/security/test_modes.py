@@ -16,10 +16,10 @@ from model_core.build import build_model
 from model_core.checkpoints.files import save_checkpoint
 from model_core.data.inputs import ModelInputs
 from model_core.errors import SourceError, UserError
+from model_core.results.run import RECORD
 from model_core.store.local import LocalStore
 from model_core.store.ownership import within_umask
 from pipelines.held import held_run
-from pipelines.runs import RECORD
 from tests.security.test_strays import RECORD as RUN
 from tests.training.prepared import MODEL
 from tests.training.tiny import tiny_dataset
