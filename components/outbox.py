@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.work import WORK_VARIABLE, Work, discard_finished
+from components.work import WORK_VARIABLE, Work, discard_finished, named_folder
 from model_core.artifacts import MANIFEST, read_json, replace_json
 from model_core.disk import files_below
 from model_core.errors import PgatError, StoreError, UploadError
@@ -210,7 +210,7 @@ def _folder() -> Path:
     configured = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
         state = configured if configured.is_absolute() else Path.home() / ".local" / "state"
-        folder = Path(os.environ.get(WORK_VARIABLE) or state / "celestial-enhanced-pgat").absolute()
+        folder = named_folder() or state / "celestial-enhanced-pgat"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         reason = distrusted_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
@@ -269,7 +269,7 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
         for empty in (
             folder / "training",
             folder,
-            *([] if os.environ.get(WORK_VARIABLE) else [folder.parent]),
+            *([] if named_folder() else [folder.parent]),
         ):
             with suppress(OSError):
                 empty.rmdir()

@@ -20,7 +20,7 @@ from typing import Any
 from model_core.artifacts import read_json, replace_json
 from model_core.config.base import Section, dotted
 from model_core.disk import entries
-from model_core.errors import ArtifactError, StoreError
+from model_core.errors import ArtifactError, StoreError, printable
 from model_core.store.locate import open_store
 
 log = logging.getLogger("pgat.train")
@@ -49,10 +49,26 @@ class Work(Section):
         return Work(folder=str(Path(self.folder) / name), uri=self.uri and f"{self.uri}/{name}")
 
 
+def named_folder() -> Path | None:
+    """The folder that the environment names for unfinished work, ``~`` expanded as a shell may have left it.
+
+    Raises:
+        StoreError: it begins with the home of a user who is not known.
+    """
+    named = os.environ.get(WORK_VARIABLE, "")
+    try:
+        return Path(named).expanduser().absolute() if named else None
+    except RuntimeError as error:
+        raise StoreError(
+            f"{WORK_VARIABLE} is {printable(named)}, and that user's home is not known; give a whole path",
+            uri=named,
+        ) from error
+
+
 def work_of_local_run() -> Work | None:
     """What a local run told this step; None on a cluster."""
-    folder = os.environ.get(WORK_VARIABLE)
-    return Work(folder=folder) if folder else None
+    folder = named_folder()
+    return Work(folder=str(folder)) if folder else None
 
 
 def begin(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -19,7 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_core.errors import ArtifactError, shortened
-from model_core.parquet_pages import Content, refuse_contradictions, refuse_long_footer, unpacked_bytes
+from model_core.parquet_footer import Footer, read_footer, refuse_contradictions
+from model_core.parquet_pages import unpacked_bytes
+from model_core.thrift import Content
 
 _NUMBER_BYTES = 8
 _NAME_CHARACTERS = 1_000
@@ -66,11 +68,12 @@ def read_table(source: Path | bytes, limits: TableLimits = STEP_LIMITS) -> pa.Ta
         pyarrow.ArrowException, OSError, ValueError: the file is damaged.
     """
     with _content_of(source) as content:
-        refuse_long_footer(content, limits.columns)
+        footer = read_footer(content, limits.columns)
+        _check_footer(footer, limits)
         file = pq.ParquetFile(_opened(source))
-        _check_stated(file.metadata, limits)
-        refuse_contradictions(file.metadata)
-        _check("bytes", unpacked_bytes(content, file.metadata), limits)
+        _check_schema(file.metadata, limits)
+        refuse_contradictions(footer)
+        _check("bytes", unpacked_bytes(content, footer), limits)
     texts = [
         column.path
         for column in map(file.schema.column, range(len(file.schema)))
@@ -143,8 +146,12 @@ def _check(limit: str, found: int, limits: TableLimits) -> None:
         raise LimitError(limit, found, allowed)
 
 
-def _check_stated(stated: pq.FileMetaData, limits: TableLimits) -> None:
-    _check("rows", stated.num_rows, limits)
+def _check_footer(footer: Footer, limits: TableLimits) -> None:
+    _check("rows", footer.rows, limits)
+    _check("bytes", sum(group.unpacked_bytes for group in footer.groups), limits)
+
+
+def _check_schema(stated: pq.FileMetaData, limits: TableLimits) -> None:
     _check("columns", stated.num_columns, limits)
     columns = [stated.schema.column(i) for i in range(stated.num_columns)]
     lists = [column.path.split(".")[0] for column in columns if column.max_repetition_level]
@@ -152,8 +159,6 @@ def _check_stated(stated: pq.FileMetaData, limits: TableLimits) -> None:
         raise ListsError(lists[0])
     widths = (column.length if column.length > 0 else _NUMBER_BYTES for column in columns)
     _check("bytes", stated.num_rows * sum(widths), limits)
-    groups = (stated.row_group(i) for i in range(stated.num_row_groups))
-    _check("bytes", sum(group.total_byte_size for group in groups), limits)
 
 
 def _unfolded_bytes(table: pa.Table) -> int:

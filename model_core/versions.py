@@ -55,10 +55,14 @@ def _installed() -> tuple[str, ...]:
 
 @cache
 def git_commit() -> str | None:
-    """The commit of the checkout this package runs from, ``-dirty`` if files differ; None outside git."""
+    """The commit of the checkout this package runs from, ``-dirty`` if files differ.
+
+    Outside git, what PGAT_GIT_COMMIT says, as in the images; None if that is no commit's or tag's name.
+    """
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
-        return os.environ.get("PGAT_GIT_COMMIT")
+        said = os.environ.get("PGAT_GIT_COMMIT", "")
+        return said if re.fullmatch(r"[\w./+-]{1,100}", said, re.ASCII) else None
     try:
         commit = _git(root, "rev-parse", "--short=12", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no")

@@ -23,7 +23,8 @@ from model_core.config.data import DataSettings
 from model_core.data.reading.sources import read_source
 from model_core.errors import SourceError
 from model_core.parquet import read_table
-from model_core.parquet_pages import refuse_contradictions, unpacked_bytes
+from model_core.parquet_footer import read_footer, refuse_contradictions
+from model_core.parquet_pages import unpacked_bytes
 from tests.data.market import table
 
 ROWS = 1_000
@@ -207,6 +208,17 @@ def test_a_footer_of_a_million_columns_is_refused_before_it_is_read(tmp_path: Pa
     assert megabytes < 100
 
 
+def test_a_row_group_that_contradicts_the_schema_does_not_end_the_process(tmp_path: Path) -> None:
+    """A column that says it is never empty, beside counts of its empty values: PyArrow aborts when asked for it."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"Close": pa.array([1.0, None])}), sink)
+    optional, required = b"\x25\x02", b"\x25\x00"
+    assert optional in sink.getvalue()
+    said, _ = refusal_and_megabytes(put(tmp_path, sink.getvalue().replace(optional, required)))
+    assert said.startswith("SourceError")
+    assert "histogram size mismatch" in said
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_pages_are_refused_or_read_but_nothing_else_happens(tmp_path: Path, seed: int) -> None:
     content = parquet({"Close": sound()}, "snappy")
@@ -241,8 +253,12 @@ def test_pages_are_counted_in_files_of_every_kind(codec: str, version: str) -> N
     stated = pq.ParquetFile(sink).metadata
     groups = [stated.row_group(i) for i in range(stated.num_row_groups)]
     said = sum(group.column(i).total_uncompressed_size for group in groups for i in range(group.num_columns))
-    refuse_contradictions(stated)
-    counted = unpacked_bytes(sink.getvalue(), stated)
+    footer = read_footer(sink.getvalue(), columns.num_columns)
+    assert footer.rows == rows
+    assert [group.rows for group in footer.groups] == [group.num_rows for group in groups]
+    assert [group.unpacked_bytes for group in footer.groups] == [group.total_byte_size for group in groups]
+    refuse_contradictions(footer)
+    counted = unpacked_bytes(sink.getvalue(), footer)
     assert 0.9 * said < counted <= said
 
 

@@ -80,6 +80,18 @@ def test_any_damaged_parquet_is_read_or_refused(place: Path, seed: int) -> None:
     read_or_refused(lambda: prepare(str(path), SETTINGS))
 
 
+@fuzzed(200)
+@given(seed=seeds)
+def test_any_damaged_footer_of_a_parquet_file_is_read_or_refused(place: Path, seed: int) -> None:
+    """What a file says of itself; its pages are sound."""
+    content = as_parquet(table().head(40))
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    footer = damaged(content[start:-8], seed)
+    path = place / "market.parquet"
+    path.write_bytes(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    read_or_refused(lambda: read_source(str(path), DataSettings()))
+
+
 PANDAS = json.loads(pq.read_schema(io.BytesIO(as_parquet(table().head(40)))).metadata[b"pandas"])
 
 

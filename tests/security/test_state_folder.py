@@ -11,7 +11,7 @@ import pytest
 from components.outbox import outbox
 from components.train.job import Job
 from components.train.worker import work
-from components.work import WORK_VARIABLE
+from components.work import WORK_VARIABLE, named_folder
 from model_core.artifacts import MANIFEST, write_manifest
 from model_core.data.dataset import open_manifest
 from model_core.errors import StoreError, UploadError
@@ -176,3 +176,14 @@ def test_a_trainjob_gets_what_the_datasets_manifest_names_and_nothing_else(
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
     sent = {path.name for path in (tmp_path / "store/dataset").iterdir()}
     assert sent == {MANIFEST, *open_manifest(dataset).files}
+
+
+def test_a_folder_in_the_home_is_found_there_although_no_shell_expanded_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PGAT_WORK", "~/work")
+    assert named_folder() == tmp_path / "work"
+    monkeypatch.setenv("PGAT_WORK", "~nobody-of-this-name/work")
+    with pytest.raises(StoreError, match="PGAT_WORK is ~nobody-of-this-name/work, and that user's home is"):
+        kept(monkeypatch)

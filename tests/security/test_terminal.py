@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.entry_points import start_logging
+from model_core import versions
 from model_core.checkpoints.records import RECORDS, newest_position
 from model_core.report.index import published_runs
 from model_core.store.local import LocalStore
@@ -91,3 +92,13 @@ def test_a_line_of_the_log_is_one_line_and_steers_no_terminal(
     text = printed(capfd)
     assert not steers(text)
     assert len(text.splitlines()) == 2
+
+
+def test_a_commit_named_by_the_environment_steers_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outside git, as in an image, where the variable is set when the image is built."""
+    monkeypatch.setattr(versions, "__file__", str(tmp_path / "model_core" / "versions.py"))
+    for said, commit in [("0123abcd-dirty", "0123abcd-dirty"), (f"0123{STEERING}", None), ("", None)]:
+        monkeypatch.setenv("PGAT_GIT_COMMIT", said)
+        assert versions.git_commit.__wrapped__() == commit
