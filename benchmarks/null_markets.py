@@ -11,7 +11,7 @@ Cases, each with windows that share all but one of their ``horizon`` days with t
   Student's t innovations (5 degrees of freedom): positive, heavy-tailed, clustered losses, horizons 10 and 1.
 * ``power``: ``overlap`` with a planted mean of 2, 3 and 4 standard errors.
 * ``confidence_set``: 8 equally good forecasts; how often the set of the best excludes any.
-* ``excess``: model and walk lose alike when disturbed; how often ``diagnose`` claims an excess.
+* ``excess``: model and walk lose alike when perturbed; how often ``diagnose`` claims an excess.
 * ``direction``: signs of market and forecast independent; how often skill is claimed.
 
 ``false_claims`` are percent of the markets, where 5 is promised. ``no_interval`` is how often the chosen test
@@ -199,17 +199,17 @@ def comparison_case(name: str, horizon: int, count: int, markets: int, shift: fl
 
 
 def excess_case(growth: float, count: int, horizon: int, markets: int) -> dict[str, Any]:
-    """Model and walk, each with noise of its own, lose alike under a disturbance: how often an excess is claimed."""
+    """Model and walk, each with noise of its own, lose alike under a perturbation: how often an excess is claimed."""
     random = np.random.default_rng(count)
     moves = overlap(random, markets, count, horizon)
     own = [0.5 * overlap(random, markets, count, horizon) for _ in range(2)]
     common = overlap(random, markets, count, horizon)
     change = [growth * (common + 0.3 * overlap(random, markets, count, horizon)) for _ in range(2)]
     clean = [np.abs(moves - noise) for noise in own]
-    disturbed = [np.abs(moves - noise - more) for noise, more in zip(own, change, strict=True)]
+    perturbed = [np.abs(moves - noise - more) for noise, more in zip(own, change, strict=True)]
     claims = []
     for market in range(markets):
-        model, walk = ((disturbed[who][market], clean[who][market]) for who in range(2))
+        model, walk = ((perturbed[who][market], clean[who][market]) for who in range(2))
         low, high = excess_interval(model, walk, horizon, CONFIDENCE)
         claims.append(low > 0 or high < 0)
     return {
@@ -217,7 +217,7 @@ def excess_case(growth: float, count: int, horizon: int, markets: int) -> dict[s
         "horizon": horizon,
         "windows": count,
         "markets": markets,
-        "degradation_ratio": round(float(disturbed[0].mean() / clean[0].mean()), 2),
+        "degradation_ratio": round(float(perturbed[0].mean() / clean[0].mean()), 2),
         "false_claims": round(100 * float(np.mean(claims)), 1),
     }
 

@@ -71,7 +71,7 @@ def training_pipeline(
         1. prepare_data checks the table and computes the sky of every trading day: 118 waves.
         2. train fits the model and keeps the checkpoint with the lowest validation loss.
         3. evaluate scores that checkpoint on every test window beside baselines.
-        4. diagnose disturbs its inputs and checks what must always hold.
+        4. diagnose perturbs its inputs and checks what must always hold.
         5. report gathers all of it on one page and publishes the page under the run's name.
         """
         prepared = prepare_data(

@@ -1,4 +1,4 @@
-"""Disturb the inputs of the best checkpoint and check what must always hold."""
+"""Perturb the inputs of the best checkpoint and check what must always hold."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping

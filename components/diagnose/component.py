@@ -14,7 +14,7 @@ def diagnose(
     findings: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ) -> None:
-    """Disturb the inputs of the best checkpoint and check what must always hold.
+    """Perturb the inputs of the best checkpoint and check what must always hold.
 
     ``code_version`` is not read: it makes KFP's cache notice an edit.
     """

@@ -1,4 +1,4 @@
-"""Step 4: how the best checkpoint behaves on disturbed inputs, and whether its invariants hold."""
+"""Step 4: how the best checkpoint behaves on perturbed inputs, and whether its invariants hold."""
 
 import logging
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from model_core.diagnostics.invariants import check_invariants
 from model_core.diagnostics.masks import masks_that_touch
 from model_core.errors import InvariantError
 from model_core.lineage import say_if_other_dataset
-from model_core.results.findings import Findings, Growth, Invariant, ScenarioResult, SkyRead
+from model_core.results.findings import Findings, Growth, Invariant, PerturbationResult, SkyRead
 from model_core.results.record import write_result
 from model_core.results.tables import FINDINGS
 from model_core.training.precision import resolve_device
@@ -30,7 +30,7 @@ log = logging.getLogger("pgat.diagnose")
 def run(
     *, dataset: Path, model: Path, findings: Path, settings: DiagnosticsSettings, report_follows: bool = False
 ) -> dict[str, float]:
-    """Disturb the inputs of all test windows and write what happens to the forecasts.
+    """Perturb the inputs of all test windows and write what happens to the forecasts.
 
     Args:
         dataset: output folder of ``prepare_data``.
@@ -40,7 +40,7 @@ def run(
         report_follows: whether a report is made of the findings, which says what is broken and then fails itself.
 
     Returns:
-        The degradation ratio of each published scenario, and the number of fragile ones.
+        The degradation ratio of each published perturbation, and the number of fragile ones.
 
     Raises:
         ArtifactError, CheckpointError: an input is missing or damaged.
@@ -60,17 +60,17 @@ def run(
     asked = settings.model_copy(update={"attack_masks": masks})
     with staged_folder(findings) as folder:
         invariants = check_invariants(loaded.model, prepared, device, reads=reads)
-        subject = target_of_diagnosis(loaded.model, prepared, device, asked)
-        rows = all_findings(subject, asked)
+        target = target_of_diagnosis(loaded.model, prepared, device, asked)
+        rows = all_findings(target, asked)
         found = Findings(
-            windows=len(subject.clean),
-            test_windows=len(subject.windows),
-            overlap=subject.overlap,
+            windows=len(target.clean),
+            test_windows=len(target.windows),
+            overlap=target.overlap,
             confidence=settings.confidence,
             smallest_effect=settings.smallest_effect,
             checkpoint=loaded.checkpoint,
             reads=SkyRead(**asdict(reads)),
-            scenarios=rows,
+            perturbations=rows,
             left_out=tuple(left_out),
             invariants=invariants,
         )
@@ -114,8 +114,8 @@ def _tell_broken(invariants: tuple[Invariant, ...], report_follows: bool) -> Non
     log.error("INVARIANT FAILED: %s", said)
 
 
-def _table(rows: Sequence[ScenarioResult]) -> pa.Table:
-    """One flat row per scenario."""
+def _table(rows: Sequence[PerturbationResult]) -> pa.Table:
+    """One flat row per perturbation."""
     flat = [
         row.model_dump(
             exclude={"parameters", "per_target", "clean", "perturbed", "degradation", "walk_degradation"}

@@ -120,7 +120,7 @@ said = pd.read_json("evaluation/explanation.json", typ="series")
 pd.DataFrame(said["adjacency"], index=said["bodies"], columns=said["bodies"])""",
     "findings/findings.json": """\
 found = pd.read_json("findings/findings.json", typ="series")
-pd.json_normalize(found["scenarios"]).set_index("name")""",
+pd.json_normalize(found["perturbations"]).set_index("name")""",
     "model/history.parquet": """\
 history = pd.read_parquet("model/history.parquet").set_index("epoch")
 history[["train_loss", "validation_loss"]]""",

@@ -152,29 +152,29 @@ class EvaluationSettings(Section):
 
 
 Mask = Literal["all", "prices", "sky", "last_days"]
-"""Which part of the known days a disturbance may touch."""
+"""Which part of the known days a perturbation may touch."""
 
 
 class DiagnosticsSettings(Section):
-    """Adversarial scenarios; strengths as published."""
+    """Perturbations of the test windows; strengths as published."""
 
     seed: int = 2024
-    """Of the random disturbances."""
+    """Of the random perturbations."""
     batch_size: Annotated[int, Unit("windows")] = Field(64, ge=1)
     """Windows of a forward pass."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto``: a CUDA device if there is one."""
     max_windows: Annotated[int, Unit("windows"), Field(ge=2)] | None = 100
-    """Test windows that are disturbed, spread over the span; ``None``: all of them. Windows closer together than the
+    """Test windows that are perturbed, spread over the span; ``None``: all of them. Windows closer together than the
     horizon share target days and tell little more."""
     max_batches: Annotated[int, Unit("batches"), Field(ge=1)] | None = None
     """The same in batches; the smaller of the two counts."""
     noise_std: Annotated[float, Unit("model input")] = Field(0.05, ge=0)
-    """Deviation of the noise of the scenario gaussian_noise."""
+    """Deviation of the noise of the perturbation gaussian_noise."""
     scale_factor: float = Field(0.25, ge=0)
-    """Of the scenario scale_spike: every input wave is multiplied by 1 plus this."""
+    """Of the perturbation scale_spike: every input wave is multiplied by 1 plus this."""
     dropout_ratio: Annotated[float, Unit("probability")] = Field(0.1, ge=0, le=1)
-    """Of the scenario feature_dropout: for a wave of a window to be 0 on all of its days."""
+    """Of the perturbation feature_dropout: for a wave of a window to be 0 on all of its days."""
     attack_strengths: tuple[float, ...] = (0.01, 0.05, 0.1)
     """Of noise and of FGSM, which shares one gradient a window between them."""
     pgd_strengths: tuple[float, ...] = (0.05,)
@@ -184,14 +184,14 @@ class DiagnosticsSettings(Section):
     pgd_steps: int = Field(10, ge=1)
     """Steps of PGD."""
     attacks: bool = True
-    """Attacks along the gradient besides the other scenarios."""
+    """Attacks along the gradient besides the other perturbations."""
     confidence: Annotated[float, Unit("probability")] = Field(0.95, gt=0.5, lt=1)
     """Of degradation ratios and of what the model loses beyond the random walk."""
     smallest_effect: Annotated[float, Unit("share of the error")] = Field(0.05, ge=0)
     """A model is fragile only if its error grows by more than this share, and by as much more than the walk's does."""
 
     def windows_of(self, available: int) -> int:
-        """How many of ``available`` test windows are disturbed."""
+        """How many of ``available`` test windows are perturbed."""
         batches = None if self.max_batches is None else self.max_batches * self.batch_size
         return min(n for n in (available, self.max_windows, batches) if n is not None)
 
@@ -217,7 +217,7 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     """Scores beside baselines; see docs/evaluation.md."""
     diagnostics: DiagnosticsSettings = DiagnosticsSettings()
-    """Disturbed inputs and attacks; strengths in the units of the model's input."""
+    """Perturbed inputs and attacks; strengths in the units of the model's input."""
     report: ReportSettings = ReportSettings()
     """The review page."""
     store: StoreSettings = StoreSettings()

@@ -1,4 +1,4 @@
-"""White-box attacks: small changes of the known days chosen to hurt the forecast most.
+"""Attacks: perturbations of the known days that the model's own gradients choose to hurt the forecast most.
 
 FGSM takes one step of size ε along the sign of the loss's gradient (Goodfellow et al., 2015); PGD takes
 several smaller ones from a random start and stays within ε (Madry et al., 2018). A mask limits what
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from model_core.config.run import DiagnosticsSettings
 from model_core.data.windows import Window
 from model_core.diagnostics.masks import MASK_TITLES, mask_of
-from model_core.evaluation.predict import Perturb
+from model_core.diagnostics.perturbations import Perturbation
 
 FORECASTS_PER_GRADIENT = 3
 """What a gradient costs, in forecasts: the forecast itself, and a backward pass of about twice its work."""
@@ -23,7 +23,7 @@ FORECASTS_PER_GRADIENT = 3
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack of one strength on one part of the input."""
+    """A perturbation to be found along the gradient: of one strength, on one part of the input."""
 
     method: str
     mask: str
@@ -78,12 +78,21 @@ class Attacker:
         self._advance = advance
         self._last: tuple[Window, Tensor] | None = None
 
-    def perturbation(self, attack: Attack) -> Perturb:
-        """The attack as a change of batches; call it once per pass, batches in order."""
-        if attack.method == "fgsm":
-            return lambda window: self._fgsm(window, attack)
+    def perturbation(self, attack: Attack) -> Perturbation:
+        """The perturbation that ``attack`` finds for each batch."""
         generator = torch.Generator().manual_seed(self._seed + zlib.crc32(attack.name.encode()))
-        return lambda window: self._pgd(window, attack, generator)
+
+        def perturb(window: Window) -> Window:
+            if attack.method == "fgsm":
+                return self._fgsm(window, attack)
+            return self._pgd(window, attack, generator)
+
+        parameters: dict[str, float | str] = {
+            "strength": attack.strength,
+            "steps": float(attack.steps),
+            "mask": attack.mask,
+        }
+        return Perturbation(attack.name, attack.title, "attack", parameters, perturb)
 
     def _fgsm(self, window: Window, attack: Attack) -> Window:
         change = attack.strength * mask_of(attack.mask, window.past_waves) * self._clean_direction(window)

@@ -1,9 +1,8 @@
-"""How much worse forecasts get when inputs are disturbed, beside what a random walk loses."""
+"""How much worse forecasts get when inputs are perturbed, beside what a random walk loses."""
 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +17,12 @@ from model_core.data.windows import Window, WindowSet
 from model_core.diagnostics.attacks import FORECASTS_PER_GRADIENT, Attacker, attacks, gradients_of
 from model_core.diagnostics.growth import compare_growth
 from model_core.diagnostics.masks import PRICES
-from model_core.diagnostics.scenarios import data_scenarios, perturbation, published_scenarios
-from model_core.evaluation.predict import Perturb, Predictions, evaluate_each, evaluate_model
+from model_core.diagnostics.perturbations import Perturbation, data_perturbations, published_perturbations
+from model_core.evaluation.predict import Predictions, evaluate_each, evaluate_model
 from model_core.metrics.point import point_errors
 from model_core.nn.baseline import recent_ranges
 from model_core.progress import ProgressMeter, duration
-from model_core.results.findings import ScenarioResult
+from model_core.results.findings import PerturbationResult
 from model_core.results.scores import PublishedErrors
 
 log = logging.getLogger("pgat.diagnose")
@@ -43,7 +42,7 @@ class WalkForecast:
 class PerturbedInputWalk(nn.Module):
     """The structured random walk that believes what it is shown.
 
-    It takes the last Close and all ranges from the disturbed input; on clean input it is the structured walk itself.
+    It takes the last Close and all ranges from the perturbed input; on clean input it is the structured walk itself.
     """
 
     def __init__(self, dataset: MarketDataset, device: torch.device) -> None:
@@ -92,22 +91,10 @@ class DiagnosisTarget:
         return max(1, math.ceil(self.clean.true.shape[1] / max(spacing, 1.0)))
 
 
-@dataclass(frozen=True)
-class Perturbation:
-    """A change of the known days, and what it is called."""
-
-    name: str
-    title: str
-    group: str
-    """``published``, ``noise``, ``data`` or ``attack``."""
-    parameters: Mapping[str, float | str]
-    perturb: Perturb
-
-
 def target_of_diagnosis(
     model: nn.Module, dataset: MarketDataset, device: torch.device, settings: DiagnosticsSettings
 ) -> DiagnosisTarget:
-    """Forecast the clean test windows once; every disturbance is compared with these."""
+    """Forecast the clean test windows once; every perturbation is compared with these."""
     windows = WindowSet(dataset, "test", device)
     both = ModelAndWalk(model, PerturbedInputWalk(dataset, device))
     at_most = settings.windows_of(len(windows))
@@ -116,88 +103,62 @@ def target_of_diagnosis(
     return DiagnosisTarget(model, both, windows, clean, time.monotonic() - begun)
 
 
-def perturbations(
-    model: nn.Module, settings: DiagnosticsSettings, advance: Callable[[int], None]
-) -> Iterator[Perturbation]:
-    """Everything that the settings ask for: published scenarios, noise, data faults, attacks.
-
-    Args:
-        advance: told of the gradients that attacks take, in forecasts that cost as much.
-    """
-    for scenario in (*published_scenarios(settings), *data_scenarios(settings)):
-        yield Perturbation(
-            scenario.name,
-            scenario.title,
-            scenario.group,
-            scenario.parameters,
-            perturbation(scenario, settings.seed),
-        )
-    if not settings.attacks:
-        return
-    attacker = Attacker(model, settings.seed, advance)
-    for attack in attacks(settings):
-        yield Perturbation(
-            attack.name,
-            attack.title,
-            "attack",
-            {"strength": attack.strength, "steps": float(attack.steps), "mask": attack.mask},
-            attacker.perturbation(attack),
-        )
-
-
-def all_findings(subject: DiagnosisTarget, settings: DiagnosticsSettings) -> tuple[ScenarioResult, ...]:
-    """One finding per disturbance. An attacker knows the model; the walk only sees what he did."""
-    windows = len(subject.clean)
-    scenarios = len(published_scenarios(settings)) + len(data_scenarios(settings))
+def all_findings(target: DiagnosisTarget, settings: DiagnosticsSettings) -> tuple[PerturbationResult, ...]:
+    """One finding per perturbation. Attacks are found with the model's gradients; the walk is shown what they found."""
+    windows = len(target.clean)
+    changes = (*published_perturbations(settings), *data_perturbations(settings))
     attempts = attacks(settings) if settings.attacks else ()
-    forecasts, gradients = scenarios + len(attempts), gradients_of(attempts)
+    forecasts, gradients = len(changes) + len(attempts), gradients_of(attempts)
     cost = windows * (forecasts + FORECASTS_PER_GRADIENT * gradients)
     log.info(
-        "%d disturbances of %d of %d test windows: %d forecasts and %d gradients, the work of %d forecasts, about %s",
+        "%d perturbations of %d of %d test windows: %d forecasts and %d gradients, the work of %d forecasts, about %s",
         forecasts,
         windows,
-        len(subject.windows),
+        len(target.windows),
         forecasts * windows,
         gradients * windows,
         cost,
-        duration(cost * subject.clean_seconds / windows),
+        duration(cost * target.clean_seconds / windows),
     )
-    with ProgressMeter("disturbing windows", cost, "forecasts") as meter:
-        wanted = tuple(perturbations(subject.model, settings, meter.update))
-        disturbed = evaluate_each(
-            subject.both,
-            subject.windows,
+    with ProgressMeter("perturbing windows", cost, "forecasts") as meter:
+        attacker = Attacker(target.model, settings.seed, meter.update)
+        wanted = (*changes, *map(attacker.perturbation, attempts))
+        perturbed = evaluate_each(
+            target.both,
+            target.windows,
             settings.batch_size,
-            [d.perturb for d in wanted],
+            [each.perturb for each in wanted],
             windows,
             meter.update,
         )
-    return tuple(_finding(subject, settings, d, result) for d, result in zip(wanted, disturbed, strict=True))
+    return tuple(
+        _finding(target, settings, each, result) for each, result in zip(wanted, perturbed, strict=True)
+    )
 
 
 def _finding(
-    subject: DiagnosisTarget, settings: DiagnosticsSettings, disturbance: Perturbation, disturbed: Predictions
-) -> ScenarioResult:
-    clean = subject.clean
+    target: DiagnosisTarget, settings: DiagnosticsSettings, perturbation: Perturbation, perturbed: Predictions
+) -> PerturbationResult:
+    clean = target.clean
     growth = compare_growth(
-        (_losses(disturbed, _MODEL), _losses(clean, _MODEL)),
-        (_losses(disturbed, _WALK), _losses(clean, _WALK)),
-        subject.overlap,
+        (_losses(perturbed, _MODEL), _losses(clean, _MODEL)),
+        (_losses(perturbed, _WALK), _losses(clean, _WALK)),
+        target.overlap,
         settings,
-        walk_reads=disturbance.parameters.get("mask") != "sky",
+        walk_reads=perturbation.parameters.get("mask") != "sky",
     )
-    forecast = disturbed.forecast[..., _MODEL]
-    return ScenarioResult(
-        name=disturbance.name,
-        title=disturbance.title,
-        group=disturbance.group,
-        parameters=dict(disturbance.parameters),
-        windows=len(disturbed),
+    forecast = perturbed.forecast[..., _MODEL]
+    return PerturbationResult(
+        name=perturbation.name,
+        title=perturbation.title,
+        group=perturbation.group,
+        parameters=dict(perturbation.parameters),
+        windows=len(perturbed),
         clean=_published(clean.true, clean.forecast[..., _MODEL], clean.anchor),
-        perturbed=_published(disturbed.true, forecast, disturbed.anchor),
+        perturbed=_published(perturbed.true, forecast, perturbed.anchor),
         per_target={
-            target: _published(disturbed.true[..., k], forecast[..., k], disturbed.anchor)
-            for k, target in enumerate(TARGETS)
+            name: _published(perturbed.true[..., k], forecast[..., k], perturbed.anchor)
+            for k, name in enumerate(TARGETS)
         },
         **dict(growth),
     )

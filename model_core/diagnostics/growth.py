@@ -1,4 +1,4 @@
-"""How much an error grows under a disturbance, and whether it grows more than a random walk's own."""
+"""How much an error grows under a perturbation, and whether it grows more than a random walk's own."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from model_core.results.findings import Growth, GrowthComparison
 
 Losses = NDArray[np.float64]
 Pair = tuple[Losses, Losses]
-"""Losses per window [n], disturbed and clean."""
+"""Losses per window [n], perturbed and clean."""
 
 
 def compare_growth(
@@ -22,12 +22,12 @@ def compare_growth(
 
     Fragile: the model's error grows and the excess is positive, both significantly and both by more than
     ``settings.smallest_effect``. A model whose error stays as it is is not fragile because a walk's error shrinks.
-    The excess is tested itself, as a paired comparison: model and walk are disturbed in the same windows, so it is
+    The excess is tested itself, as a paired comparison: model and walk are perturbed in the same windows, so it is
     known far better than the two ratios, and comparing the ends of their intervals would miss much of what is there.
 
     Args:
         overlap: how many neighbors of a window share days with it.
-        walk_reads: whether the walk reads what is disturbed. One that does not loses nothing whatever happens, so it
+        walk_reads: whether the walk reads what is perturbed. One that does not loses nothing whatever happens, so it
             says nothing of a model that reads it, whose growth is then judged alone.
 
     Returns:
@@ -74,10 +74,10 @@ def excess_interval(model: Pair, walk: Pair, overlap: int, confidence: float) ->
     (D − R C) / mean(C) is what a window adds to a ratio R = mean(D) / mean(C); the mean over windows is 0.
     Subtracting C alone would take the mean clean errors for known, and claim too much where errors grow manifold.
     """
-    ratios = [float(disturbed.mean() / clean.mean()) for disturbed, clean in (model, walk)]
+    ratios = [float(perturbed.mean() / clean.mean()) for perturbed, clean in (model, walk)]
     added = [
-        (disturbed - ratio * clean) / clean.mean()
-        for (disturbed, clean), ratio in zip((model, walk), ratios, strict=True)
+        (perturbed - ratio * clean) / clean.mean()
+        for (perturbed, clean), ratio in zip((model, walk), ratios, strict=True)
     ]
     test = mean_test(added[0] - added[1], overlap)
     excess = ratios[0] - ratios[1]
@@ -85,14 +85,14 @@ def excess_interval(model: Pair, walk: Pair, overlap: int, confidence: float) ->
     return excess - reach, excess + reach
 
 
-def degradation(disturbed: Losses, clean: Losses, overlap: int, settings: DiagnosticsSettings) -> Growth:
-    """Ratio of mean losses, disturbed over clean, with its interval; None where either does not exist."""
+def degradation(perturbed: Losses, clean: Losses, overlap: int, settings: DiagnosticsSettings) -> Growth:
+    """Ratio of mean losses, perturbed over clean, with its interval; None where either does not exist."""
     level = float(clean.mean())
     if level <= ROUNDING:
         return Growth(ratio=None, low=None, high=None)
-    ratio = float(disturbed.mean()) / level
+    ratio = float(perturbed.mean()) / level
     ends = None
     if too_few_windows(len(clean), overlap) is None:
-        ends = ratio_set(disturbed, clean, overlap, settings.confidence)
+        ends = ratio_set(perturbed, clean, overlap, settings.confidence)
     low, high = ends or (None, None)
     return Growth(ratio=ratio, low=low, high=high)

@@ -1,4 +1,4 @@
-"""Which part of the known days a disturbance may touch."""
+"""Which part of the known days a perturbation may touch."""
 
 from collections.abc import Sequence
 

@@ -11,7 +11,7 @@ LARGEST_SHARE = 10.0
 """Likewise of a departure from the base."""
 HARDLY_MOVES = 0.05
 """Share of the real movement. A forecast that is moved by so much at random has a squared error that is larger by its
-square, a quarter of a percent: no disturbance of an input can show in such an error."""
+square, a quarter of a percent: no perturbation of an input can show in such an error."""
 OUTCOMES: dict[Outcome, str] = {
     "better": "better than the best baseline",
     "worse": "worse than the best baseline",

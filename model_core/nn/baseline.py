@@ -80,7 +80,7 @@ class EwmaScale(nn.Module):
 
 
 def recent_ranges(prices: Float[Tensor, "B S T"], days: tuple[int, ...]) -> Float[Tensor, "B ranges"]:
-    """Mean High − Low of the last rows, in the unit of ``prices``; 0 where a disturbed input has High below Low."""
+    """Mean High − Low of the last rows, in the unit of ``prices``; 0 where a perturbed input has High below Low."""
     ranges = at_least_fp32(prices[..., HIGH] - prices[..., LOW])
     return torch.stack([ranges[:, -count:].mean(1) for count in days], dim=1).clamp_min(0)
 

@@ -210,9 +210,9 @@ def robustness_caption(findings: Findings, effect: float | None) -> str:
     """What counts as fragile, and on how many windows."""
     by = "the effect that was asked for, which was not kept" if effect is None else percent(effect, 0)
     return (
-        f"Error under disturbance over clean error on {_counted(findings.windows, 'window')}, with intervals; left of "
-        f"× 1 a disturbance would even help. Fragile: grown beyond chance and by more than {by}, by itself and beyond "
-        "a random walk where one reads what is disturbed."
+        f"Error under perturbation over clean error on {_counted(findings.windows, 'window')}, with intervals; left of "
+        f"× 1 a perturbation would even help. Fragile: grown beyond chance and by more than {by}, by itself and beyond "
+        "a random walk where one reads what is perturbed."
     )
 
 

@@ -28,7 +28,7 @@ from model_core.report.drawing import (
     svg_of,
 )
 from model_core.report.regime_figures import skill_rows
-from model_core.results.findings import ScenarioResult
+from model_core.results.findings import PerturbationResult
 from model_core.results.scores import ForecastScore
 from model_core.results.skill import Comparison
 from model_core.results.training import TrainResults
@@ -169,18 +169,18 @@ def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
         return svg_of(figure, "training", f"Training and validation loss by epoch: {said}"[:1000])
 
 
-def robustness_figure(scenarios: Sequence[ScenarioResult], name: str) -> str:
-    """Error under each disturbance over the clean error: the model beside a walk that reads what is disturbed."""
-    with canvas(34 * len(scenarios) + 96, 44 * len(scenarios) + 130) as figure:
+def robustness_figure(perturbations: Sequence[PerturbationResult], name: str) -> str:
+    """Error under each perturbation over the clean error: the model beside a walk that reads what is perturbed."""
+    with canvas(34 * len(perturbations) + 96, 44 * len(perturbations) + 130) as figure:
         axes = figure.subplots()
         bare(axes, grid="x")
         axes.set_xscale("log")
         axes.axvline(1, color=INK, linewidth=1.2)
-        for y, scenario in enumerate(reversed(scenarios)):
-            color = BAD if scenario.fragile else MODEL
-            drawn = [(scenario.degradation, y + 0.15, color)]
-            if scenario.walk_reads:
-                drawn.append((scenario.walk_degradation, y - 0.17, BASE))
+        for y, perturbation in enumerate(reversed(perturbations)):
+            color = BAD if perturbation.fragile else MODEL
+            drawn = [(perturbation.degradation, y + 0.15, color)]
+            if perturbation.walk_reads:
+                drawn.append((perturbation.walk_degradation, y - 0.17, BASE))
             for ratio, line, shade in drawn:
                 if ratio.ratio is None or not 1 / _DRAWABLE < ratio.ratio < _DRAWABLE:
                     continue
@@ -192,30 +192,30 @@ def robustness_figure(scenarios: Sequence[ScenarioResult], name: str) -> str:
                 axes.text(
                     0,
                     y + 0.27,
-                    scenario.title,
+                    perturbation.title,
                     transform=axes.get_yaxis_transform(),
                     va="bottom",
                     color=INK,
                 )
         if by_width(1, 0):
-            axes.set_yticks(range(len(scenarios)), [s.title for s in reversed(scenarios)])
+            axes.set_yticks(range(len(perturbations)), [s.title for s in reversed(perturbations)])
         else:
             axes.set_yticks([])
         axes.tick_params(axis="y", labelcolor=INK)
-        axes.set_ylim(-0.7, len(scenarios) - 0.1)
+        axes.set_ylim(-0.7, len(perturbations) - 0.1)
         axes.minorticks_off()
         ticks = _three_ticks(*axes.get_xlim())
         axes.set_xticks(ticks, [f"× {t:g}" for t in ticks])
         handles = [Patch(facecolor=MODEL, label="model")]
-        if any(s.fragile for s in scenarios):
+        if any(s.fragile for s in perturbations):
             handles.append(Patch(facecolor=BAD, label="model, fragile"))
-        if any(s.walk_reads for s in scenarios):
+        if any(s.walk_reads for s in perturbations):
             handles.append(Patch(facecolor=BASE, label="random walk shown the same"))
         legend_below(figure, handles, 3, 1)
         told = "; ".join(
-            f"{s.title} × {s.degradation.ratio:.2f}" for s in scenarios if s.degradation.ratio is not None
+            f"{s.title} × {s.degradation.ratio:.2f}" for s in perturbations if s.degradation.ratio is not None
         )
-        return svg_of(figure, name, f"Error under disturbance over clean error: {told}")
+        return svg_of(figure, name, f"Error under perturbation over clean error: {told}")
 
 
 def _three_ticks(low: float, high: float) -> list[float]:

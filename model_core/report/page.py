@@ -34,7 +34,7 @@ from model_core.report.header import (
     training_seconds,
 )
 from model_core.report.policy import CONTENT_POLICY
-from model_core.results.findings import Findings, ScenarioResult
+from model_core.results.findings import Findings, PerturbationResult
 from model_core.results.scores import MODEL
 from model_core.store.names import published_name
 
@@ -141,7 +141,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "training_svg": picture(lambda: figures.training_figure(evidence.history, evidence.training)),
         "loss_name": figures.loss_name(evidence.history),
         "findings": evidence.findings,
-        "disturbed_windows": phrases.disturbed_windows(evidence.findings, scores.pred_len),
+        "perturbed_windows": phrases.perturbed_windows(evidence.findings, scores.pred_len),
         "robustness_svgs": _robustness(evidence.findings),
         "robustness_caption": captions.robustness_caption(
             evidence.findings, phrases.smallest_effect(evidence)
@@ -156,10 +156,10 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
 
 def _robustness(findings: Findings) -> list[Picture]:
     """What really happens and what was published in one figure, noise and attacks in another."""
-    plain = [s for s in findings.scenarios if s.group in ("published", "data")]
-    placed = [s for s in findings.scenarios if s.group not in ("published", "data")]
+    plain = [s for s in findings.perturbations if s.group in ("published", "data")]
+    placed = [s for s in findings.perturbations if s.group not in ("published", "data")]
 
-    def drawn(rows: Sequence[ScenarioResult], name: str) -> Picture:
+    def drawn(rows: Sequence[PerturbationResult], name: str) -> Picture:
         return picture(lambda: figures.robustness_figure(rows, name))
 
     return [drawn(rows, name) for rows, name in ((plain, "robustness"), (placed, "attacks")) if rows]

@@ -15,7 +15,7 @@ from model_core.evaluation.verdict import (
 )
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure
-from model_core.results.findings import Findings, Growth, ScenarioResult
+from model_core.results.findings import Findings, Growth, PerturbationResult
 from model_core.results.scores import MODEL, PointErrors, Scores
 from model_core.results.shrinkage import FittedShare
 from model_core.results.skill import Comparison, Outcome
@@ -95,20 +95,20 @@ def _celestial(evidence: Evidence) -> str:
 
 
 def _robustness(findings: Findings, effect: float | None) -> str:
-    scenarios = findings.scenarios
-    decided = [s for s in scenarios if s.fragile is not None]
+    perturbations = findings.perturbations
+    decided = [s for s in perturbations if s.fragile is not None]
     fragile = [s.title for s in decided if s.fragile]
-    undecided = len(scenarios) - len(decided)
-    rest = f" {undecided} more cannot be judged: {_reasons(scenarios)}." if undecided else ""
+    undecided = len(perturbations) - len(decided)
+    rest = f" {undecided} more cannot be judged: {_reasons(perturbations)}." if undecided else ""
     if not decided:
-        return f"None of {len(scenarios)} disturbances can be judged: {_reasons(scenarios)}."
+        return f"None of {len(perturbations)} perturbations can be judged: {_reasons(perturbations)}."
     if not fragile:
         return (
-            f"In none of {len(decided)} disturbances does its error grow beyond chance and by {_more_than(effect)}, "
+            f"In none of {len(decided)} perturbations does its error grow beyond chance and by {_more_than(effect)}, "
             f"by itself and beyond a random walk that reads the same.{rest}"
         )
     return (
-        f"In {len(fragile)} of {len(decided)} disturbances its error grows beyond chance and by {_more_than(effect)}, "
+        f"In {len(fragile)} of {len(decided)} perturbations its error grows beyond chance and by {_more_than(effect)}, "
         f"by itself and beyond a random walk where one reads the same: {', '.join(fragile)}.{rest}"
     )
 
@@ -136,12 +136,12 @@ def _insensitive(departure: Departure | None) -> str:
     )
 
 
-def _reasons(scenarios: Sequence[ScenarioResult]) -> str:
-    return "; ".join(dict.fromkeys(s.fragile_reason for s in scenarios if s.fragile_reason is not None))
+def _reasons(perturbations: Sequence[PerturbationResult]) -> str:
+    return "; ".join(dict.fromkeys(s.fragile_reason for s in perturbations if s.fragile_reason is not None))
 
 
-def disturbed_windows(findings: Findings, horizon: int) -> str:
-    """How many test windows stand behind each disturbance, and why not all of them."""
+def perturbed_windows(findings: Findings, horizon: int) -> str:
+    """How many test windows stand behind each perturbation, and why not all of them."""
     used, available = findings.windows, findings.test_windows
     if available is None or used == available:
         return f"Each row is based on {used} test windows."
@@ -252,13 +252,13 @@ def growth(degradation: Growth) -> str:
     return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
 
 
-def excess(scenario: ScenarioResult) -> str:
+def excess(perturbation: PerturbationResult) -> str:
     """Error growth beyond the random walk's: ``+0.123 [+0.100, +0.146]``."""
-    if scenario.excess is None or not scenario.walk_reads:
+    if perturbation.excess is None or not perturbation.walk_reads:
         return "–"
-    text = f"{scenario.excess:+.3f}"
-    if scenario.excess_low is not None:
-        text += f" [{scenario.excess_low:+.3f}, {scenario.excess_high:+.3f}]"
+    text = f"{perturbation.excess:+.3f}"
+    if perturbation.excess_low is not None:
+        text += f" [{perturbation.excess_low:+.3f}, {perturbation.excess_high:+.3f}]"
     return text.replace("-", "−")
 
 

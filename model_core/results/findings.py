@@ -1,4 +1,4 @@
-"""How a model behaves on disturbed inputs, and whether its invariants hold: ``findings.json``."""
+"""How a model behaves on perturbed inputs, and whether its invariants hold: ``findings.json``."""
 
 from typing import Annotated, ClassVar, Self
 
@@ -23,21 +23,21 @@ Ratio = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
 
 class Growth(Interval):
-    """Mean error under a disturbance over the mean clean error."""
+    """Mean error under a perturbation over the mean clean error."""
 
     ratio: Ratio | None
     """Null if there is no clean error."""
 
 
 class GrowthComparison(Record):
-    """How much an error grows under a disturbance, beside a random walk that is shown the same."""
+    """How much an error grows under a perturbation, beside a random walk that is shown the same."""
 
     degradation: Growth
     """Of the model."""
     walk_degradation: Growth
     """Of the random walk."""
     walk_reads: bool = True
-    """Whether the random walk reads what is disturbed; if not, it is not a comparison, and the model's growth is judged
+    """Whether the random walk reads what is perturbed; if not, it is not a comparison, and the model's growth is judged
     alone."""
     excess: Finite | None
     """The model's ratio minus the walk's."""
@@ -60,8 +60,8 @@ class GrowthComparison(Record):
         return self
 
 
-class ScenarioResult(GrowthComparison):
-    """One disturbance."""
+class PerturbationResult(GrowthComparison):
+    """One perturbation."""
 
     name: Words
     title: Words
@@ -70,11 +70,11 @@ class ScenarioResult(GrowthComparison):
     parameters: dict[str, Finite | Words]
     windows: Count
     clean: PublishedErrors
-    """Errors in units of the price, on the same windows undisturbed."""
+    """Errors in units of the price, on the same windows unperturbed."""
     perturbed: PublishedErrors
-    """The same, disturbed."""
+    """The same, perturbed."""
     per_target: dict[str, PublishedErrors]
-    """Disturbed, by target."""
+    """Perturbed, by target."""
 
 
 class Invariant(Record):
@@ -93,14 +93,14 @@ class SkyRead(Record):
 
 
 class Findings(Result):
-    """``findings.json``: every disturbance and every invariant."""
+    """``findings.json``: every perturbation and every invariant."""
 
     file: ClassVar[str] = "findings.json"
     step: ClassVar[str] = "diagnose"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     windows: Count
-    """Test windows behind each disturbance."""
+    """Test windows behind each perturbation."""
     test_windows: Count | None = None
     """All there are."""
     overlap: Count | None = None
@@ -111,9 +111,9 @@ class Findings(Result):
     """A growth of the error that matters, as a share; null in files that did not say it yet."""
     checkpoint: Checkpoint
     reads: SkyRead | None = None
-    scenarios: Rows[ScenarioResult]
+    perturbations: Rows[PerturbationResult]
     left_out: Rows[Words] = ()
-    """Disturbances that were asked for and make no sense for this model, with the reason."""
+    """Perturbations that were asked for and make no sense for this model, with the reason."""
     invariants: Rows[Invariant]
 
     @model_validator(mode="after")
@@ -124,13 +124,15 @@ class Findings(Result):
 
     @classmethod
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
-        """In version 2 a walk that reads no sky was the comparator of what disturbs the sky alone, in version 1 every
-        disturbance was judged, and nothing said how surely.
+        """Up to version 3 perturbations were called scenarios. In version 2 a walk that reads no sky was the comparator
+        of what perturbs the sky alone, in version 1 every perturbation was judged, and nothing said how surely.
         """
         rows = content["scenarios"]
         if not isinstance(rows, list):
             raise TypeError("scenarios is not a list")
-        new = {"excess_low": None, "excess_high": None, "fragile_reason": None}
-        return content | {
-            "scenarios": [new | {"walk_reads": row["parameters"].get("mask") != "sky"} | row for row in rows]
+        if version < 3:
+            new = {"excess_low": None, "excess_high": None, "fragile_reason": None}
+            rows = [new | {"walk_reads": row["parameters"].get("mask") != "sky"} | row for row in rows]
+        return {name: value for name, value in content.items() if name != "scenarios"} | {
+            "perturbations": rows
         }

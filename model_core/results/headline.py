@@ -1,5 +1,7 @@
 """What a list of runs says of one: both skills with their intervals, on which windows, and what was found."""
 
+from pydantic import AliasChoices, Field
+
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
 from model_core.results.record import Count, Day, Number, Record, Rows, Share, Words
@@ -34,8 +36,8 @@ class Headline(Record):
     crps_skill: SkillInterval | None
     """Of the distribution of Close, in CRPS."""
     fragile: Rows[Words]
-    """Titles of the disturbances that hurt the model more than a random walk."""
-    disturbances: Count
+    """Titles of the perturbations that hurt the model more than a random walk."""
+    perturbations: Count = Field(validation_alias=AliasChoices("perturbations", "disturbances"))
     """That were tried."""
     broken: Rows[Words]
     """Names of the invariants that did not hold."""
@@ -60,8 +62,8 @@ def headline_of(scores: Scores, findings: Findings, quality: Quality) -> Headlin
         best_distribution=best,
         crps_outcome=None if distribution is None else distribution.outcome,
         crps_skill=None if distribution is None else _interval(distribution),
-        fragile=tuple(scenario.title for scenario in findings.scenarios if scenario.fragile),
-        disturbances=len(findings.scenarios),
+        fragile=tuple(perturbation.title for perturbation in findings.perturbations if perturbation.fragile),
+        perturbations=len(findings.perturbations),
         broken=tuple(invariant.name for invariant in findings.invariants if not invariant.passed),
         source_sha256=quality.source.sha256,
     )

@@ -127,7 +127,7 @@ LOSSES = Table(
 FINDINGS = Table(
     file="findings.parquet",
     step="diagnose",
-    row="a disturbance, as in `findings.json`",
+    row="a perturbation, as in `findings.json`",
     columns=(
         Column("name", "text", ""),
         Column("title", "text", ""),
@@ -135,17 +135,17 @@ FINDINGS = Table(
         Column("windows", "count", "test windows behind the row"),
         *(
             Column(f"{state}_{metric}", "number", f"{metric.upper()} in units of the price, {words}")
-            for state, words in (("clean", "undisturbed"), ("perturbed", "disturbed"))
+            for state, words in (("clean", "unperturbed"), ("perturbed", "perturbed"))
             for metric in ("mae", "mse", "rmse", "mape", "mspe")
         ),
         *(
             Column(
-                f"{who}degradation_{part}", "number", f"{words} of the {whose} error, disturbed over clean"
+                f"{who}degradation_{part}", "number", f"{words} of the {whose} error, perturbed over clean"
             )
             for who, whose in (("", "model's"), ("walk_", "random walk's"))
             for part, words in (("ratio", "ratio"), ("low", "lower end"), ("high", "upper end"))
         ),
-        Column("walk_reads", "flag", "whether the walk reads what is disturbed, so that it is a comparator"),
+        Column("walk_reads", "flag", "whether the walk reads what is perturbed, so that it is a comparator"),
         Column("excess", "number", "the model's ratio minus the walk's"),
         Column("excess_low", "number", "lower end of its interval"),
         Column("excess_high", "number", "upper end of its interval"),

@@ -135,7 +135,7 @@ def score_rows(headlines: Sequence[Headline | None]) -> list[tuple[str, list[str
         "skill of the distribution of Close": [
             skill_words(row.crps_skill) if row else "" for row in headlines
         ],
-        "fragile": [f"{len(row.fragile)} of {row.disturbances}" if row else "" for row in headlines],
+        "fragile": [f"{len(row.fragile)} of {row.perturbations}" if row else "" for row in headlines],
     }
     return list(rows.items())
 

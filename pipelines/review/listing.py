@@ -86,13 +86,13 @@ def show_run(runs: Path, name: str) -> str:
 
 
 def fragility(headline: Headline) -> str:
-    """How a model stood its disturbances, in words."""
+    """How a model stood its perturbations, in words."""
     broken = f", INVARIANT FAILED: {', '.join(headline.broken)}" if headline.broken else ""
-    return f"fragile in {len(headline.fragile)} of {headline.disturbances} disturbances{broken}"
+    return f"fragile in {len(headline.fragile)} of {headline.perturbations} perturbations{broken}"
 
 
 def _results(runs: Path, record: RunRecord) -> str:
-    """Error, both skills against their best baseline with their intervals, and fragile in how many disturbances."""
+    """Error, both skills against their best baseline with their intervals, and fragile in how many perturbations."""
     try:
         headline = headline_in(runs, record)
     except ArtifactError as error:
@@ -101,5 +101,5 @@ def _results(runs: Path, record: RunRecord) -> str:
     if headline is None:
         return f"{'':9}  {'':{_SKILL}}  {'':{_SKILL}}  {'':7}"
     point, distribution = map(skill_words, (headline.skill, headline.crps_skill))
-    fragile = f"{len(headline.fragile)}/{headline.disturbances}" + ("!" if headline.broken else "")
+    fragile = f"{len(headline.fragile)}/{headline.perturbations}" + ("!" if headline.broken else "")
     return f"{headline.mae_log:9.6f}  {point:{_SKILL}}  {distribution:{_SKILL}}  {fragile:7}"

@@ -117,7 +117,7 @@ def state_of(row: Row) -> str:
 def _index_row(row: Row, keys: Sequence[str], reach: float) -> dict[str, object]:
     found = row.headline
     skill, crps = (found.skill, found.crps_skill) if found else (None, None)
-    fragile = f"{len(found.fragile)} of {found.disturbances}" if found else ""
+    fragile = f"{len(found.fragile)} of {found.perturbations}" if found else ""
     return {
         "name": row.name,
         "started_at": row.started_at,

@@ -25,7 +25,7 @@ from model_core.diagnostics.masks import mask_of
 from model_core.errors import InvariantError
 from model_core.evaluation.predict import evaluate_model
 from model_core.nn.bundles import Forecast, Reads
-from model_core.results.findings import Findings, ScenarioResult
+from model_core.results.findings import Findings, PerturbationResult
 from model_core.results.record import read_result
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import DIAGNOSTICS, small_run
@@ -51,7 +51,7 @@ class Linear(nn.Module):
         return Forecast(point=self.said(window)[:, None, None].expand_as(window.target))
 
 
-def findings_of(model: nn.Module, **changes: Any) -> dict[str, ScenarioResult]:
+def findings_of(model: nn.Module, **changes: Any) -> dict[str, PerturbationResult]:
     settings = DiagnosticsSettings(
         device="cpu",
         attacks=False,
@@ -74,7 +74,7 @@ def test_on_clean_input_the_shown_walk_is_the_structured_walk() -> None:
         np.testing.assert_allclose(found.forecast, expected, atol=1e-6)
 
 
-def test_the_degradation_ratio_is_disturbed_over_clean_error_on_the_same_windows() -> None:
+def test_the_degradation_ratio_is_perturbed_over_clean_error_on_the_same_windows() -> None:
     model, dataset = Linear(), noise_dataset()
     row = findings_of(model)["time_reverse"]
     windows = WindowSet(dataset, "test")
@@ -124,7 +124,7 @@ def test_the_work_is_announced_before_it_starts_and_is_what_is_then_done(
     assert len(rows) == 5 + 4 + 4 + (4 + 2)
     (line,) = caplog.messages
     assert line.startswith(
-        "19 disturbances of 40 of 58 test windows: 760 forecasts and 280 gradients, "
+        "19 perturbations of 40 of 58 test windows: 760 forecasts and 280 gradients, "
         "the work of 1600 forecasts, about "
     )
     assert model.gradients == 280
@@ -177,7 +177,7 @@ def test_fgsm_on_a_linear_model_moves_each_input_along_its_weight() -> None:
     model = Linear()
     model.requires_grad_(requires_grad=False)
     window = WindowSet(noise_dataset(), "test").batch(torch.arange(4))
-    found = Attacker(model, 1).perturbation(Attack("fgsm", "prices", 0.1, 1))(window)
+    found = Attacker(model, 1).perturbation(Attack("fgsm", "prices", 0.1, 1)).perturb(window)
     change = found.past_waves - window.past_waves
     error = (model(window).point - window.target).mean(dim=(1, 2))
     expected = 0.1 * mask_of("prices", change) * model.weights.sign() * error.sign()[:, None, None]
@@ -191,7 +191,7 @@ def test_an_attack_stays_in_its_box_under_its_mask_and_hurts(method: str, steps:
     model.requires_grad_(requires_grad=False)
     window = WindowSet(noise_dataset(), "test").batch(torch.arange(8))
     attack = Attacker(model, 1).perturbation(Attack(method, mask, 0.05, steps))
-    found = attack(window)
+    found = attack.perturb(window)
     change = found.past_waves - window.past_waves
     assert change.abs().max() <= 0.05 + 1e-6
     assert (change[mask_of(mask, change) == 0] == 0).all()
@@ -299,9 +299,9 @@ def test_a_broken_invariant_fails_the_step_and_the_findings_still_say_which(
     assert [i.name for i in written.invariants if not i.passed] == ["price_scaling"]
 
 
-def test_the_findings_of_a_real_run_hold_every_disturbance_once() -> None:
+def test_the_findings_of_a_real_run_hold_every_perturbation_once() -> None:
     written = read_result(Findings, small_run()["findings"])
-    names = [row.name for row in written.scenarios]
+    names = [row.name for row in written.perturbations]
     assert len(names) == len(set(names)) == 5 + 2 + 4 + 4
-    assert {row.windows for row in written.scenarios} == {16}
+    assert {row.windows for row in written.perturbations} == {16}
     assert all(check.passed for check in written.invariants)

@@ -1,4 +1,4 @@
-"""Every window once, in order, whatever the batch; disturbances never reach the targets."""
+"""Every window once, in order, whatever the batch; perturbations never reach the targets."""
 
 from dataclasses import replace
 
@@ -56,16 +56,16 @@ def test_spread_indices_are_distinct_and_ascend(count: int, at_most: int | None)
     assert set(chosen) <= set(range(count))
 
 
-def test_a_disturbance_changes_the_forecast_but_not_what_it_is_scored_against(windows: WindowSet) -> None:
+def test_a_perturbation_changes_the_forecast_but_not_what_it_is_scored_against(windows: WindowSet) -> None:
     def corrupted(window: Window) -> Window:
         return replace(
             window, past_waves=window.past_waves * 2, target=window.target + 9, anchor=window.anchor + 1
         )
 
-    clean, disturbed = evaluate_each(Momentum(), windows, 16, (unchanged, corrupted))
-    np.testing.assert_array_equal(clean.true, disturbed.true)
-    np.testing.assert_array_equal(clean.anchor, disturbed.anchor)
-    np.testing.assert_allclose(disturbed.forecast, 2 * clean.forecast, rtol=1e-6)
+    clean, perturbed = evaluate_each(Momentum(), windows, 16, (unchanged, corrupted))
+    np.testing.assert_array_equal(clean.true, perturbed.true)
+    np.testing.assert_array_equal(clean.anchor, perturbed.anchor)
+    np.testing.assert_allclose(perturbed.forecast, 2 * clean.forecast, rtol=1e-6)
 
 
 def test_a_model_is_put_into_evaluation_mode(windows: WindowSet) -> None:

@@ -50,7 +50,7 @@ def test_no_sky_reaches_it_and_its_invariants_hold(folders: dict[str, Path]) -> 
     assert findings.reads == SkyRead(past_sky=False, future_sky=False)
     assert load_model(folders["model"] / "best").model.reads.past_sky
     assert all(invariant.passed for invariant in findings.invariants)
-    assert "sky" not in {row.parameters.get("mask") for row in findings.scenarios}
+    assert "sky" not in {row.parameters.get("mask") for row in findings.perturbations}
 
 
 def test_the_page_says_that_it_is_the_untrained_model(folders: dict[str, Path]) -> None:

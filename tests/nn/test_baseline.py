@@ -110,7 +110,7 @@ def test_days_of_the_sequential_head_stretch_their_own_share_of_the_variance() -
         assert found.log_scale[b, h, m, t].item() == pytest.approx(0.5 * variance.log().item(), abs=1e-5)
 
 
-def test_a_disturbed_input_whose_high_lies_below_its_low_leaves_a_scale_above_zero() -> None:
+def test_a_perturbed_input_whose_high_lies_below_its_low_leaves_a_scale_above_zero() -> None:
     window = make_window()
     prices = window.past_waves[..., :4].clone()
     prices[..., [HIGH, LOW]] = prices[..., [LOW, HIGH]]

@@ -96,12 +96,12 @@ def test_no_step_sees_a_later_one(name: str) -> None:
     _, module, inputs = prepared(name)
     early = 10
 
-    def disturbed(tensor: Tensor) -> Tensor:
+    def perturbed(tensor: Tensor) -> Tensor:
         if tensor.dim() < 2 or tensor.shape[1] != 16 or not tensor.is_floating_point():
             return tensor
         return torch.cat([tensor[:, :early], tensor[:, early:].flip(1)], dim=1)
 
-    before, after = module(*inputs), module(*map_tensors(disturbed, tuple(inputs)))
+    before, after = module(*inputs), module(*map_tensors(perturbed, tuple(inputs)))
     assert_same(
         map_tensors(lambda tensor: tensor[:, :early], before),
         map_tensors(lambda tensor: tensor[:, :early], after),

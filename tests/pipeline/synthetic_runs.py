@@ -32,7 +32,7 @@ def synthetic_record(number: int, **changes: object) -> RunRecord:
         crps_outcome="no evidence either way",
         crps_skill=SkillInterval(skill=skill / 2, low=skill / 2 - half, high=skill / 2 + half),
         fragile=("noise",) * (number % 3),
-        disturbances=12,
+        perturbations=12,
         broken=(),
         source_sha256=f"{number // 100:064x}",
     )

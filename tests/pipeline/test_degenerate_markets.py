@@ -153,7 +153,7 @@ def test_a_degenerate_market_goes_through_all_steps(market: str, mixture: bool, 
         assert verdict.outcome == "no verdict"
         assert NO_VERDICT[market] in (verdict.reason or "")
     assert verdict.text in words_of(page)
-    for row in findings.scenarios:
+    for row in findings.perturbations:
         assert (row.fragile is None) == (row.fragile_reason is not None)
     shown = page[: page.index('<h2 id="provenance">')]
     assert re.findall(r">[^<]*\b(?:nan|inf|None)\b\s*[^a-z ]", shown) == []
@@ -181,9 +181,9 @@ def test_a_test_span_of_a_few_windows_is_scored_without_a_verdict(test: int, tmp
         for row in (*by.squared_log_error.values(), *by.absolute_log_error.values())
     ]
     assert {row.outcome for row in rows} == {"no verdict"}
-    assert {row.fragile for row in findings.scenarios} == {None}
+    assert {row.fragile for row in findings.perturbations} == {None}
     reasons = {scores.verdict.reason, scores.confidence_set_reason}
-    reasons |= {row.fragile_reason for row in findings.scenarios}
+    reasons |= {row.fragile_reason for row in findings.perturbations}
     for reason in reasons:
         assert reason is not None
         assert "independent" in reason

@@ -120,7 +120,7 @@ def the_graph_has_the_nodes_of_its_kind(explanation: Explanation, settings: Sett
 
 
 def the_findings_fit_what_it_reads(findings: Findings, settings: Settings, page: str) -> None:
-    reads, rows = findings.reads, findings.scenarios
+    reads, rows = findings.reads, findings.perturbations
     assert reads == sky_of(settings)
     assert len(findings.invariants) == 6
     assert all(invariant.passed for invariant in findings.invariants)

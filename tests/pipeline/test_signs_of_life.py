@@ -55,7 +55,7 @@ def test_the_steps_with_a_model_speak_of_all_their_work(
         "exchanging inputs",
         "reading the learned graph",
         "forecasting clean windows",
-        "disturbing windows",
+        "perturbing windows",
     ]
 
 

@@ -22,7 +22,7 @@ from model_core.report import phrases
 from model_core.report.evidence import Evidence, read_evidence
 from model_core.report.failure import failure_page
 from model_core.report.page import render_page, render_summary
-from model_core.results.findings import ScenarioResult, SkyRead
+from model_core.results.findings import PerturbationResult, SkyRead
 from model_core.results.scores import BaselineSkill, Scores
 from model_core.results.skill import Comparison
 from model_core.results.tables import PREDICTIONS
@@ -300,7 +300,7 @@ def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why
     evidence: Evidence, findings: dict[str, int], said: str
 ) -> None:
     counted = {"test_windows": None, "overlap": None} | findings
-    assert re.search(said, phrases.disturbed_windows(evidence.findings.model_copy(update=counted), 10))
+    assert re.search(said, phrases.perturbed_windows(evidence.findings.model_copy(update=counted), 10))
 
 
 def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
@@ -381,7 +381,7 @@ def undecided_scores(scores: Scores) -> Scores:
     return changed.model_copy(update={"verdict": verdict})
 
 
-def undecided_scenario(row: ScenarioResult) -> ScenarioResult:
+def undecided_perturbation(row: PerturbationResult) -> PerturbationResult:
     bare = {"low": None, "high": None}
     return row.model_copy(
         update={
@@ -396,14 +396,14 @@ def undecided_scenario(row: ScenarioResult) -> ScenarioResult:
 
 
 def test_a_run_without_a_verdict_says_why_in_page_and_summary(evidence: Evidence) -> None:
-    scenarios = tuple(map(undecided_scenario, evidence.findings.scenarios))
-    findings = evidence.findings.model_copy(update={"scenarios": scenarios})
+    perturbations = tuple(map(undecided_perturbation, evidence.findings.perturbations))
+    findings = evidence.findings.model_copy(update={"perturbations": perturbations})
     bare = replace(evidence, scores=undecided_scores(evidence.scores), findings=findings)
     page = checked(render_page(bare, SETTINGS, "a run")).text
     for shown in (page, render_summary(bare, "a run")):
         assert "There is no verdict on whether the point forecast is better than the best baseline" in shown
         assert "41 windows are too few" in shown
-        assert f"None of {len(scenarios)} disturbances can be judged: 16 windows are too few." in shown
+        assert f"None of {len(perturbations)} perturbations can be judged: 16 windows are too few." in shown
         assert "None," not in shown
 
 

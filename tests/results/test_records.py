@@ -13,6 +13,7 @@ from model_core.errors import ArtifactError
 from model_core.results.dataset import ScalerResult, SplitResult
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
+from model_core.results.headline import Headline, headline_of
 from model_core.results.quality import Quality
 from model_core.results.record import JsonObject, Result, read_result, write_result
 from model_core.results.scores import Scores
@@ -184,7 +185,7 @@ def scores_of_version_1(content: Any) -> JsonObject:
 
 
 def findings_of_version_1(content: Any) -> JsonObject:
-    """The same findings as they were written when every disturbance was judged."""
+    """The same findings as they were written when every perturbation was judged."""
     rows = [
         without(row, "excess_low", "excess_high", "fragile_reason") | {"fragile": False}
         for row in content["scenarios"]
@@ -199,8 +200,27 @@ def without(content: JsonObject, *names: str) -> JsonObject:
 
 def test_findings_of_version_1_are_still_read(tmp_path: Path) -> None:
     put(Findings, tmp_path, findings_of_version_1(earlier(Findings)))
-    (first, *_) = read_result(Findings, tmp_path).scenarios
+    (first, *_) = read_result(Findings, tmp_path).perturbations
     assert (first.excess_low, first.fragile, first.fragile_reason) == (None, False, None)
+
+
+def test_findings_whose_perturbations_were_called_scenarios_are_still_read(tmp_path: Path) -> None:
+    content = content_of(Findings)
+    old = without(content, "perturbations") | {"scenarios": content["perturbations"], "schema_version": 3}
+    put(Findings, tmp_path, old)
+    assert read_result(Findings, tmp_path) == read_result(Findings, small_run()["findings"])
+
+
+def test_a_headline_whose_perturbations_were_called_disturbances_is_still_read() -> None:
+    run = small_run()
+    headline = headline_of(
+        read_result(Scores, run["evaluation"]),
+        read_result(Findings, run["findings"]),
+        read_result(Quality, run["dataset"]),
+    )
+    content = headline.model_dump(mode="json")
+    old = without(content, "perturbations") | {"disturbances": content["perturbations"]}
+    assert Headline.model_validate_json(json.dumps(old)) == headline
 
 
 def test_predictions_with_the_column_names_of_before_are_still_read(tmp_path: Path) -> None:

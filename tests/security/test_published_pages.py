@@ -93,16 +93,16 @@ def test_a_summary_holds_no_tag_no_link_and_no_line_of_somebody_elses(tmp_path: 
         name: each.model_copy(update={"title": HOSTILE_WORDS}) for name, each in scores.forecasts.items()
     }
     verdict = scores.verdict.model_copy(update={"text": HOSTILE_WORDS})
-    scenarios = [
+    perturbations = [
         each.model_copy(update={"title": HOSTILE_WORDS, "fragile": True})
-        for each in evidence.findings.scenarios
+        for each in evidence.findings.perturbations
     ]
     hostile = dataclasses.replace(
         evidence,
         scores=scores.model_copy(
             update={"forecasts": forecasts, "verdict": verdict, "first_date": HOSTILE_WORDS}
         ),
-        findings=evidence.findings.model_copy(update={"scenarios": tuple(scenarios)}),
+        findings=evidence.findings.model_copy(update={"perturbations": tuple(perturbations)}),
     )
     text = render_summary(hostile, "a")
     assert not re.search(r"<[a-zA-Z/!]", text)

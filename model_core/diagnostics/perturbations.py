@@ -1,13 +1,13 @@
-"""Disturbed encoder inputs: the five published scenarios and what really goes wrong with market data.
+"""Perturbed encoder inputs: the five published perturbations and what really goes wrong with market data.
 
-Every scenario changes ``past_waves`` only; strengths are in the units of that tensor (prices in window
+Every perturbation changes ``past_waves`` only; strengths are in the units of that tensor (prices in window
 ranges, scaled waves in train deviations, angles as sines and cosines). Chance comes from one generator
-per scenario, seeded by its name, so that a scenario does not depend on those before it.
+per perturbation, seeded by its name, so that a perturbation does not depend on those before it.
 """
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,36 +22,41 @@ _MISSING_SHARE = 0.05
 _TICK_SIGMAS = 10.0
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
+"""What becomes of the known days, [B, S, W] → [B, S, W]."""
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """One way to disturb the known days, [B, S, W] → [B, S, W]."""
+class Perturbation:
+    """A change of the known days, and what it is called."""
 
     name: str
     title: str
     group: str
     """``published``, ``noise``, ``data`` or ``attack``."""
-    parameters: dict[str, float | str] = field(default_factory=dict)
-    change: Change = lambda waves, generator: waves
+    parameters: Mapping[str, float | str]
+    perturb: Perturb
+    """Changes a batch; for one pass, batches in order."""
 
 
-def published_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
-    """The five scenarios that the project has always published."""
+def published_perturbations(settings: DiagnosticsSettings) -> tuple[Perturbation, ...]:
+    """The five perturbations that the project has always published."""
     noise, factor, ratio = settings.noise_std, settings.scale_factor, settings.dropout_ratio
+    group, seed = "published", settings.seed
     return (
-        Scenario("gaussian_noise", "Gaussian noise", "published", {"std": noise}, _noise(noise)),
-        Scenario("zero_inputs", "all inputs zero", "published", {}, lambda waves, _: torch.zeros_like(waves)),
-        Scenario("scale_spike", "inputs scaled up", "published", {"factor": 1 + factor}, _spike(factor)),
-        Scenario("time_reverse", "history reversed", "published", {}, lambda waves, _: waves.flip(1)),
-        Scenario("feature_dropout", "waves dropped", "published", {"ratio": ratio}, _feature_dropout(ratio)),
+        _seeded(seed, "gaussian_noise", "Gaussian noise", group, {"std": noise}, _noise(noise)),
+        _seeded(seed, "zero_inputs", "all inputs zero", group, {}, lambda waves, _: torch.zeros_like(waves)),
+        _seeded(seed, "scale_spike", "inputs scaled up", group, {"factor": 1 + factor}, _spike(factor)),
+        _seeded(seed, "time_reverse", "history reversed", group, {}, lambda waves, _: waves.flip(1)),
+        _seeded(seed, "feature_dropout", "waves dropped", group, {"ratio": ratio}, _feature_dropout(ratio)),
     )
 
 
-def data_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
+def data_perturbations(settings: DiagnosticsSettings) -> tuple[Perturbation, ...]:
     """Noise by group of waves and strength, and faults that market data really have."""
+    seed = settings.seed
     noises = tuple(
-        Scenario(
+        _seeded(
+            seed,
             f"noise_{mask}_{std:g}",
             f"noise {std:g} on {MASK_TITLES[mask]}",
             "noise",
@@ -61,29 +66,25 @@ def data_scenarios(settings: DiagnosticsSettings) -> tuple[Scenario, ...]:
         for mask in settings.attack_masks
         for std in settings.attack_strengths
     )
+    missing, tick = {"share": _MISSING_SHARE}, {"sigmas": _TICK_SIGMAS}
     return (
         *noises,
-        Scenario(
-            "missing_days",
-            "5 % of the days repeat the day before",
-            "data",
-            {"share": _MISSING_SHARE},
-            _missing,
-        ),
-        Scenario("stale_close", "last day's prices repeat the day before", "data", {}, _stale),
-        Scenario("bad_tick", "one 10 σ tick", "data", {"sigmas": _TICK_SIGMAS}, _tick),
-        Scenario("shuffled_history", "days in random order", "data", {}, _shuffled),
+        _seeded(seed, "missing_days", "5 % of the days repeat the day before", "data", missing, _missing),
+        _seeded(seed, "stale_close", "last day's prices repeat the day before", "data", {}, _stale),
+        _seeded(seed, "bad_tick", "one 10 σ tick", "data", tick, _tick),
+        _seeded(seed, "shuffled_history", "days in random order", "data", {}, _shuffled),
     )
 
 
-def perturbation(scenario: Scenario, seed: int) -> Perturb:
-    """The scenario as a change of batches; call it once per pass, batches in order."""
-    generator = torch.Generator().manual_seed(seed + zlib.crc32(scenario.name.encode()))
+def _seeded(
+    seed: int, name: str, title: str, group: str, parameters: Mapping[str, float | str], change: Change
+) -> Perturbation:
+    generator = torch.Generator().manual_seed(seed + zlib.crc32(name.encode()))
 
     def perturb(window: Window) -> Window:
-        return replace(window, past_waves=scenario.change(window.past_waves, generator))
+        return replace(window, past_waves=change(window.past_waves, generator))
 
-    return perturb
+    return Perturbation(name, title, group, parameters, perturb)
 
 
 def _noise(std: float, mask: str = "all") -> Change:
