@@ -9,15 +9,13 @@ from model_core.artifacts import open_artifact
 from model_core.data.dataset import MarketDataset, open_manifest
 from model_core.lineage import refuse_other_model, say_if_other_dataset
 from model_core.manifest import Manifest
+from model_core.results.course import DRAWN
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
 from model_core.results.tables import HISTORY, LOSSES, PREDICTIONS, read_table
 from model_core.results.training import TrainResults
-
-_DRAWN = ("epoch", "train_loss", "validation_loss", "learning_rate")
-"""Columns of the history that the page draws; of the predictions it draws all that there are."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def read_evidence(*, dataset: Path, model: Path, evaluation: Path, findings: Pat
         dataset=MarketDataset.open(dataset),
         manifests=manifests,
         training=read_result(TrainResults, model),
-        history=read_table(HISTORY, model, _DRAWN),
+        history=read_table(HISTORY, model, DRAWN),
         explanation=read_result(Explanation, holder) if holder else None,
         scores=read_result(Scores, evaluation),
         predictions=read_table(PREDICTIONS, evaluation, PREDICTIONS.always),

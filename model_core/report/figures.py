@@ -28,6 +28,7 @@ from model_core.report.drawing import (
     svg_of,
 )
 from model_core.report.regime_figures import skill_rows
+from model_core.results.course import courses_of
 from model_core.results.findings import PerturbationResult
 from model_core.results.scores import ForecastScore
 from model_core.results.skill import Comparison
@@ -130,17 +131,11 @@ def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
         losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         bare(losses)
         marker = "o" if len(history) < 25 else ""
-        # Each member begins with epoch 1.
-        runs = [run for _, run in history.groupby((history["epoch"].diff() <= 0).cumsum())]
-        of_members = [(m.best_epoch, m.untrained_validation_loss) for m in training.members]
-        known = of_members or [(training.best_epoch, training.untrained_validation_loss)]
-        told = []
-        for run, (best_epoch, untrained) in zip(runs, known, strict=False):
+        courses, told = courses_of(history, training), []
+        for course in courses:
             style = {"marker": marker, "markersize": 4}
-            losses.plot(run["epoch"], run["train_loss"], color=MUTED, **style)
-            validated = dict(zip(run["epoch"], run["validation_loss"], strict=True))
-            if untrained is not None:
-                validated = {0: untrained} | validated
+            losses.plot(course.epochs["epoch"], course.epochs["train_loss"], color=MUTED, **style)
+            validated, best_epoch = course.validated, course.best_epoch
             losses.plot(list(validated), list(validated.values()), color=MODEL, **style)
             if best_epoch in validated:
                 losses.plot(best_epoch, validated[best_epoch], "o", color=GOOD, markersize=9)
@@ -152,8 +147,10 @@ def training_figure(history: pd.DataFrame, training: TrainResults) -> str:
             )
         losses.set_ylabel(loss_name(history))
         bare(rates)
-        for run in runs:
-            rates.plot(run["epoch"], run["learning_rate"], color=MUTED, drawstyle="steps-mid")
+        for course in courses:
+            rates.plot(
+                course.epochs["epoch"], course.epochs["learning_rate"], color=MUTED, drawstyle="steps-mid"
+            )
         rates.set_ylabel("learning rate" if by_width(1, 0) else "rate")
         rates.set_ylim(bottom=0)
         rates.set_xlabel("epoch")

@@ -5,17 +5,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from model_core.artifacts import intact_file
 from model_core.disk import require_folder
 from model_core.errors import ArtifactError, UserError
 from model_core.results.run import RunRecord
-from model_core.results.tables import HISTORY, PREDICTIONS, price_column, read_table
-from pipelines.review.comparison import Compared, compared
+from pipelines.review.comparison import compared
 from pipelines.review.files import ListedFile, files_of
 from pipelines.runs import find_run
-from pipelines.site.drawing import curves
+from pipelines.site.figures import Figure, compare_figures, run_figures
 from pipelines.site.pages import compare_page, index_page, run_page
 from pipelines.site.rows import KEPT, Row, rows_of
 
@@ -53,7 +49,7 @@ def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ())
             continue
         if page in asked or not path.exists() or changed & set(names):
             result = asked.get(page) or compared(runs, names)
-            _write(path, compare_page(result, _figures(runs, result)))
+            _write(path, compare_page(result, compare_figures(runs, result)))
         told.append((page, ", ".join(names)))
     _write(out / INDEX, index_page(rows, told))
     return len(changed & known)
@@ -73,7 +69,17 @@ def _write_run(runs: Path, out: Path, row: Row) -> None:
         staged = folder / ".report.part"
         shutil.copyfile(report, staged)
         staged.replace(folder / "report.html")
-    _write(folder / INDEX, run_page(row, record.settings, files, _provenance(record), has_report))
+    figures, undrawn = _figures(runs, record)
+    page = run_page(row, record.settings, files, _provenance(record), figures, undrawn, has_report=has_report)
+    _write(folder / INDEX, page)
+
+
+def _figures(runs: Path, record: RunRecord) -> tuple[list[Figure], str]:
+    """How the training went, or why that cannot be drawn."""
+    try:
+        return run_figures(runs, record), ""
+    except ArtifactError as error:
+        return [], str(error)
 
 
 def _provenance(record: RunRecord) -> list[tuple[str, str]]:
@@ -89,41 +95,6 @@ def _provenance(record: RunRecord) -> list[tuple[str, str]]:
     return rows + [
         (f"try of {each.started_at}", f"{each.status} at {each.failed_step}") for each in record.attempts
     ]
-
-
-def _figures(runs: Path, result: Compared) -> list[tuple[str, str]]:
-    """Validation loss by epoch, and the forecasts of Close at the horizon, over one another."""
-    losses, forecasts, dates = [], [], []
-    for number, record in enumerate(result.runs):
-        model, evaluation = record.artifact(runs, "model"), record.artifact(runs, "evaluation")
-        if model is not None and model.is_dir():
-            intact_file(model, HISTORY.file, producer=HISTORY.step)
-            history = read_table(HISTORY, model, ("epoch", "validation_loss"))
-            losses.append(
-                (record.name, history["epoch"].tolist(), history["validation_loss"].tolist(), number)
-            )
-        if evaluation is not None and evaluation.is_dir():
-            close = _close_at_horizon(evaluation)
-            days = close["date"].map(pd.Timestamp.toordinal).tolist()
-            forecasts.append((record.name, days, close["moved"].tolist(), number))
-            dates += [close["date"].min(), close["date"].max()]
-    figures = []
-    if losses:
-        figures.append(("Validation loss by epoch", curves(losses, "Validation loss", "epoch")))
-    if forecasts:
-        labels = (str(min(dates).date()), str(max(dates).date()))
-        title = "Forecast move of Close over the whole horizon, in log price, by forecast date"
-        figures.append((title, curves(forecasts, title, "date", labels)))
-    return figures
-
-
-def _close_at_horizon(evaluation: Path) -> pd.DataFrame:
-    intact_file(evaluation, PREDICTIONS.file, producer=PREDICTIONS.step)
-    name = price_column("Close", "forecast")
-    frame = read_table(PREDICTIONS, evaluation, ("date", "step", "anchor", name))
-    last = frame[frame["step"] == frame["step"].max()]
-    moved = pd.DataFrame({"date": pd.to_datetime(last["date"]), "moved": last[name] - last["anchor"]})
-    return moved.sort_values("date")
 
 
 def _page_name(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from model_core.results.skill import SkillInterval
 
@@ -12,6 +13,7 @@ _BAR = (120, 14)
 _CHART = (640, 240)
 _MARGIN = (56, 10, 10, 30)
 """Left, top, right, bottom."""
+_FEW_POINTS = 25
 
 
 def bar(row: SkillInterval | None, reach: float) -> str:
@@ -39,20 +41,29 @@ def bar(row: SkillInterval | None, reach: float) -> str:
     return f"{head}{''.join(parts)}</svg>"
 
 
-def curves(
-    series: Sequence[tuple[str, Sequence[float], Sequence[float], int]],
-    title: str,
-    x_label: str,
-    labels: Sequence[str] = (),
-) -> str:
-    """Curves over one another.
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart."""
+
+    name: str
+    x: Sequence[float]
+    """[n]"""
+    y: Sequence[float]
+    """[n]"""
+    number: int
+    """Decides color and dashes: that of the run, or of the kind of line."""
+    ring: float | None = None
+    """The x of a point to mark, if the line has it."""
+
+
+def curves(series: Sequence[Curve], title: str, x_label: str, labels: Sequence[str] = ()) -> str:
+    """Curves over one another; of a short one each point is shown.
 
     Args:
-        series: name, x [n], y [n] and the number of the run, which decides color and dashes.
         labels: what the first and the last x are called; numbers if there are none.
     """
-    xs = [x for _, row, _, _ in series for x in row]
-    ys = [y for _, _, row, _ in series for y in row]
+    xs = [x for curve in series for x in curve.x]
+    ys = [y for curve in series for y in curve.y]
     if not xs:
         return ""
     (x0, x1), (y0, y1) = _span(xs), _span(ys)
@@ -63,12 +74,21 @@ def curves(
         py = top + (y1 - y) / (y1 - y0) * (height - top - bottom)
         return f"{px:.1f},{py:.1f}"
 
-    lines = [
-        f'<polyline points="{" ".join(at(x, y) for x, y in zip(row_x, row_y, strict=True))}" fill="none" '
-        f'stroke="{COLORS[k % len(COLORS)]}" stroke-dasharray="{_DASHES[k % len(_DASHES)]}" stroke-width="1.8"/>'
-        for _, row_x, row_y, k in series
-    ]
-    ticks = []
+    lines, ticks = [], []
+    for curve in series:
+        points = [at(x, y) for x, y in zip(curve.x, curve.y, strict=True)]
+        color = COLORS[curve.number % len(COLORS)]
+        lines.append(
+            f'<polyline points="{" ".join(points)}" fill="none" stroke="{color}" '
+            f'stroke-dasharray="{_DASHES[curve.number % len(_DASHES)]}" stroke-width="1.8"/>'
+        )
+        if len(points) <= _FEW_POINTS:
+            lines += [_circle(point, 2.5, f'fill="{color}"') for point in points]
+        lines += [
+            _circle(point, 6, f'fill="none" stroke="{color}" stroke-width="1.8"')
+            for x, point in zip(curve.x, points, strict=True)
+            if x == curve.ring
+        ]
     for part in (0, 0.5, 1):
         value = y0 + part * (y1 - y0)
         _, _, y = at(x0, value).partition(",")
@@ -81,9 +101,14 @@ def curves(
     ticks.append(
         f'<text x="{(left + width - right) / 2}" y="{base}" text-anchor="middle">{html.escape(x_label)}</text>'
     )
-    said = html.escape(f"{title}: {', '.join(dict.fromkeys(name for name, _, _, _ in series))}")
+    said = html.escape(f"{title}: {', '.join(dict.fromkeys(curve.name for curve in series))}")
     head = f'<svg viewBox="0 0 {width} {height}" class="chart" role="img" aria-label="{said}">'
     return f"{head}{''.join(ticks + lines)}</svg>"
+
+
+def _circle(point: str, radius: float, style: str) -> str:
+    x, _, y = point.partition(",")
+    return f'<circle cx="{x}" cy="{y}" r="{radius}" {style}/>'
 
 
 def key(names: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from model_core.results.headline import Headline
 from model_core.results.skill import SkillInterval
 from pipelines.review.comparison import Compared, pair_sentences, score_rows
 from pipelines.review.files import ListedFile
-from pipelines.site.drawing import bar, key
+from pipelines.site.drawing import bar
+from pipelines.site.figures import Figure
 from pipelines.site.rows import Row, by_configuration, differing
 
 _REACH = 0.2
@@ -54,9 +55,16 @@ def run_page(
     settings: Mapping[str, object],
     files: Sequence[ListedFile],
     provenance: Sequence[tuple[str, str]],
+    figures: Sequence[Figure],
+    undrawn: str,
+    *,
     has_report: bool,
 ) -> str:
-    """One run: what it is worth, where it came from, and its files."""
+    """One run: what it is worth, how its training went, where it came from, and its files.
+
+    Args:
+        undrawn: why there are no figures; empty if nothing is wrong.
+    """
     scores = (
         [] if row.headline is None else [(what, values[0]) for what, values in score_rows([row.headline])]
     )
@@ -76,17 +84,15 @@ def run_page(
         provenance=provenance,
         settings=dotted(settings),
         files=files,
+        figures=figures,
+        undrawn=undrawn,
         has_report=has_report,
         download=f"python -m pipelines runs download {row.name} FOLDER",
     )
 
 
-def compare_page(result: Compared, figures: Sequence[tuple[str, str]]) -> str:
-    """Runs side by side, with the curves of all of them over one another.
-
-    Args:
-        figures: title and SVG.
-    """
+def compare_page(result: Compared, figures: Sequence[Figure]) -> str:
+    """Runs side by side, with the curves of all of them over one another."""
     names = [record.name for record in result.runs]
     said = [text for other, pair in result.pairs.items() for text in pair_sentences(names[0], other, pair)]
     states = [
@@ -103,7 +109,6 @@ def compare_page(result: Compared, figures: Sequence[tuple[str, str]]) -> str:
         scores=[("state", states), *score_rows(result.headlines)],
         settings=list(result.settings.items()),
         figures=figures,
-        key=key(names),
     )
 
 

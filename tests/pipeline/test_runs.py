@@ -15,10 +15,12 @@ from model_core.artifacts import read_json, replace_json, sha256_of, write_manif
 from model_core.config.run import Settings
 from model_core.errors import ArtifactError, PipelineError, UserError
 from model_core.evaluation.verdict import skill_words
+from model_core.results.course import courses_of, read_courses
 from model_core.results.quality import Quality
 from model_core.results.record import read_result, write_result
 from model_core.results.scores import Scores
 from model_core.results.skill import SkillInterval
+from model_core.results.training import MemberResults, TrainResults
 from pipelines.__main__ import main
 from pipelines.review.comparison import compared, comparison_text
 from pipelines.review.listing import list_runs, show_run
@@ -227,13 +229,56 @@ def test_a_pair_is_judged_on_the_windows_that_both_scored(tmp_path: Path) -> Non
 def test_a_site_compares_runs_with_their_curves_and_lists_their_files(ended: Ended, tmp_path: Path) -> None:
     build_site(ended.runs, tmp_path / "out", [["one", "other"]])
     text = (tmp_path / "out/compare/one+other.html").read_text(encoding="utf-8")
-    assert text.count("<polyline") == 2 * 2, "two curves in each of two figures"
+    assert text.count("<polyline") == 2 * 3, "two curves in each of three figures"
     assert "There is no evidence that the point forecast of one differs from that of other" in text
     assert skill_words(ended.scores.headline) in text
     page = (tmp_path / "out/run/one/index.html").read_text(encoding="utf-8")
     files = re.findall(r"<tr><td>([^<]*)</td><td class=\"number\">[\d,]+</td><td><code>(\w{64})<", page)
     assert ("evaluation/scores.json", sha256_of(small_run()["evaluation"] / "scores.json")) in files
     assert "runs download one FOLDER" in page
+
+
+def test_the_page_of_a_run_shows_how_its_training_went_or_says_why_it_does_not(
+    ended: Ended, tmp_path: Path
+) -> None:
+    """Both losses by epoch are those of the training's own record."""
+    page = tmp_path / "out/run/one/index.html"
+    build_site(ended.runs, tmp_path / "out")
+    (course,) = read_courses(small_run()["model"])
+    losses = [*course.epochs["train_loss"], *course.validated.values()]
+    assert re.findall(r'text-anchor="end">([^<]*)</text>', page.read_text(encoding="utf-8"))[:3:2] == [
+        f"{min(losses):.4g}",
+        f"{max(losses):.4g}",
+    ]
+    assert page.read_text(encoding="utf-8").count("<polyline") == 2
+    damaged = tmp_path / "model"
+    shutil.copytree(small_run()["model"], damaged)
+    (damaged / "history.parquet").write_bytes(b"")
+    record = _with(ended, "one", artifacts={"model": str(damaged)})
+    replace_json(ended.runs / "one" / "run.json", record)
+    build_site(ended.runs, tmp_path / "out")
+    text = page.read_text(encoding="utf-8")
+    assert "<polyline" not in text
+    assert f"is not shown: {damaged / 'history.parquet'} was changed after it was written" in text
+
+
+def test_of_several_models_each_has_a_course_of_its_own() -> None:
+    training = read_result(TrainResults, small_run()["model"])
+    member = MemberResults(
+        seed=1,
+        best_epoch=2,
+        best_validation_loss=0.5,
+        best_validation_loss_read_back=None,
+        untrained_validation_loss=0.9,
+        lost_best_epoch=None,
+        last_epoch=2,
+        stopped_because="all epochs done",
+    )
+    other = member.model_copy(update={"best_epoch": 0, "untrained_validation_loss": None})
+    history = pd.DataFrame({"epoch": [1, 2, 1, 2], "validation_loss": [0.7, 0.5, 0.8, 0.9]})
+    courses = courses_of(history, training.model_copy(update={"members": (member, other)}))
+    assert [dict(course.validated) for course in courses] == [{0: 0.9, 1: 0.7, 2: 0.5}, {1: 0.8, 2: 0.9}]
+    assert [course.best_epoch for course in courses] == [2, 0]
 
 
 def test_json_has_what_the_text_says(ended: Ended, capsys: pytest.CaptureFixture[str]) -> None:

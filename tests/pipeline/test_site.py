@@ -15,7 +15,7 @@ from pipelines.__main__ import main
 from pipelines.held import held_run
 from pipelines.review.keeping import delete_run, download_run
 from pipelines.site.build import build_site
-from pipelines.site.drawing import bar, curves
+from pipelines.site.drawing import Curve, bar, curves
 from pipelines.site.serve import SiteServer
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 
@@ -114,8 +114,9 @@ def test_a_bar_ends_where_its_axis_does() -> None:
 
 
 def test_curves_of_one_value_are_drawn(tmp_path: Path) -> None:
-    drawn = curves([("a", [1], [2.0], 0)], "Loss", "epoch")
+    drawn = curves([Curve("a", (1,), (2.0,), 0, ring=1)], "Loss", "epoch")
     assert re.search(r'points="\d+\.\d,\d+\.\d"', drawn)
+    assert drawn.count("<circle") == 2, "its point, which no line shows, and the ring about it"
 
 
 def test_a_run_is_copied_whole_and_checked_on_the_way(runs: Path, tmp_path: Path) -> None:
