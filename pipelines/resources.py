@@ -12,7 +12,16 @@ from kfp.dsl import PipelineTask
 
 from components.steps import STEPS
 from model_core.errors import UserError, quoted
-from model_core.variables import CERTIFICATES, CLUSTER_STORE, ENDPOINT, LIMITS, REGION, SECRET_FIELDS
+from model_core.store.endpoint import checked_url
+from model_core.variables import (
+    CERTIFICATES,
+    CLUSTER_STORE,
+    ENDPOINT,
+    LIMITS,
+    REGION,
+    ROLE_ENDPOINT,
+    SECRET_FIELDS,
+)
 from model_core.versions import git_commit
 from pipelines.kubeflow.names import refuse_bad_subdomain
 from pipelines.pods.apply import apply
@@ -47,7 +56,9 @@ class Cluster:
         pods: what each step's pod asks for.
         secret: Kubernetes Secret with the object store's keys; empty for none.
         secret_keys: its keys → environment variables.
-        endpoint: URL of the object store.
+        role: whether the pods' ServiceAccount has a role that opens the store, instead of a Secret.
+        endpoint: URL of the object store; empty: with a Secret that of a cluster's own, with a role Amazon's.
+        keys_endpoint: URL of the server that gives a role's keys; empty: Amazon's, for a store of Amazon's.
         region: of that store; empty: what its URL says, or us-east-1.
         authorities: ConfigMap whose key ``ca.crt`` holds the certificates of the authorities that pods trust; empty:
             those of the image.
@@ -61,7 +72,9 @@ class Cluster:
     pods: Pods = field(default_factory=load_pods)
     secret: str = ""
     secret_keys: Mapping[str, str] = field(default_factory=lambda: dict(SECRET_FIELDS))
-    endpoint: str = CLUSTER_STORE
+    role: bool = False
+    endpoint: str = ""
+    keys_endpoint: str = ""
     region: str = ""
     authorities: str = ""
     store_limits: str = ""
@@ -74,16 +87,36 @@ class Cluster:
             UserError: credentials in the store's URL, an unknown step among the images, or an image that may
                 change under its name, has none, or cannot hold this checkout's changes.
         """
-        if "@" in self.endpoint:
-            raise UserError(
-                "--s3-endpoint holds credentials, which would be readable in the pipeline; use --secret for them"
-            )
-        if self.secret:
-            refuse_bad_subdomain(self.secret, "--secret")
+        self._check_store()
         if self.authorities:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
         if self.region and not _REGION.fullmatch(self.region):
             raise UserError(f"--s3-region {quoted(self.region)} is not a region; write e.g. eu-central-1")
+        self._check_images()
+
+    def _check_store(self) -> None:
+        if "@" in self.endpoint:
+            raise UserError(
+                "--s3-endpoint holds credentials, which would be readable in the pipeline; use --secret for them"
+            )
+        for flag, url in (("--s3-endpoint", self.endpoint), ("--sts-endpoint", self.keys_endpoint)):
+            if url:
+                checked_url(url, flag)
+        if self.secret:
+            refuse_bad_subdomain(self.secret, "--secret")
+        if self.secret and self.role:
+            raise UserError("--secret and --store-role are two ways to open the store; leave one of them out")
+        if self.keys_endpoint and not self.role:
+            raise UserError(
+                "--sts-endpoint is asked for the keys of a role; add --store-role, or leave it out"
+            )
+
+    @property
+    def opens_a_store(self) -> bool:
+        """Whether pods can read and write a store by themselves."""
+        return bool(self.secret) or self.role
+
+    def _check_images(self) -> None:
         unknown = sorted(set(self.images) - set(STEPS))
         if unknown:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
@@ -119,7 +152,10 @@ class Cluster:
         apply(task, self.pods.of_step[step])
         if self.secret:
             kubernetes.use_secret_as_env(task, self.secret, dict(self.secret_keys))
-            task.set_env_variable(ENDPOINT, self.endpoint)
+        if endpoint := self.endpoint or (CLUSTER_STORE if self.secret else ""):
+            task.set_env_variable(ENDPOINT, endpoint)
+        if self.keys_endpoint:
+            task.set_env_variable(ROLE_ENDPOINT, self.keys_endpoint)
         if self.region:
             task.set_env_variable(REGION, self.region)
         if self.authorities:

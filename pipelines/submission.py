@@ -97,10 +97,10 @@ class Submission:
                 raise UserError(f"{flag} {quoted(uri)} ends with the pod that uses it; name an s3://… there")
         read_and_written = [self.source, self.checkpoint_uri, self.publish_uri, self.upload_uri]
         remote = [uri for uri in read_and_written if in_object_store(uri)]
-        if remote and not self.cluster.secret:
+        if remote and not self.cluster.opens_a_store:
             raise UserError(
                 f"{remote[0]} needs the store's keys; name the Kubernetes Secret that holds them, "
-                "e.g. --secret mlpipeline-minio-artifact"
+                "e.g. --secret mlpipeline-minio-artifact, or say --store-role where the pods' ServiceAccount has a role"
             )
 
     def _check_source(self) -> None:

@@ -53,6 +53,8 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Computed skies and unfinished work go to folders of this test run, never to the user's."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    # A test without keys has none, wherever it runs.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ def launcher_of(settings: LauncherSettings, kind: str | None = None) -> Launcher
                 nodes=settings.nodes,
                 resources_per_node=settings.resources_per_node,
                 secret=settings.secret,
+                service_account=settings.service_account,
                 # The store's keys come from the secret.
                 env={name: os.environ[name] for name in WHEREABOUTS if name in os.environ},
             )

@@ -56,6 +56,8 @@ class TrainJobLauncher:
     runtime: str = "torch-distributed"
     secret: str | None = "mlpipeline-minio-artifact"
     """Kubernetes secret with ``accesskey`` and ``secretkey`` of the store; ``None`` mounts none."""
+    service_account: str | None = None
+    """Of the pods; ``None``: the namespace's default."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment of the pods, e.g. AWS_ENDPOINT_URL; never a secret."""
     timeout_seconds: int = 7 * 24 * 3600
@@ -140,7 +142,7 @@ def _create(client: Any, name: str, remote: Job, launcher: TrainJobLauncher) -> 
         TrainerArgs(["-m", "components.train.worker", remote.model_dump_json()]),
         # The cluster ends it even if this step is gone and cannot.
         ActiveDeadlineSeconds(launcher.timeout_seconds),
-        _labeled_pods(launcher.secret),
+        _labeled_pods(launcher.secret, launcher.service_account),
     ]
     try:
         client.train(
@@ -187,8 +189,11 @@ def _fetch(store: Store, model: Path) -> None:
         open_artifact(folder, producer=PRODUCER)
 
 
-def _labeled_pods(secret: str | None) -> Any:
-    """A patch that labels the pods and mounts the store's secret, since a job's environment takes literal values."""
+def _labeled_pods(secret: str | None, service_account: str | None) -> Any:
+    """A patch that labels the pods, gives them their ServiceAccount and mounts the store's secret.
+
+    A job's environment takes literal values only, so the secret cannot stand there.
+    """
     from kubeflow.trainer.options import (
         ContainerPatch,
         JobSetSpecPatch,
@@ -202,10 +207,13 @@ def _labeled_pods(secret: str | None) -> Any:
         TrainingRuntimeSpecPatch,
     )
 
-    pod: PodSpecPatch | None = None
+    pod = None if service_account is None else PodSpecPatch(service_account_name=service_account)
     if secret is not None:
-        mount = ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
-        pod = PodSpecPatch(volumes=[{"name": "store", "secret": {"secretName": secret}}], containers=[mount])
+        pod = pod or PodSpecPatch()
+        pod.volumes = [{"name": "store", "secret": {"secretName": secret}}]
+        pod.containers = [
+            ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
+        ]
     template = PodTemplatePatch(metadata={"labels": POD_LABELS}, spec=pod)
     job = JobTemplatePatch(spec=JobSpecPatch(template=template))
     nodes = JobSetSpecPatch(replicated_jobs=[ReplicatedJobPatch(name="node", template=job)])

@@ -36,7 +36,9 @@ class LauncherSettings(Section):
     resources_per_node: dict[str, str] = {"gpu": "1"}
     """``trainer``: what a node asks for."""
     secret: str | None = None
-    """``trainer``: Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store."""
+    """``trainer``: Kubernetes Secret with ``accesskey`` and ``secretkey`` of the store; ``None``: a role opens it."""
+    service_account: str | None = None
+    """``trainer``: of its pods, such as one that has a role; ``None``: the namespace's default."""
 
     @property
     def has_own_pods(self) -> bool:

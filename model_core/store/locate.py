@@ -11,7 +11,8 @@ from model_core.store.local import LocalStore
 from model_core.store.names import scheme_of, split_uri
 
 _S3 = "s3"
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_BUCKET = re.compile(r"[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_MISTYPED = re.compile(r"(s3|file):(/?)(?!/)", re.IGNORECASE)
 
 
 def open_store(uri: str) -> Store:
@@ -48,6 +49,7 @@ def check_uri(uri: str) -> None:
     if printable(uri) != uri:
         raise StoreError(f"the URI {quoted(uri)} contains a control character; type it again", uri=uri)
     if scheme in {None, "file"}:
+        _refuse_mistyped(uri)
         return
     if scheme != _S3:
         # A password with a blank in it would not be recognized in a message.
@@ -55,7 +57,7 @@ def check_uri(uri: str) -> None:
         raise StoreError(
             f"{shown} starts with {scheme}://; use a path, file:// or s3://bucket/prefix", uri=uri
         )
-    bucket = rest.partition("/")[0]
+    bucket, _, prefix = rest.partition("/")
     if not bucket:
         raise StoreError(f"{uri} names no bucket; write s3://bucket/prefix", uri=uri)
     if "@" in bucket or ":" in bucket:
@@ -64,7 +66,17 @@ def check_uri(uri: str) -> None:
             "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL in the environment"
         )
     if not _BUCKET.fullmatch(bucket):
-        raise StoreError(f"{quoted(bucket)} is not a bucket name; write s3://bucket/prefix", uri=uri)
+        raise StoreError(
+            f"{quoted(bucket)} is not a bucket name, which has 3 to 63 letters, digits, dots and dashes; write "
+            "s3://bucket/prefix",
+            uri=uri,
+        )
+    if "\\" in prefix or (prefix and {"", ".", ".."} & set(prefix.removesuffix("/").split("/"))):
+        raise StoreError(
+            f"the URI {quoted(uri)} has an empty part, . or .. between its slashes, or a backslash; some stores take "
+            "that for another name, and would overwrite it, so leave it out",
+            uri=uri,
+        )
 
 
 def local_path(uri: str) -> Path | None:
@@ -73,6 +85,7 @@ def local_path(uri: str) -> Path | None:
     Raises:
         StoreError: it cannot be understood, or is on another machine.
     """
+    _refuse_mistyped(uri)
     try:
         if scheme_of(uri) is None:
             return _path(uri).expanduser()
@@ -88,6 +101,18 @@ def local_path(uri: str) -> Path | None:
             "a path or URI cannot be resolved: its user or host is unknown, or it is on another machine; write a "
             "path, file:///path or s3://bucket/prefix"
         ) from error
+
+
+def _refuse_mistyped(uri: str) -> None:
+    """``s3:/bucket/x`` would be a folder called ``s3:`` here, and a model in it be lost with its machine."""
+    if mistyped := _MISTYPED.match(uri):
+        scheme = mistyped[1].lower()
+        meant = "file:///path" if scheme == "file" else "s3://bucket/prefix"
+        raise StoreError(
+            f"{quoted(uri)} is neither a path nor a URI; write {meant}, or ./{mistyped[0]}… for a path "
+            "of that name",
+            uri=uri,
+        )
 
 
 def _path(name: str) -> Path:

@@ -86,7 +86,19 @@ def add_cluster(parser: ArgumentParser) -> None:
     group.add_argument("--gpus", type=int, help="for each step that can use them; default: the profile's")
     group.add_argument("--secret", default="", help="Kubernetes Secret with the object store's keys")
     group.add_argument(
-        "--s3-endpoint", default=CLUSTER_STORE, help=f"URL of that store; default {CLUSTER_STORE}"
+        "--store-role",
+        action="store_true",
+        help="instead of a Secret: the role of the pods' ServiceAccount (IRSA, EKS Pod Identity) opens the store",
+    )
+    group.add_argument(
+        "--s3-endpoint",
+        default="",
+        help=f"URL of that store; default: with --secret {CLUSTER_STORE}, with --store-role Amazon's",
+    )
+    group.add_argument(
+        "--sts-endpoint",
+        default="",
+        help="URL of the server that gives a role's keys; default: Amazon's, for a store of Amazon's",
     )
     group.add_argument("--s3-region", default="", help="of that store; default: its URL's, or us-east-1")
     group.add_argument(
@@ -116,7 +128,9 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
         images=dict(image.split("=", 1) for image in given.image),
         pods=load_pods(given.profile, given.set_pod, given.gpus),
         secret=given.secret,
+        role=given.store_role,
         endpoint=given.s3_endpoint,
+        keys_endpoint=given.sts_endpoint,
         region=given.s3_region,
         authorities=given.ca_config_map,
         store_limits=settings.store.limits().as_text(),

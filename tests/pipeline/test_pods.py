@@ -180,14 +180,39 @@ def test_pods_are_given_the_stores_region_and_the_authorities_to_trust() -> None
         assert environment["SSL_CERT_FILE"] == f"{volume['mountPath']}/ca.crt"
 
 
+def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoint_or_another() -> None:
+    def environments(cluster: Cluster) -> list[dict[str, str]]:
+        pipeline = cluster_pipeline(Settings(), cluster, "code")
+        platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"][
+            "executors"
+        ]
+        assert not any("secretAsEnv" in each for each in platform.values())
+        containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
+        assert len(containers) == len(STEPS)
+        return [
+            {item["name"]: item["value"] for item in each["container"].get("env", [])}
+            for each in containers.values()
+        ]
+
+    names = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"}
+    for environment in environments(Cluster(tag="abc", role=True)):
+        assert not names & set(environment)
+    url = "http://minio.storage:9000"
+    for environment in environments(Cluster(tag="abc", role=True, endpoint=url, keys_endpoint=url)):
+        assert {environment[name] for name in names} == {url}
+
+
 @pytest.mark.parametrize(
     ("more", "flag"),
     [
+        ({"secret": "keys", "role": True}, "--secret and --store-role"),
+        ({"secret": "keys", "keys_endpoint": "http://minio.storage:9000"}, "--sts-endpoint"),
+        ({"endpoint": "http://minio.storage:port"}, "--s3-endpoint"),
         ({"region": "eu west"}, "--s3-region"),
         ({"authorities": "A"}, "--ca-config-map"),
         ({"secret": "My_Keys"}, "--secret"),
     ],
 )
-def test_names_that_kubernetes_does_not_take_are_refused(more: dict[str, str], flag: str) -> None:
+def test_what_contradicts_itself_or_no_cluster_takes_is_refused(more: dict[str, object], flag: str) -> None:
     with pytest.raises(UserError, match=flag):
         Cluster(tag="abc", **more)  # type: ignore[arg-type]

@@ -46,13 +46,13 @@ def submission(host: str, **more: Any) -> Submission:
 
 def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_TOKEN", "token")
-    wanted = submission(api.url, source="s3://b/t.csv", service_account="pipeline-runner", **PLACES)
+    wanted = submission(api.url, source="s3://bkt/t.csv", service_account="pipeline-runner", **PLACES)
     assert submit(wanted) == f"{api.url}/#/runs/details/r1"
     (run,) = api.runs
     assert (run["experiment_id"], run["display_name"]) == ("e1", "a")
     assert run["service_account"] == "pipeline-runner"
     parameters = run["runtime_config"]["parameters"]
-    assert (parameters["source"], parameters["run_name"]) == ("s3://b/t.csv", "a")
+    assert (parameters["source"], parameters["run_name"]) == ("s3://bkt/t.csv", "a")
     assert parameters["training_settings"]["train_epochs"] == 50
     spec = json_format.ParseDict(run["pipeline_spec"]["pipeline_spec"], pipeline_spec_pb2.PipelineSpec())
     assert all(task.caching_options.enable_cache for task in spec.root.dag.tasks.values())
@@ -62,7 +62,7 @@ def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: py
 
 def test_every_field_of_a_request_is_one_of_the_apis(api: Api) -> None:
     """KFP's own client, generated from the API's description, says which there are."""
-    submit(submission(api.url, mlflow_experiment="m", pipeline_root="s3://b/root", service_account="s"))
+    submit(submission(api.url, mlflow_experiment="m", pipeline_root="s3://bkt/root", service_account="s"))
     submit(submission(api.url, cron="0 0 6 * * *", namespace="team", register=True))
     assert set(api.runs[0]) <= set(kfp_server_api.V2beta1Run.attribute_map.values())
     assert set(api.schedules[0]) <= set(kfp_server_api.V2beta1RecurringRun.attribute_map.values())
@@ -105,7 +105,7 @@ def test_mlflow_is_told_its_experiment_the_way_that_kubeflow_has_for_it(api: Api
 
 
 def test_a_schedule_names_none_of_its_runs_and_reuses_nothing(api: Api) -> None:
-    wanted = submission(api.url, source="s3://b/t.csv", cron=" 0 30 6  * * MON-FRI ", **PLACES)
+    wanted = submission(api.url, source="s3://bkt/t.csv", cron=" 0 30 6  * * MON-FRI ", **PLACES)
     assert submit(wanted) == f"{api.url}/#/recurringrun/details/s1"
     (schedule,) = api.schedules
     assert schedule["trigger"] == {"cron_schedule": {"cron": "0 30 6 * * MON-FRI"}}
@@ -179,13 +179,13 @@ def test_a_table_of_this_machine_is_checked_and_uploaded_under_its_digest(
     source = saved(table(900), tmp_path, "my table.csv")
     content = Path(source).read_bytes()
     said: list[str] = []
-    wanted = submission(api.url, source=source, upload_uri="s3://b/tables/", **PLACES)
+    wanted = submission(api.url, source=source, upload_uri="s3://bkt/tables/", **PLACES)
     request = json.loads(dry_run(wanted))
     assert not (tmp_path / "b").exists()
     submit(wanted, say=said.append)
     parameters = api.runs[0]["runtime_config"]["parameters"]
     digest = hashlib.sha256(content).hexdigest()[:16]
-    assert parameters["source"] == f"s3://b/tables/{digest}-my-table.csv"
+    assert parameters["source"] == f"s3://bkt/tables/{digest}-my-table.csv"
     assert parameters["source_version"] == digest
     assert (tmp_path / f"b/tables/{digest}-my-table.csv").read_bytes() == content
     assert request["body"]["runtime_config"]["parameters"] == parameters
@@ -197,7 +197,7 @@ def test_a_table_that_the_pods_would_refuse_is_refused_before_anything_is_sent(
 ) -> None:
     source = saved(table(20), tmp_path, "short.csv")
     with pytest.raises(SourceError, match="rows"):
-        submit(submission(api.url, source=source, upload_uri="s3://b/tables", **PLACES))
+        submit(submission(api.url, source=source, upload_uri="s3://bkt/tables", **PLACES))
     assert api.namespaces == set()
 
 
@@ -354,9 +354,9 @@ def torchrun() -> Settings:
     ("more", "reason"),
     [
         ({"source": "table.csv"}, "--upload-uri"),
-        ({"source": "table.csv", "upload_uri": "s3://b/t"}, "needs the store's keys"),
+        ({"source": "table.csv", "upload_uri": "s3://bkt/t"}, "needs the store's keys"),
         ({"source": "sample://nasdq"}, "is not a sample"),
-        ({"source": "s3://b/t.csv"}, "needs the store's keys"),
+        ({"source": "s3://bkt/t.csv"}, "needs the store's keys"),
         ({"publish_uri": "/reports"}, "name an s3://"),
         ({"checkpoint_uri": "file:///c", **PLACES}, "name an s3://"),
         ({"pipeline_root": "minio://b"}, "use a path, file:// or s3://"),
@@ -372,8 +372,8 @@ def torchrun() -> Settings:
         ({"host": "kubeflow.example"}, "is not a URL"),
         ({"host": "https://k.example/pipeline/#/runs"}, "leave out #"),
         ({"host": "https://k.example:0/"}, "no host and port"),
-        ({"cron": "0 0 6 * * *", "checkpoint_uri": "s3://b/c", **PLACES}, "would be shared by all runs"),
-        ({"cron": "0 0 6 * * *", "source": "t.csv", "upload_uri": "s3://b/t", **PLACES}, "uploaded once"),
+        ({"cron": "0 0 6 * * *", "checkpoint_uri": "s3://bkt/c", **PLACES}, "would be shared by all runs"),
+        ({"cron": "0 0 6 * * *", "source": "t.csv", "upload_uri": "s3://bkt/t", **PLACES}, "uploaded once"),
         ({"settings": torchrun()}, "the pod of train gets none"),
         ({"settings": load_settings(None, ["training.launcher.kind=trainer"])}, "training.launcher.image"),
         ({"settings": load_settings(None, ["evaluation.device=cuda"])}, "the pod of evaluate gets no GPU"),
@@ -388,7 +388,7 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
     submission("http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="abc", pods=load_pods(gpus=2)))
     chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:1", "training.device=cuda"]
     submission(
-        "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://b/c", **PLACES
+        "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://bkt/c", **PLACES
     )
 
 

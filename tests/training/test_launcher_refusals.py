@@ -32,7 +32,7 @@ def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *fla
         (["--set", "training.launcher.processes=0"], "training.launcher.processes"),
         (["--launcher", "trainer"], "needs training.launcher.image and a --checkpoint-uri"),
         (["--launcher", "trainer", "--set", "training.launcher.image=r/train:1"], "--checkpoint-uri like"),
-        (["--launcher", "trainer", "--checkpoint-uri", "s3://b/p"], "needs training.launcher.image"),
+        (["--launcher", "trainer", "--checkpoint-uri", "s3://bkt/p"], "needs training.launcher.image"),
         (
             ["--set", "training.launcher.kind=trainer", "--set", "training.launcher.image=r/train:1",
              "--checkpoint-uri", "runs/checkpoints"],

@@ -62,6 +62,7 @@ def by_trainer(dataset: Path, model: Path, uri: str, runtime: str = "torch-distr
         namespace="team",
         runtime=runtime,
         env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
+        service_account="trainer-with-a-role",
         timeout_seconds=20,
         polling_seconds=1,
     )
@@ -90,6 +91,7 @@ def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
     patched = json.dumps(spec["runtimePatches"])
     assert '"secretName": "mlpipeline-minio-artifact"' in patched
     assert f'"mountPath": "{SECRET_FOLDER}"' in patched
+    assert '"serviceAccountName": "trainer-with-a-role"' in patched
 
 
 def test_a_trainjob_that_fails_is_deleted_and_reported_with_its_last_words(

@@ -1,0 +1,102 @@
+"""Who opens a store: the keys of the environment, those of a file, or those that a role gives for a while.
+
+The first of these that is set up counts, and is never passed over when it fails:
+
+    environment   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
+    file          AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials, profile AWS_PROFILE; read again for each request
+    pod           AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE, asked at AWS_ENDPOINT_URL_STS
+                  (``model_core.store.roles``)
+    container     AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI, with what authorizes it (EKS, ECS)
+    machine       169.254.169.254, unless AWS_EC2_METADATA_DISABLED is true
+"""
+
+import configparser
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import urllib3
+from minio.credentials.credentials import Credentials
+from minio.credentials.providers import AWSConfigProvider, Provider, StaticProvider
+
+from model_core.errors import StoreError, quoted
+from model_core.store.endpoint import given
+from model_core.store.roles import role_of
+from model_core.variables import (
+    ACCESS_KEY,
+    CREDENTIALS_FILE,
+    CREDENTIALS_PROFILE,
+    KEYS,
+    SECRET_KEY,
+    SESSION_TOKEN,
+)
+
+Pools = Callable[[str, bool], urllib3.PoolManager]
+"""A pool of connections for ``http`` or ``https``; for a machine that may not be there, one that gives up soon."""
+
+
+def provider_of(environment: Mapping[str, str], pools: Pools) -> Provider:
+    """Where the client takes its keys from, before each request; no server is asked for them yet.
+
+    Raises:
+        StoreError: one key of two is there, one of them cannot be sent, or a file has none; none is repeated.
+    """
+    keys = {name: given(environment, name) for name in (*KEYS, SESSION_TOKEN)}
+    if any(keys[name] for name in KEYS):
+        missing = [name for name in KEYS if not keys[name]]
+        if missing:
+            raise StoreError(f"s3:// needs credentials; set {' and '.join(missing)} in the environment")
+        return StaticProvider(keys[ACCESS_KEY], keys[SECRET_KEY], keys[SESSION_TOKEN] or None)
+    if (file := _file_of(environment)) is not None:
+        file.retrieve()
+        return file
+    return role_of(environment, pools)
+
+
+class _File(Provider):
+    """The keys of one profile; a tool that renews them writes the file anew."""
+
+    def __init__(self, path: Path, profile: str) -> None:
+        self._path, self._profile = path, profile
+        self._reader = AWSConfigProvider(str(path), profile)
+
+    def retrieve(self) -> Credentials:
+        """The keys as they stand there now.
+
+        Raises:
+            StoreError: the file cannot be read, or does not hold two keys that can be sent.
+        """
+        try:
+            # A file that cannot be read is an empty one for the reader.
+            with self._path.open("rb"):
+                pass
+            found: Credentials = self._reader.retrieve()
+        except (OSError, ValueError, configparser.Error) as error:
+            # Its text may be the line with the key.
+            reason = error.strerror if isinstance(error, OSError) else "it lacks them, or is no such file"
+            raise StoreError(
+                f"{self._path} gives no keys for the profile {quoted(self._profile)} ({reason}); write "
+                f"aws_access_key_id and aws_secret_access_key there, or set {' and '.join(KEYS)}"
+            ) from error
+        if not all(re.fullmatch(r"[!-~]*", part or "") for part in (found.access_key, found.session_token)):
+            raise StoreError(
+                f"a key of the profile {quoted(self._profile)} in {self._path} holds a character that cannot be "
+                "sent; copy it again"
+            )
+        return found
+
+
+def _file_of(environment: Mapping[str, str]) -> _File | None:
+    """The file of keys, if one is named, or is where AWS's tools keep it and has the profile."""
+    wanted = environment.get(CREDENTIALS_PROFILE)
+    profile = wanted or "default"
+    if named := environment.get(CREDENTIALS_FILE):
+        return _File(Path(named), profile)
+    try:
+        path = Path("~/.aws/credentials").expanduser()
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (RuntimeError, PermissionError):  # no home, or somebody else's
+        text = ""
+    except (OSError, ValueError):
+        return _File(path, profile)  # which says what is wrong with it
+    return _File(path, profile) if wanted or f"[{profile}]" in text else None
