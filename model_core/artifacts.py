@@ -182,12 +182,12 @@ def write_manifest(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     content = manifest.model_dump(mode="json", exclude={"sha256"})
-    manifest = manifest.model_copy(update={"sha256": _digest(content)})
+    manifest = manifest.model_copy(update={"sha256": content_digest(content)})
     write_json(folder / MANIFEST, content | {"sha256": manifest.sha256})
     return manifest
 
 
-def _digest(content: Mapping[str, object]) -> str:
+def content_digest(content: Mapping[str, object]) -> str:
     """SHA-256 of a manifest's content, however it is spaced."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -260,7 +260,7 @@ def read_manifest(path: Path, *, producer: str) -> Manifest:
             path=path,
         ) from error
     content.pop("sha256", None)
-    wanted = _digest(content) if manifest.schema_version > 1 else None
+    wanted = content_digest(content) if manifest.schema_version > 1 else None
     if manifest.sha256 != wanted:
         raise ArtifactError(f"{path} was changed after it was written; {again}", path=path)
     if manifest.producer != producer:

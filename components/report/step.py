@@ -9,8 +9,8 @@ from model_core.disk import disk_error, require_file
 from model_core.errors import InvariantError, StoreError, UploadError
 from model_core.report import phrases
 from model_core.report.evidence import read_evidence
-from model_core.report.index import publish
 from model_core.report.page import render_page, render_summary
+from model_core.report.published import publish
 from model_core.store.names import refuse_bad_run_name
 from model_core.store.probe import refuse_unwritable_folder
 

@@ -21,7 +21,6 @@ from model_core.checkpoints.control import (
     StepLine,
 )
 from model_core.manifest import Manifest
-from model_core.report.index import PublishedRun
 from model_core.results.dataset import ScalerResult, SplitResult
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
@@ -76,7 +75,6 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("evaluation/explanation.json", Explanation),
     Document("findings/findings.json", Findings),
     Document("run/run.json", RunRecord),
-    Document("published/name/manifest.json", PublishedRun, "published-run"),
 )
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TABLES: tuple[Table, ...] = (HISTORY, PREDICTIONS, LOSSES, FINDINGS)
@@ -108,7 +106,6 @@ memory.groupby("stage")["process_rss_mb"].max()""",
 record = pd.read_json("mirror/checkpoints/000001-00000000.json", typ="series")
 pd.DataFrame(record["files"]).T""",
     "run/run.json": 'pd.Series(pd.read_json("run/run.json", typ="series")["step_seconds"])',
-    "published/name/manifest.json": 'pd.Series(pd.read_json("published/name/manifest.json", typ="series")["skill"])',
     "dataset/quality.json": 'pd.DataFrame(pd.read_json("dataset/quality.json", typ="series")["out_of_train_range"])',
     "model/results.json": 'pd.Series(pd.read_json("model/results.json", typ="series")["parameters"]["by_part"])',
     "evaluation/scores.json": """\

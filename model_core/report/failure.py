@@ -3,7 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from model_core.report.policy import CONTENT_POLICY
+from model_core.publishing.policy import CONTENT_POLICY
 
 _STYLE = (
     "body{font:16px/1.6 system-ui,sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;"

@@ -20,6 +20,7 @@ from model_core.evaluation.verdict import (
     skill_words,
 )
 from model_core.progress import duration
+from model_core.publishing.policy import CONTENT_POLICY
 from model_core.report import captions, figures, phrases, sections
 from model_core.report.departures import departure_figure
 from model_core.report.drawing import Picture, picture
@@ -33,7 +34,6 @@ from model_core.report.header import (
     trained_on,
     training_seconds,
 )
-from model_core.report.policy import CONTENT_POLICY
 from model_core.results.findings import Findings, PerturbationResult
 from model_core.results.scores import MODEL
 from model_core.store.names import published_name

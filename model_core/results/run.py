@@ -1,4 +1,4 @@
-"""The record of one run: what it was given, how it ended and what it is worth."""
+"""The record of a run: where it came from, how far it came, what it is worth; in its folder, and in a store of runs."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from model_core.manifest import FileRecord
 from model_core.results.headline import Headline
 
 RECORD = "run.json"
@@ -30,7 +31,7 @@ class Attempt(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """``run.json``: one run; on one machine it is whole at every moment while the run goes on."""
+    """``run.json``: one run, whole at every moment while it goes on, and as a store of runs has it."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -73,6 +74,12 @@ class RunRecord(BaseModel):
     """Tries that this run goes on from, oldest first."""
     headline: Headline | None = None
     """What it is worth, once it has succeeded; null in records of earlier code."""
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+    """What lies beside a published record, by its path there; empty on the machine of the run."""
+    published_at: str | None = None
+    """In UTC; of two records with one name the later one counts."""
+    sha256: str | None = None
+    """Digest of everything above in a published record; null on the machine of the run."""
 
     def artifact(self, runs: Path, kind: str) -> Path | None:
         """Where an artifact is, if the run left it: within ``runs``, wherever that folder is now."""

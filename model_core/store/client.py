@@ -31,6 +31,8 @@ from model_core.variables import ENDPOINT, REGION
 _RETRIES = PacedRetry(total=3, redirect=False, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
 _SOON_SECONDS = 1.0
 """What somebody has who may not be there at all: the machine, asked for a role."""
+_AT_ONCE = 8
+"""Connections that are kept open."""
 ANSWER_BYTES = 2**24
 """Of a list or an error; a page of a list has 1,000 keys of at most 1,024 bytes."""
 
@@ -77,6 +79,7 @@ def connect(environment: Mapping[str, str] = os.environ, limits: Limits | None =
             replace(limits, connect_seconds=_SOON_SECONDS, read_seconds=_SOON_SECONDS) if soon else limits,
             _Guarded,
             retries=retries,
+            maxsize=_AT_ONCE,
             ssl_context=authorities() if scheme == "https" else None,
         )
 

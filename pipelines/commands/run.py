@@ -31,7 +31,9 @@ def add(actions: Commands) -> None:
     parser.add_argument(
         "--checkpoint-uri", default="", help="folder or s3://… that keeps training checkpoints"
     )
-    parser.add_argument("--publish-uri", default="", help="folder or s3://… that also gets the report")
+    parser.add_argument(
+        "--publish-uri", default="", help="folder or s3://… of published runs that gets this one, too"
+    )
     parser.add_argument(
         "--runner",
         choices=["process", "docker"],

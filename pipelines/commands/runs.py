@@ -60,8 +60,22 @@ def add(actions: Commands) -> None:
         "%(prog)s NAME copy", "%(prog)s NAME copy --only 'evaluation/*' --only report.html",
     )  # fmt: skip
     delete = _add(commands, "delete", _delete, "delete a run and what it left", "%(prog)s NAME")
-    for parser in (show, opened, download, delete):
+    publish = _add(
+        commands, "publish", _publish, "send a run to a store of runs, which `runs` commands then read by --runs",
+        "%(prog)s NAME s3://market/runs", "%(prog)s NAME /mnt/shared/runs --dataset",
+    )  # fmt: skip
+    for parser in (show, opened, download, delete, publish):
         parser.add_argument("name", metavar="NAME", help="of the run")
+    publish.add_argument("uri", metavar="URI", help="folder or s3://bucket/prefix of published runs")
+    publish.add_argument(
+        "--dataset",
+        action="store_true",
+        help="also send the prepared dataset: the market table, and where it lay on this machine",
+    )
+    _add(
+        commands, "reindex", _reindex, "make the index of a store of runs again, where it was damaged",
+        "%(prog)s --runs s3://market/runs",
+    )  # fmt: skip
     download.add_argument("to", type=Path, metavar="FOLDER", help="that the files go to")
     download.add_argument(
         "--only", action="append", default=[], metavar="PATTERN", help="files that fit it; may be repeated"
@@ -77,7 +91,7 @@ def _add(
     parser = commands.add_parser(
         name, help=story, description=f"{story[0].upper()}{story[1:]}.", epilog=examples(*lines)
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs; default runs")
+    parser.add_argument("--runs", default="runs", help="folder of all runs; default runs")
     parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
     parser.set_defaults(action=action, parser=parser)
     return parser
@@ -92,7 +106,7 @@ def _say(value: object) -> None:
 def _list(given: Namespace) -> None:
     from pipelines.review.listing import list_runs, runs_as_json
 
-    _say(runs_as_json(given.runs) if given.json else list_runs(given.runs))
+    _say(runs_as_json(Path(given.runs)) if given.json else list_runs(Path(given.runs)))
 
 
 def _show(given: Namespace) -> None:
@@ -100,29 +114,29 @@ def _show(given: Namespace) -> None:
     from pipelines.runs import find_run
 
     if given.json:
-        _say(run_as_json(given.runs, find_run(given.runs, given.name)))
+        _say(run_as_json(Path(given.runs), find_run(Path(given.runs), given.name)))
     else:
-        _say(show_run(given.runs, given.name))
+        _say(show_run(Path(given.runs), given.name))
 
 
 def _compare(given: Namespace) -> None:
     from pipelines.review.comparison import compared, comparison_as_json, comparison_text
 
-    result = compared(given.runs, given.names)
-    _say(comparison_as_json(given.runs, result) if given.json else comparison_text(result))
+    result = compared(Path(given.runs), given.names)
+    _say(comparison_as_json(Path(given.runs), result) if given.json else comparison_text(result))
 
 
 def _open(given: Namespace) -> None:
     from pipelines.review.opening import open_run
 
-    path = open_run(given.runs, given.name)
+    path = open_run(Path(given.runs), given.name)
     _say({"report": path} if given.json else path)
 
 
 def _site(given: Namespace) -> None:
     from pipelines.site.build import INDEX, build_site
 
-    written = build_site(given.runs, given.out, [names.split(",") for names in given.compare])
+    written = build_site(Path(given.runs), given.out, [names.split(",") for names in given.compare])
     index = str(given.out / INDEX)
     _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
 
@@ -130,21 +144,36 @@ def _site(given: Namespace) -> None:
 def _serve(given: Namespace) -> None:
     from pipelines.site.serve import serve
 
-    serve(given.runs, given.port, as_json=given.json)
+    serve(Path(given.runs), given.port, as_json=given.json)
 
 
 def _download(given: Namespace) -> None:
     from pipelines.review.keeping import download_run
 
-    files = download_run(given.runs, given.name, given.to, given.only)
+    files = download_run(Path(given.runs), given.name, given.to, given.only)
     if given.json:
         _say({"files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]})
     else:
         _say(f"{len(files)} files, {sum(file.size for file in files):,} bytes in {given.to}")
 
 
+def _publish(given: Namespace) -> None:
+    from pipelines.review.publishing import publish
+
+    record = publish(Path(given.runs), given.name, given.uri, dataset=given.dataset)
+    where = f"{given.uri.rstrip('/')}/{record.name}/"
+    _say({"published": where, "files": len(record.files)} if given.json else f"published to {where}")
+
+
+def _reindex(given: Namespace) -> None:
+    from model_core.publishing.publish import reindex
+
+    count = reindex(given.runs)
+    _say({"runs": count} if given.json else f"{count} runs are listed in {given.runs}")
+
+
 def _delete(given: Namespace) -> None:
     from pipelines.review.keeping import delete_run
 
-    size = delete_run(given.runs, given.name)
+    size = delete_run(Path(given.runs), given.name)
     _say({"deleted": given.name, "bytes": size} if given.json else f"deleted {given.name}: {size:,} bytes")

@@ -1,27 +1,16 @@
 """The files that a run left, as its manifests and its folder name them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from components.steps import STEPS
 from model_core.artifacts import MANIFEST, read_manifest, sha256_of
+from model_core.publishing.record import ListedFile
 from model_core.results.run import RECORD, RunRecord
 from model_core.store.names import contained
 
 _BESIDE = ("report.html", "summary.md", "settings.yaml", RECORD)
 """Files of the run's own folder that are worth keeping."""
-
-
-@dataclass(frozen=True)
-class ListedFile:
-    """One file."""
-
-    name: str
-    """As ``runs download`` calls it: ``model/best/model.safetensors``."""
-    path: Path
-    size: int
-    sha256: str
 
 
 def files_of(runs: Path, record: RunRecord) -> list[ListedFile]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from model_core.artifacts import no_folders_left, sha256_of
 from model_core.disk import require_folder, writing
 from model_core.errors import ArtifactError, UserError
+from model_core.publishing.record import ListedFile
 from pipelines.held import held_run
-from pipelines.review.files import ListedFile, files_of
+from pipelines.review.files import files_of
 from pipelines.runs import find_run, records
 
 

@@ -15,7 +15,6 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +30,13 @@ from model_core.data.reading.sources import read_source
 from model_core.disk import followed, require_folder, writing
 from model_core.errors import PgatError, PipelineError, UserError, shown
 from model_core.locks import clear_leftovers
-from model_core.report.failure import failure_page
 from model_core.store.locate import local_path
-from model_core.store.names import published_name, refuse_bad_run_name, scheme_of
+from model_core.store.names import refuse_bad_run_name, scheme_of
 from model_core.store.probe import refuse_unwritable_folder
 from pipelines.cost import cost_text
 from pipelines.held import held_run
 from pipelines.runners.containers import Containers, refuse_unmountable, step_containers
+from pipelines.runners.leaving import leave_page, leave_page_of_failure, publish_ended, publish_failed
 from pipelines.runners.process import RunProgress, step_processes
 from pipelines.runners.reuse import verified_reuse
 from pipelines.runs import read_scores, score_table
@@ -58,7 +57,7 @@ class LocalRun:
         runs: folder of all runs.
         name: of this run; the same name twice continues in the same folder.
         checkpoint_uri: folder or ``s3://…`` that keeps training checkpoints; empty for none.
-        publish_uri: folder or ``s3://…`` that also gets the report; empty for none.
+        publish_uri: folder or ``s3://…`` of published runs that gets this one, too; empty for none.
         caching: whether to reuse what earlier runs made from the same inputs, settings and code.
         containers: images to run the steps in; None runs them as plain processes.
     """
@@ -110,7 +109,7 @@ def run_locally(run: LocalRun) -> Path:
         refuse_unwritable_folder(uri)  # now, not after hours of training
     runs = followed(run.runs, "--runs")
     if run.containers is not None:
-        named = map(local_path, filter(None, (_absolute(run.source), run.checkpoint_uri, run.publish_uri)))
+        named = map(local_path, filter(None, (_absolute(run.source), run.checkpoint_uri)))
         refuse_unmountable([runs.resolve(), *(path for path in named if path is not None)])
     with no_folders_left(runs / run.name):
         require_folder(runs, "--runs")
@@ -133,75 +132,30 @@ def _run_held(run: LocalRun, version: str, fresh: bool) -> Path:
         with stopping_on_signals():
             outputs = _execute(run, version, progress)
             scores = score_table(read_scores(outputs["evaluation"]))
-            for kind, name in (("report", "report.html"), ("summary", "summary.md")):
-                _copy(outputs[kind], run.folder / name)
+            leave_page(run.folder, outputs)
     except BaseException as error:
         if fresh and not progress.seconds and not progress.reused and progress.exit_code == 2:
             # The first step refused its input, so there is nothing to keep.
             shutil.rmtree(run.folder)
         else:
-            if isinstance(error, PgatError) and progress.failed is not None:
-                _leave_page(run, progress)
+            failed = isinstance(error, PgatError)
+            if failed and progress.failed is not None:
+                leave_page_of_failure(run.folder, run.source, progress)
             # On a full disk it stays at "running", which reads as interrupted once this process is gone.
             with suppress(PipelineError):
                 record.ended_early(error, time.monotonic() - begun)
+                if failed and run.publish_uri:
+                    publish_failed(run.folder, run.publish_uri, progress)
         raise
     seconds = time.monotonic() - begun
     record.succeeded(outputs, seconds)
     left = discard_finished(Work(folder=str(progress.work)))
+    if run.publish_uri:
+        publish_ended(run.folder, run.publish_uri, progress)
     _print_summary(run, progress, scores, seconds)
     for folder in left:
         progress.say(shown(f"unfinished training with other settings or data stays in {folder}"))
     return run.folder / "report.html"
-
-
-def _leave_page(run: LocalRun, progress: RunProgress) -> None:
-    """The page of a run that failed: its report, if it was written all the same, or one that says what failed."""
-    with suppress(PipelineError):  # the run has failed for a reason that is worth more than that of its page
-        if "report" in progress.left:
-            for kind, name in (("report", "report.html"), ("summary", "summary.md")):
-                if kind in progress.left:
-                    _copy(progress.left[kind], run.folder / name)
-        else:
-            (run.folder / "summary.md").unlink(missing_ok=True)
-            _write_failure(run, progress)
-    progress.say("\n" + shown(f"page: {run.folder / 'report.html'}"))
-
-
-def _write_failure(run: LocalRun, progress: RunProgress) -> None:
-    done = {step: f"{seconds:.0f} s" for step, seconds in progress.seconds.items()}
-    done |= dict.fromkeys(progress.reused, "reused") | {str(progress.failed): "failed"}
-    page = failure_page(
-        run_name=run.name,
-        source=published_name(run.source),
-        failed=str(progress.failed),
-        reason=shown(progress.reason),
-        steps={step: done.get(step, "not run") for step in STEPS},
-        last_lines=[shown(line) for line in progress.last_lines],
-    )
-    staged = run.folder / "logs" / "report.html.part"
-    try:
-        staged.write_text(page, encoding="utf-8")
-        staged.replace(run.folder / "report.html")
-    except OSError as error:
-        raise PipelineError(f"cannot write {run.folder / 'report.html'} ({error.strerror})") from error
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all.
-
-    Raises:
-        PipelineError: the target cannot be written.
-    """
-    staged = target.with_name(f".{target.name}.part")
-    try:
-        shutil.copyfile(source, staged)
-        staged.replace(target)
-    except OSError as error:
-        staged.unlink(missing_ok=True)
-        raise PipelineError(
-            f"cannot write {target} ({error.strerror}); make room there and give the same command again"
-        ) from error
 
 
 def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Path]:
@@ -215,7 +169,7 @@ def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Pa
         enable_caching=run.caching,
         cache_root=str(run.runs.resolve() / ".cache"),
     )
-    source, checkpoints, published = map(_absolute, (run.source, run.checkpoint_uri, run.publish_uri))
+    source, checkpoints = map(_absolute, (run.source, run.checkpoint_uri))
     with (progress.logs / "kfp.log").open("w", encoding="utf-8") as kfp_log:
         listener = _CacheListener(progress)
         root = logging.getLogger()
@@ -227,14 +181,13 @@ def _execute(run: LocalRun, version: str, progress: RunProgress) -> dict[str, Pa
                 writing(run.folder),
                 redirect_stdout(kfp_log),
                 verified_reuse(progress.say),
-                _steps(run, source, [checkpoints, published], progress),
+                _steps(run, source, checkpoints, progress),
             ):
                 task = pipeline(
                     source=source,
                     source_version=version,
                     run_name=run.name,
                     checkpoint_uri=checkpoints,
-                    publish_uri=published,
                     **settings_parameters(run.settings),
                 )
         except RuntimeError as error:
@@ -258,17 +211,16 @@ def _absolute(uri: str) -> str:
 
 
 def _steps(
-    run: LocalRun, source: str, uris: Sequence[str], progress: RunProgress
+    run: LocalRun, source: str, checkpoints: str, progress: RunProgress
 ) -> AbstractContextManager[None]:
-    """Start the steps as processes, or in containers, which see the run's folders, ``uris`` and the table only."""
+    """Start the steps as processes, or in containers, which see the folders of runs and checkpoints and the table."""
     if run.containers is None:
         return step_processes(progress)
-    paths = [path for uri in uris if uri and (path := local_path(uri)) is not None]
-    for path in paths:
-        if not path.exists():
-            path.mkdir(parents=True)
-    table = local_path(source)
-    return step_containers(progress, run.containers, [run.runs.resolve(), *paths], [table] if table else [])
+    folder = local_path(checkpoints) if checkpoints else None
+    if folder is not None and not folder.exists():
+        folder.mkdir(parents=True)
+    table, written = local_path(source), [run.runs.resolve(), *([] if folder is None else [folder])]
+    return step_containers(progress, run.containers, written, [table] if table else [])
 
 
 def _no_resources(task: object, step: str) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from model_core.disk import require_folder
 from model_core.errors import ArtifactError, UserError
+from model_core.publishing.record import ListedFile
 from model_core.results.run import RunRecord
 from pipelines.review.comparison import compared
-from pipelines.review.files import ListedFile, files_of
+from pipelines.review.files import files_of
 from pipelines.runs import find_run
 from pipelines.site.figures import Figure, compare_figures, run_figures
 from pipelines.site.pages import compare_page, index_page, run_page

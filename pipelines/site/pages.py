@@ -12,10 +12,10 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from model_core.config.base import dotted
 from model_core.evaluation.verdict import percent, signed, skill_words
 from model_core.progress import duration
+from model_core.publishing.record import ListedFile
 from model_core.results.headline import Headline
 from model_core.results.skill import SkillInterval
 from pipelines.review.comparison import Compared, pair_sentences, score_rows
-from pipelines.review.files import ListedFile
 from pipelines.site.drawing import bar
 from pipelines.site.figures import Figure
 from pipelines.site.rows import Row, by_configuration, differing

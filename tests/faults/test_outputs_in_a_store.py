@@ -159,7 +159,7 @@ def test_a_page_that_cannot_be_published_is_whole_and_the_same_command_publishes
     assert [page for page in pages if page is not None and page.rstrip().endswith(b"</html>")]
     server.refusing = {}
     assert run("report", command) == 0
-    assert {"pages/x/report.html", "pages/x/manifest.json", "pages/index.html"} <= set(server.objects)
+    assert {"pages/x/report.html", "pages/x/run.json", "pages/index.html"} <= set(server.objects)
     assert not state.exists()
 
 

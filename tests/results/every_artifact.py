@@ -19,7 +19,7 @@ from model_core.data.windows import WindowSet
 from model_core.deadlines import Ending
 from model_core.distributed import SINGLE_PROCESS
 from model_core.report.evidence import read_evidence
-from model_core.report.index import publish
+from model_core.report.published import publish
 from model_core.results.shrinkage import FittedShare, Shrinkage
 from model_core.store.local import LocalStore
 from model_core.training.rescue import dump_nonfinite

@@ -8,7 +8,7 @@ import pytest
 
 from components.report.step import run
 from model_core.config.run import ReportSettings
-from model_core.report.policy import CONTENT_POLICY
+from model_core.publishing.policy import CONTENT_POLICY
 from tests.conftest import _program
 from tests.evaluation.small_run import small_run
 

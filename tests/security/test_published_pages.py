@@ -1,7 +1,7 @@
 """What is published: no name becomes a script, no page runs one, and none tells where a file lay on this machine."""
 
 import dataclasses
-import json
+import gzip
 import re
 import shutil
 from pathlib import Path
@@ -13,17 +13,21 @@ from components.report.step import run
 from model_core.artifacts import MANIFEST, read_json, write_json, write_manifest
 from model_core.config.run import ReportSettings, Settings
 from model_core.errors import UserError
+from model_core.publishing.index import Index
+from model_core.publishing.page import index_page
+from model_core.publishing.pieces import Piece, packed
+from model_core.publishing.policy import CONTENT_POLICY
+from model_core.publishing.publish import indexed_records
 from model_core.report.evidence import read_evidence
-from model_core.report.index import index_page, published_runs
 from model_core.report.page import render_summary
-from model_core.report.policy import CONTENT_POLICY
+from model_core.results.run import RunRecord
 from model_core.store.local import LocalStore
 from model_core.store.names import is_run_name, published_name
 from pipelines.resources import Cluster
 from pipelines.runners.local import LocalRun, run_locally
 from pipelines.submission import Submission
 from tests.evaluation.small_run import small_run
-from tests.security.test_strays import RUN
+from tests.security.test_strays import PUBLISHED, indexed
 
 NAMES = [
     "javascript:alert(1)", "JavaScript:x", "data:text,x", "//evil.example", "../x", "a/b", "<script>", 'a"onclick=x',
@@ -54,26 +58,18 @@ def test_one_rule_for_names_refuses_them_wherever_they_come_from(name: str, tmp_
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in NAMES if name and "/" not in name and name not in {".", ".."}]
-)
-def test_a_manifest_that_somebody_put_into_the_store_makes_no_link(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_that_somebody_put_into_the_index_makes_no_link(name: str, tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
-    (tmp_path / "good").mkdir()
-    (tmp_path / "good/manifest.json").write_text(json.dumps(RUN | {"run_name": name}))
-    if "\n" not in name:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_text(json.dumps(RUN | {"run_name": name}))
-    assert "<a " not in index_page(published_runs(store))
+    files = {"report.html": {"sha256": "0" * 64, "size": 1}}
+    indexed(store, packed(Piece((PUBLISHED | {"name": name, "files": files},))))
+    assert "<a " not in index_page(indexed_records(store, Index(store)))
 
 
-def test_links_come_from_keys_and_words_are_escaped(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    hostile = dict.fromkeys(
-        ("created_at", "source", "outcome", "distribution_outcome"), "<script>alert(1)</script>"
-    )
-    store.write("good/manifest.json", json.dumps(RUN | hostile).encode())
-    page = index_page(published_runs(store))
+def test_links_come_from_names_and_words_are_escaped() -> None:
+    hostile = dict.fromkeys(("started_at", "source", "status", "failed_step"), "<script>alert(1)</script>")
+    files = {"report.html": {"sha256": "0" * 64, "size": 1}, "javascript:x": {"sha256": "0" * 64, "size": 1}}
+    page = index_page([RunRecord.model_validate(PUBLISHED | hostile | {"files": files})])
     assert re.findall(r'href="([^"]*)"', page) == ["./good/report.html"]
     assert "<script" not in page
 
@@ -156,9 +152,13 @@ def test_no_published_file_tells_where_the_source_lay(tmp_path: Path) -> None:
     write_manifest(dataset, producer="prepare_data", settings={"source": place, "data": {}})
     shelf = published(tmp_path, "first", dataset=dataset)
     files = [path for path in shelf.rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"index.html", "manifest.json", "report.html", "summary.md"}
+    pieces = [path for path in files if path.suffix == ".gz"]
+    assert len(pieces) == 1
+    assert {path.name for path in files} - {pieces[0].name} == {
+        "index.html", "run.json", "report.html", "summary.md",
+    }  # fmt: skip
     for path in files:
-        text = path.read_text(encoding="utf-8")
+        text = (gzip.decompress(path.read_bytes()) if path in pieces else path.read_bytes()).decode()
         assert "secret project" not in text
         assert str(tmp_path) not in text
         assert ("prices.csv" in text) == (path.name != "summary.md")

@@ -1,5 +1,6 @@
 """One stray or damaged object in a store or a folder is named, and stops nobody."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -13,31 +14,62 @@ from model_core.checkpoints.mirror import Mirror
 from model_core.checkpoints.records import RECORDS, fetch_newest, newest_position
 from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
-from model_core.report.index import published_runs
+from model_core.publishing.index import Index
+from model_core.publishing.pieces import Piece, key_of, packed
+from model_core.publishing.publish import indexed_records
 from model_core.store.local import LocalStore
 from pipelines.review.listing import list_runs
 from tests.checkpoints.fakes import write_checkpoint
 
 DAMAGED = [b"", b"{", b"[]", b"null", b"5", b'"x"', b"{}", b"\xff\xfe", b'{"files": []}', b"[" * 100_000]
-RUN = {
-    "schema_version": 1, "producer": "report", "run_name": "good", "created_at": "2026-01-01T00:00:00+00:00",
-    "source": "sample://nasdaq", "outcome": "no_difference", "skill": {"skill": 0.1, "low": None, "high": None},
-}  # fmt: skip
 RECORD = {
     "schema_version": 1, "name": "good", "source": "sample://nasdaq", "started_at": "2026-01-01T00:00:00+00:00",
     "code_version": "x", "settings": {}, "status": "failed", "failed_step": "train", "reason": "no memory",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("content", [*DAMAGED, json.dumps(RUN | {"producer": "train"}).encode()])
+WHEN = "2026-01-01T00:00:00.000000+00:00"
+PUBLISHED: dict[str, object] = RECORD | {"published_at": WHEN}
+
+
+def indexed(store: LocalStore, content: bytes) -> str:
+    """Put an object into the index; its key."""
+    key = key_of(content, WHEN[:10])
+    store.write(key, content)
+    return key
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *DAMAGED,
+        *map(gzip.compress, DAMAGED),
+        gzip.compress(json.dumps({"schema_version": 2, "records": [PUBLISHED], "deleted": {}}).encode()),
+        packed(Piece(({"name": "no name"},))),
+        packed(Piece((PUBLISHED,)))[:-9],
+    ],
+)
 def test_an_index_lists_the_good_runs_and_names_what_is_none(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = LocalStore(tmp_path)
-    store.write("good/manifest.json", json.dumps(RUN).encode())
-    store.write("stray/manifest.json", content)
-    assert [run.run_name for run in published_runs(store)] == ["good"]
-    assert "stray/manifest.json" in caplog.text
+    indexed(store, packed(Piece((PUBLISHED,))))
+    damaged = indexed(store, content)
+    store.write(".index/notes.txt", b"somebody's")
+    index = Index(store)
+    assert [run.name for run in indexed_records(store, index)] == ["good"]
+    assert caplog.text.count(f"{damaged} in {tmp_path} is damaged") == 1
+    index.fold()
+    assert store.exists(damaged), "what cannot be folded stays"
+
+
+def test_a_record_in_the_index_that_is_none_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path)
+    indexed(store, packed(Piece((PUBLISHED, {"name": "stray", "published_at": WHEN}))))
+    assert [run.name for run in indexed_records(store, Index(store))] == ["good"]
+    assert "the record of stray in the index of" in caplog.text
 
 
 @pytest.mark.parametrize("content", DAMAGED)

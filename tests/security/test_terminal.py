@@ -9,13 +9,15 @@ import pytest
 from components.entry_points import start_logging
 from model_core import versions
 from model_core.checkpoints.records import RECORDS, newest_position
-from model_core.report.index import published_runs
+from model_core.publishing.index import Index
+from model_core.publishing.pieces import Piece, packed
+from model_core.publishing.publish import indexed_records
 from model_core.store.local import LocalStore
 from pipelines.__main__ import main as pipelines
 from tests.data.market import saved, table
 from tests.security.hostile_s3 import HostileS3, serving
 from tests.security.test_secrets import command
-from tests.security.test_strays import RECORD, RUN
+from tests.security.test_strays import PUBLISHED, RECORD, indexed
 
 STEERING = "\x1b]0;owned\x07\x1b[2J\r\u202e\u2028"
 
@@ -83,10 +85,9 @@ def test_a_line_of_the_log_is_one_line_and_steers_no_terminal(
         store = LocalStore(tmp_path)
         (tmp_path / RECORDS).mkdir()
         (tmp_path / RECORDS / f"x{STEERING}").write_text("stray")
-        (tmp_path / f"x{STEERING}").mkdir()
-        (tmp_path / f"x{STEERING}" / "manifest.json").write_text(json.dumps(RUN))
+        indexed(store, packed(Piece((PUBLISHED | {"settings": STEERING},))))
         assert newest_position(store) is None
-        assert published_runs(store) == []
+        assert indexed_records(store, Index(store)) == []
     finally:
         root.handlers[:] = before
     text = printed(capfd)

@@ -1,0 +1,153 @@
+"""The index of published runs, to which is only added: what it costs does not grow with the number of runs.
+
+    .index/<day>/<sha256>.json.gz        one run that was published then, or deleted
+    .index/snapshot/<sha256>.json.gz     what was folded together
+
+Whoever publishes adds an object of their own, so two at once lose nothing. Every few dozen objects a publisher folds
+them into a snapshot, and deletes what it folded once the snapshot can be read: never anything else.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from model_core.errors import StoreError
+from model_core.publishing.pieces import (
+    FOLDER,
+    PACKED_BYTES,
+    SNAPSHOT,
+    Piece,
+    is_key,
+    is_snapshot,
+    key_of,
+    merged,
+    packed,
+    unpacked,
+)
+from model_core.results.record import JsonObject
+from model_core.results.run import RunRecord
+from model_core.store.base import Store
+from model_core.store.together import together
+
+log = logging.getLogger("pgat.runs")
+MOST_LOOSE = 32
+"""Objects beside the snapshot before they are folded: each reader fetches them all."""
+_REMEMBERED = timedelta(days=1)
+"""How long a snapshot remembers a deleted name: longer than any other compaction can take, which may still bring the
+run back."""
+_TRIES = 10
+"""Of reading an index that others fold meanwhile."""
+
+
+@dataclass(frozen=True)
+class IndexContent:
+    """What an index says."""
+
+    records: tuple[JsonObject, ...]
+    """The newest of each run, last published first."""
+    deleted: dict[str, str]
+    """Name → when."""
+
+    def after(self, name: str, now: datetime) -> str:
+        """A time for news of the run ``name``: now, or just after what is known of it where another clock is ahead."""
+        known = [str(record["published_at"]) for record in self.records if record["name"] == name]
+        known += [self.deleted[name]] if name in self.deleted else []
+        ticks = [datetime.fromisoformat(when) + timedelta(microseconds=1) for when in known]
+        return max([now, *ticks]).isoformat(timespec="microseconds")
+
+
+class Index:
+    """The index of the runs in a store; an object that was read once is not read again.
+
+    Raises:
+        StoreError: by each method, if the store cannot be read or written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pieces: dict[str, Piece] = {}
+        self._damaged: set[str] = set()
+
+    def content(self) -> IndexContent:
+        """What is published now; a damaged object is named in a warning and left out."""
+        found = merged([self._pieces[key] for key in self._refreshed()])
+        return IndexContent(found.records, dict(found.deleted))
+
+    def add(self, record: RunRecord) -> None:
+        """A run was published; its record is sealed and can be read."""
+        assert record.published_at is not None
+        self._append(Piece((record.model_dump(mode="json"),)), record.published_at)
+
+    def bury(self, name: str, when: str) -> None:
+        """Whatever was published as ``name`` until then is listed no more."""
+        self._append(Piece(deleted={name: when}), when)
+
+    def fold_if_many(self) -> None:
+        """Fold the objects into one if there are many; the index is whole without it, so a failure is only told."""
+        try:
+            if sum(not is_snapshot(key) for key in self._refreshed()) > MOST_LOOSE:
+                self.fold()
+        except StoreError as error:
+            log.warning("the index of %s could not be made smaller: %s", self._store.uri, error)
+
+    def fold(self) -> None:
+        """Write what all objects say into a snapshot, and delete these objects once it can be read."""
+        keys = self._refreshed()
+        found = merged([self._pieces[key] for key in keys])
+        oldest = (datetime.now(UTC) - _REMEMBERED).isoformat(timespec="microseconds")
+        piece = Piece(found.records, {name: when for name, when in found.deleted.items() if when > oldest})
+        content = packed(piece)
+        snapshot = key_of(content, SNAPSHOT)
+        self._store.write(snapshot, content)
+        if self._store.read(snapshot, PACKED_BYTES) != content:
+            raise StoreError(
+                f"{snapshot} in {self._store.uri} is not what was written; nothing was deleted",
+                uri=self._store.uri,
+                key=snapshot,
+            )
+        self._pieces[snapshot] = piece
+        together(self._store.delete, [key for key in keys if key != snapshot])
+
+    def drop_damaged(self) -> None:
+        """Delete the objects that cannot be read, once their runs are listed anew."""
+        together(self._store.delete, sorted(self._damaged))
+
+    def _append(self, piece: Piece, when: str) -> None:
+        content = packed(piece)
+        key = key_of(content, when[:10])
+        self._store.write(key, content)
+        self._damaged.discard(key)
+
+    def _refreshed(self) -> list[str]:
+        """Keys of the objects that there are, all of which were read."""
+        for _ in range(_TRIES):
+            keys = [key for key in self._store.keys(FOLDER) if is_key(key) and key not in self._damaged]
+            new = [key for key in keys if key not in self._pieces]
+            read = together(self._read, new)
+            # What somebody folded since they were listed is in a snapshot that was not.
+            if all(read):
+                return [key for key in keys if key not in self._damaged]
+        raise StoreError(
+            f"the index of {self._store.uri} changes faster than it can be read; try again",
+            uri=self._store.uri,
+        )
+
+    def _read(self, key: str) -> bool:
+        """Whether the object is still there."""
+        try:
+            content = self._store.read(key, PACKED_BYTES)
+        except StoreError:
+            if self._store.exists(key):
+                raise
+            return False
+        try:
+            self._pieces[key] = unpacked(content, key)
+        except ValueError as error:
+            self._damaged.add(key)
+            log.warning(
+                "%s in %s is damaged (%s), and some runs may be missing; list the runs anew with `runs reindex`",
+                key,
+                self._store.uri,
+                error,
+            )
+        return True

@@ -1,0 +1,110 @@
+"""One object of the index of published runs: some records, and some names that were deleted. It never changes.
+
+Its key holds the SHA-256 of its content, so two writers never write one object, and damage is noticed.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from model_core.documents import parse_json
+from model_core.results.record import VERSION_FIELD, JsonObject
+from model_core.store.names import is_run_name
+
+FOLDER = ".index/"
+"""No run is called so."""
+SNAPSHOT = "snapshot"
+_VERSION = 1
+_KEY = re.compile(rf"{re.escape(FOLDER)}({SNAPSHOT}|\d{{4}}-\d\d-\d\d)/([0-9a-f]{{64}})\.json\.gz")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
+PACKED_BYTES = 2**26
+"""Of one object, as it is stored: some ten thousand runs."""
+_UNPACKED_BYTES = 2**29
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one object says."""
+
+    records: tuple[JsonObject, ...] = ()
+    """As ``run.json`` has them, each with a run's name and the time at which it was published."""
+    deleted: Mapping[str, str] = field(default_factory=dict)
+    """Name → time: whatever was published under that name until then is gone."""
+
+
+def key_of(content: bytes, day: str) -> str:
+    """Where a piece stands: below its day, or below ``SNAPSHOT``."""
+    return f"{FOLDER}{day}/{hashlib.sha256(content).hexdigest()}.json.gz"
+
+
+def is_key(key: str) -> bool:
+    """Whether a piece may stand there."""
+    return _KEY.fullmatch(key) is not None
+
+
+def is_snapshot(key: str) -> bool:
+    """Whether the piece at ``key`` was made of others."""
+    return key.startswith(f"{FOLDER}{SNAPSHOT}/")
+
+
+def packed(piece: Piece) -> bytes:
+    """The content of a piece's object."""
+    content = {VERSION_FIELD: _VERSION, "records": list(piece.records), "deleted": dict(piece.deleted)}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def unpacked(content: bytes, key: str) -> Piece:
+    """The piece that stands at ``key``.
+
+    Raises:
+        ValueError: it is damaged, or of another version.
+    """
+    if key_of(content, key.split("/")[1]) != key:
+        raise ValueError("it is not what its name says")
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        text = unzip.decompress(content, _UNPACKED_BYTES)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if not unzip.eof:
+        raise ValueError(f"it is cut off, or unpacks to more than {_UNPACKED_BYTES:,} bytes")
+    value = parse_json(text)
+    if not isinstance(value, dict) or value.get(VERSION_FIELD) != _VERSION:
+        raise ValueError(f"it is not of version {_VERSION}")
+    records, deleted = value.get("records"), value.get("deleted")
+    if not isinstance(records, list) or not all(map(_is_record, records)):
+        raise ValueError("one of its records is none")
+    if not isinstance(deleted, dict) or not all(map(_is_time, deleted.values())):
+        raise ValueError("its deleted runs are not names with times")
+    return Piece(tuple(records), deleted)
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, dict) and is_run_name(value.get("name")) and _is_time(value.get("published_at"))
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+
+
+def merged(pieces: Sequence[Piece]) -> Piece:
+    """What pieces say together: of each run the newest record, unless it was deleted since; in any order."""
+    deleted: dict[str, str] = {}
+    for piece in pieces:
+        for name, when in piece.deleted.items():
+            deleted[name] = max(when, deleted.get(name, ""))
+    newest: dict[str, JsonObject] = {}
+    for record in (record for piece in pieces for record in piece.records):
+        name = str(record["name"])
+        if str(record["published_at"]) > deleted.get(name, "") and _rank(record) > _rank(newest.get(name)):
+            newest[name] = record
+    return Piece(tuple(sorted(newest.values(), key=_rank, reverse=True)), deleted)
+
+
+def _rank(record: JsonObject | None) -> tuple[str, str]:
+    return ("", "") if record is None else (str(record["published_at"]), str(record.get("sha256")))

@@ -1,0 +1,174 @@
+"""Publishing a run: its files, then its record, then a line in the index and the plain page of all runs."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from model_core.artifacts import sha256_of
+from model_core.errors import ArtifactError, StoreError
+from model_core.manifest import FileRecord
+from model_core.progress import ProgressMeter
+from model_core.publishing.index import Index
+from model_core.publishing.page import index_page
+from model_core.publishing.record import ListedFile, as_record, record_in, record_key, sealed, write_record
+from model_core.results.run import RunRecord
+from model_core.store.base import Store
+from model_core.store.locate import open_store
+from model_core.store.names import INDEX, published_name
+from model_core.store.together import together
+
+log = logging.getLogger("pgat.runs")
+_TRIES = 10
+"""Of writing the page while others publish, too."""
+
+
+def publish_run(uri: str, record: RunRecord, files: Sequence[ListedFile]) -> RunRecord:
+    """Send a run to the store of runs at ``uri``: whoever finds its record there finds every file, too.
+
+    What the store already has of the same run is not sent again, so the same call completes one that was cut off. A
+    record whose files are about to change is withdrawn first. Nothing else is deleted.
+
+    Args:
+        record: of a run that has ended.
+        files: what goes beside it; each is checked against its SHA-256 on the way.
+
+    Returns:
+        The record as it is published: of a table on this machine it has the last part of the path only, and no reason
+        of a failure, which may name files.
+
+    Raises:
+        ArtifactError: a file is not what it was.
+        StoreError: the store cannot be reached or written.
+    """
+    store = open_store(uri)
+    index = Index(store)
+    published = sealed(
+        record.model_copy(
+            update={
+                "source": published_name(record.source),
+                "reason": "",
+                "artifacts": _artifacts(record, files),
+                "files": {file.name: FileRecord(sha256=file.sha256, size=file.size) for file in files},
+                "published_at": index.content().after(record.name, datetime.now(UTC)),
+            }
+        )
+    )
+    _send(store, published, files)
+    write_record(store, published)
+    index.add(published)
+    renew_page(store, index)
+    index.fold_if_many()
+    return published
+
+
+def _artifacts(record: RunRecord, files: Sequence[ListedFile]) -> dict[str, str]:
+    """Of each artifact that is published, where it lies beside the record."""
+    parts = {file.name.partition("/")[0] for file in files}
+    return {kind: kind for kind in record.artifacts if kind in parts} | {
+        file.name.partition(".")[0]: file.name for file in files if file.name in {"report.html", "summary.md"}
+    }
+
+
+def _send(store: Store, published: RunRecord, files: Sequence[ListedFile]) -> None:
+    try:
+        earlier = record_in(store, published.name)
+    except ArtifactError as error:
+        log.warning("%s; it is replaced", error)
+        earlier = None
+        store.delete(record_key(published.name))
+    had = {} if earlier is None else earlier.files
+    if any(name in had and had[name] != file for name, file in published.files.items()):
+        # Nobody is to take a new file for one of the old record.
+        store.delete(record_key(published.name))
+    with ProgressMeter(f"publishing {published.name}", len(files), "files") as meter:
+        for file in files:
+            key = f"{published.name}/{file.name}"
+            if had.get(file.name) != published.files[file.name] or store.size(key) != file.size:
+                if sha256_of(file.path) != file.sha256:
+                    raise ArtifactError(
+                        f"{file.path} was changed after it was written; run that step again", path=file.path
+                    )
+                store.upload(key, file.path)
+            meter.update()
+
+
+def renew_page(store: Store, index: Index) -> None:
+    """Write the plain page of all runs, until it says what the index does: others may publish at the same time.
+
+    Raises:
+        StoreError: the store cannot be reached or written.
+    """
+    written = None
+    for _ in range(_TRIES):
+        page = index_page(indexed_records(store, index)).encode()
+        if page == written:
+            return
+        store.write(INDEX, page)
+        written = page
+
+
+def indexed_records(store: Store, index: Index) -> list[RunRecord]:
+    """Every run in the index, newest first; what is none is named in a warning and left out.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    found = []
+    for content in index.content().records:
+        try:
+            found.append(as_record(content, f"the record of {content['name']} in the index of {store.uri}"))
+        except ArtifactError as error:
+            log.warning("%s", error)
+    return sorted(found, key=lambda record: (record.started_at, record.name), reverse=True)
+
+
+def withdraw_run(uri: str, name: str) -> int:
+    """Delete a published run with everything below its name; returns how many objects that were.
+
+    It leaves the index first, and its record goes before its files, so that nobody finds half of it. What was cut off
+    is completed by the same call.
+
+    Raises:
+        StoreError: there is nothing of it, or the store cannot be reached or written.
+    """
+    store = open_store(uri)
+    index = Index(store)
+    content = index.content()
+    keys = list(store.keys(f"{name}/"))
+    if not keys and not any(record["name"] == name for record in content.records):
+        raise StoreError(f"there is no run {name} in {store.uri}", uri=store.uri, key=record_key(name))
+    index.bury(name, content.after(name, datetime.now(UTC)))
+    for key in sorted(keys, key=lambda key: key != record_key(name)):
+        store.delete(key)
+    renew_page(store, index)
+    index.fold_if_many()
+    return len(keys)
+
+
+def reindex(uri: str) -> int:
+    """Make the index again from the records of all runs in the store; returns how many there are.
+
+    For a store whose index was damaged or deleted. Nothing of the index that can be read is lost.
+
+    Raises:
+        StoreError: the store cannot be reached or written.
+    """
+    store = open_store(uri)
+    index = Index(store)
+    known = {str(record["name"]): record.get("sha256") for record in index.content().records}
+
+    def seen(name: str) -> None:
+        try:
+            record = record_in(store, name)
+        except ArtifactError as error:
+            log.warning("%s", error)
+            return
+        if record is not None and record.published_at is not None and known.get(name) != record.sha256:
+            index.add(record)
+
+    keys = store.keys()
+    together(seen, [name for key in keys if key == record_key(name := key.partition("/")[0])])
+    index.fold()
+    index.drop_damaged()
+    renew_page(store, index)
+    return len(index.content().records)
