@@ -19,6 +19,7 @@ from model_core.errors import InvariantError
 from model_core.evaluation.baselines import baseline_forecasts
 from model_core.evaluation.departure import departure_of
 from model_core.evaluation.explanation import explain_model
+from model_core.evaluation.importance import sky_importance
 from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.regimes import loss_table
@@ -113,7 +114,16 @@ def run(
         )
         pq.write_table(loss_table(predictions, losses), folder / LOSSES.file, compression="zstd")
         write_result(folder, result)
-        write_result(folder, explain_model(loaded.model, windows, settings.batch_size))
+        importance = sky_importance(
+            loaded.model,
+            windows,
+            prepared.layout,
+            at_most=settings.importance_windows,
+            draws=settings.importance_draws,
+            confidence=settings.confidence,
+            batch_size=settings.batch_size,
+        )
+        write_result(folder, explain_model(loaded.model, windows, settings.batch_size, importance))
         write_manifest(
             folder,
             producer="evaluate",

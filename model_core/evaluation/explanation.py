@@ -7,13 +7,16 @@ from model_core.evaluation.predict import spread_over
 from model_core.nn.forecaster import Forecaster
 from model_core.progress import ProgressMeter
 from model_core.results.explanation import Explanation
+from model_core.results.importance import SkyImportance
 
 WINDOWS_AT_MOST = 128
 """Windows that means are taken over, evenly spread; every window of a split would double the time of evaluating."""
 
 
-def explain_model(model: Forecaster, windows: WindowSet, batch_size: int) -> Explanation:
-    """Mean explanation of at most ``WINDOWS_AT_MOST`` windows."""
+def explain_model(
+    model: Forecaster, windows: WindowSet, batch_size: int, importance: SkyImportance | None = None
+) -> Explanation:
+    """Mean explanation of at most ``WINDOWS_AT_MOST`` windows; ``importance`` of the sky is kept with it."""
     model.eval()
     chosen = spread_over(len(windows), WINDOWS_AT_MOST)
     parts = []
@@ -36,4 +39,5 @@ def explain_model(model: Forecaster, windows: WindowSet, batch_size: int) -> Exp
         source_weights=dict(zip(parts[0].source_names, weights, strict=True)),
         adjacency_spread=None if spread is None else tuple(map(tuple, spread)),
         windows=len(chosen),
+        importance=importance,
     )

@@ -1,6 +1,7 @@
 """What stands below the figures: sentences that are derived from the numbers, or that always hold."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -28,14 +29,14 @@ def decision_rule(confidence: float) -> str:
     )
 
 
-def evidence_base(scores: Scores, training: TrainResults) -> str:
-    """How much of a sample the verdict stands on."""
+def evidence_base(scores: Scores, training: TrainResults, others: Iterable[Comparison] = ()) -> str:
+    """How much of a sample the verdict stands on; ``others`` are compared on the page beside ``scores``."""
     seeds = len(training.members) or 1
-    judged = sum(row.outcome != "no verdict" for row in comparisons(scores))
+    judged = sum(row.outcome != "no verdict" for row in chain(comparisons(scores), others))
     chance = (1 - scores.confidence) * judged
     return (
-        f"{_counted(seeds, 'seed')}, 1 split: how much another seed or another span would change is not in these "
-        f"intervals. {_counted(judged, 'comparison')} on this page; if all forecasts were equally good, chance alone "
+        f"{counted(seeds, 'seed')}, 1 split: how much another seed or another span would change is not in these "
+        f"intervals. {counted(judged, 'comparison')} on this page; if all forecasts were equally good, chance alone "
         f"would call about {chance:.0f} of them better or worse."
     )
 
@@ -210,7 +211,7 @@ def robustness_caption(findings: Findings, effect: float | None) -> str:
     """What counts as fragile, and on how many windows."""
     by = "the effect that was asked for, which was not kept" if effect is None else percent(effect, 0)
     return (
-        f"Error under perturbation over clean error on {_counted(findings.windows, 'window')}, with intervals; left of "
+        f"Error under perturbation over clean error on {counted(findings.windows, 'window')}, with intervals; left of "
         f"× 1 a perturbation would even help. Fragile: grown beyond chance and by more than {by}, by itself and beyond "
         "a random walk where one reads what is perturbed."
     )
@@ -242,5 +243,6 @@ def graph_caption(
     return f"{what} Its rows are worth {worth:.1f} of {columns} equal {node}s: {judged}. {between}."
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """``1 window``, ``2 windows``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -34,6 +34,7 @@ from model_core.report.header import (
     trained_on,
     training_seconds,
 )
+from model_core.report.sky_worth import importance_of, worth_comparisons, worth_section
 from model_core.results.findings import Findings, PerturbationResult
 from model_core.results.scores import MODEL
 from model_core.store.names import published_name
@@ -76,7 +77,7 @@ def render_summary(evidence: Evidence, run_name: str) -> str:
         lines += [shown(said), ""]
     lines += [shown(f"{found.robustness} {found.invariants}"), ""]
     lines += [shown(captions.decision_rule(evidence.scores.confidence)), ""]
-    lines += [shown(captions.evidence_base(evidence.scores, evidence.training)), ""]
+    lines += [shown(_base(evidence)), ""]
     lines += ["| measure | value |", "|---|---:|"]
     for tile in tiles_of(evidence):
         lines.append(f"| {shown(tile['title'])}, {shown(tile['note'])} | {shown(tile['value'])} |")
@@ -111,7 +112,7 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
         "targets": TARGETS,
         "verdict": phrases.verdict(evidence),
         "rule": captions.decision_rule(scores.confidence),
-        "base": captions.evidence_base(scores, evidence.training),
+        "base": _base(evidence),
         "facts": facts_of(evidence),
         "tiles": tiles_of(evidence),
         "scores": scores,
@@ -147,11 +148,17 @@ def context(evidence: Evidence, settings: ReportSettings, run_name: str) -> dict
             evidence.findings, phrases.smallest_effect(evidence)
         ),
         "explanation": sections.graph_section(evidence),
+        "sky_worth": worth_section(evidence),
         "outside": outside_range(evidence),
         "data": _data_card(evidence),
         "manifests": evidence.manifests,
         "settings": _settings(evidence),
     }
+
+
+def _base(evidence: Evidence) -> str:
+    others = worth_comparisons(importance_of(evidence))
+    return captions.evidence_base(evidence.scores, evidence.training, others)
 
 
 def _robustness(findings: Findings) -> list[Picture]:

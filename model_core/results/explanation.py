@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from model_core.axes import TARGETS
+from model_core.results.importance import SkyImportance
 from model_core.results.record import Count, Number, Result, Rows, Words
 from model_core.sky.bodies import BODIES
 
@@ -14,6 +15,7 @@ class Explanation(Result):
 
     file: ClassVar[str] = "explanation.json"
     step: ClassVar[str] = "evaluate"
+    version: ClassVar[int] = 2
 
     bodies: Rows[Words] = tuple(BODIES)
     """Names of the nodes."""
@@ -28,6 +30,8 @@ class Explanation(Result):
     member."""
     windows: Count | None = None
     """How many the means are over."""
+    importance: SkyImportance | None = None
+    """What the waves of the sky are worth; null for a model that reads none, or where it was not asked for."""
 
     @model_validator(mode="after")
     def _matrices(self) -> Self:

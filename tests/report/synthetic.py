@@ -16,18 +16,22 @@ from model_core.data.har import fit_har_scale
 from model_core.data.walk import KnownRanges, displacements, fit_structured_walk, range_scale
 from model_core.evaluation.baselines import BaselineForecast, baseline_forecasts
 from model_core.evaluation.departure import BASE, target_departure
+from model_core.evaluation.importance import parts_of
 from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions
 from model_core.evaluation.regimes import WindowLosses, loss_table
 from model_core.evaluation.scores import scores
+from model_core.evaluation.significance import compare
 from model_core.manifest import FileRecord, Manifest
 from model_core.nn.bundles import Mixture
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure, InputResponse
 from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
+from model_core.results.importance import SkyImportance, WaveImportance
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
+from model_core.results.skill import Comparison
 from model_core.results.training import Checkpoint, TrainResults
 from tests.results.test_records import EARLIER
 from tests.training.tiny import tiny_dataset
@@ -148,11 +152,38 @@ def evidence(folder: Path) -> Evidence:
         manifests={step: manifest(step) for step in steps},
         training=read_result(TrainResults, EARLIER),
         history=history(),
-        explanation=read_result(Explanation, EARLIER),
+        explanation=read_result(Explanation, EARLIER).model_copy(update={"importance": importance()}),
         scores=read_result(Scores, folder),
         predictions=prediction_table(p, walk, quantiles).to_pandas(),
         findings=read_result(Findings, EARLIER),
         losses=loss_table(p, evaluated()[1]).to_pandas(),
+    )
+
+
+def importance() -> SkyImportance:
+    """Of a model whose error grows a little by each part of the sky that it is shown falsely."""
+    random = np.random.default_rng(11)
+    windows, horizon = 200, 3
+
+    def against(growth: float) -> Comparison:
+        true = random.gamma(4.0, size=windows)
+        exchanged = true * (1 + growth * random.normal(1, 2, windows).clip(0))
+        return compare(true, exchanged, horizon=horizon, confidence=SETTINGS.confidence)
+
+    return SkyImportance(
+        windows=windows,
+        draws=1,
+        block=2 * horizon,
+        parts=tuple(
+            WaveImportance(
+                group=part.group,
+                name=part.name,
+                waves=len(part.columns),
+                point=against(0.01),
+                distribution=against(0.002),
+            )
+            for part in parts_of("ephemeris")
+        ),
     )
 
 

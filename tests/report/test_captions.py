@@ -8,7 +8,9 @@ from model_core.report.bands import Band, block_band, rolling_mean, share_band, 
 from model_core.report.calibration_figures import Judged
 from model_core.report.graph_figures import effective_number
 from model_core.report.regime_figures import LossPair
+from model_core.report.sky_worth import worth_caption, worth_rows
 from model_core.results.calibration import Calibrated
+from model_core.results.importance import SkyImportance, WaveImportance
 from model_core.results.scores import MODEL, ForecastScore
 from model_core.results.skill import Comparison, Outcome
 from tests.conftest import GOLDEN
@@ -184,3 +186,28 @@ def test_the_golden_scores_hold_skill_by_year_and_by_volatility() -> None:
     assert sum(part.windows for part in found.by_year.values()) == 58
     assert set(found.by_volatility) == {"calm", "medium", "wild"}
     assert "better in" in captions.regimes_caption(found)
+
+
+def test_what_the_sky_is_worth_is_said_from_its_numbers_beside_what_chance_would_find() -> None:
+    judged = evidence(GOLDEN).scores.headline.model_copy(update={"outcome": "better", "reason": None})
+
+    def found(*outcomes: Outcome, draws: int = 1) -> SkyImportance:
+        parts = tuple(
+            WaveImportance(
+                group="body",
+                name=f"body {k}",
+                waves=9,
+                point=judged.model_copy(update={"outcome": outcome, "reason": "too short"}),
+                distribution=None,
+            )
+            for k, outcome in enumerate(outcomes)
+        )
+        return SkyImportance(windows=100, draws=draws, block=4, parts=parts)
+
+    said = worth_caption(found("better", "worse", *["no evidence either way"] * 18), 0.95)  # type: ignore[arg-type]
+    assert "In 100 test windows a part of the sky came from other windows, 4 neighbors at a time. " in said
+    assert "better in 1 of 20, worse in 1, no evidence in 18; by chance alone about 1 of 20 would" in said
+    silent = worth_caption(found("no verdict", "no verdict", draws=3), 0.95)
+    assert "4 neighbors at a time, 3 times each" in silent
+    assert silent.endswith("no evidence in 0, too few windows in 2.")
+    assert [row.title for row in worth_rows(found("better"))] == ["body 0"]

@@ -1,0 +1,38 @@
+"""What the waves of the sky are worth to a model: its error with the true ones beside its error with exchanged ones."""
+
+from typing import Literal
+
+from model_core.results.record import Count, Record, Rows, Words
+from model_core.results.skill import Comparison
+
+WaveGroup = Literal["days", "body", "quantity"]
+"""Whether a part of the sky is told from others by its days, its body, or what is measured."""
+
+
+class WaveImportance(Record):
+    """The model with the true waves against itself with some of them from other windows.
+
+    A positive skill says that these waves help: the share of the error with exchanged waves that the true ones save.
+    """
+
+    group: WaveGroup
+    name: Words
+    """``all``, ``known`` or ``ahead``; a body; or a quantity."""
+    waves: Count
+    """How many are exchanged."""
+    point: Comparison
+    """In squared log error of all targets and days of the horizon."""
+    distribution: Comparison | None
+    """In CRPS of Close; null for a head that says a point only."""
+
+
+class SkyImportance(Record):
+    """Importance of the sky, whole and in parts, over test windows."""
+
+    windows: Count
+    """Spread over the test span."""
+    draws: Count
+    """How often each part was exchanged with another window's; losses are means over them."""
+    block: Count
+    """Neighbors of the ``windows`` that were exchanged together."""
+    parts: Rows[WaveImportance]
