@@ -151,8 +151,9 @@ class EvaluationSettings(Section):
     """Of the seasonal naive baseline."""
     ridge_penalty: float = Field(10.0, ge=0)
     """Of the ridge regression among the baselines."""
-    importance_windows: Annotated[int, Unit("windows")] = Field(100, ge=0)
-    """Test windows in which each part of the sky is exchanged with another window's, spread over the span; 0: none."""
+    importance_windows: Annotated[int, Unit("windows")] = Field(64, ge=0)
+    """Test windows in which each part of the sky is exchanged with that of another one, spread over the span; 0: none.
+    The default fills one batch; of the sample tables those windows lie more than a horizon apart."""
     importance_draws: int = Field(1, ge=1)
     """How often each part is exchanged: each takes as long as that many forecasts of ``importance_windows``."""
 
