@@ -7,17 +7,17 @@ somebody reads them.
 """
 
 import json
-import logging
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from components.arguments import Parser, examples, parse
 from components.entry_points import exit_on_user_error, start_logging
+from components.naming import named_by_uri
 from components.outbox import Outbox, outbox, request_of
 from components.output import check_said, keep_saying
 from components.work import Work
@@ -25,7 +25,7 @@ from model_core.artifacts import code_version
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.disk import temporary_folder
-from model_core.errors import PgatError, StoreError, UploadError
+from model_core.errors import StoreError, UploadError
 from model_core.progress import ProgressMeter
 from model_core.store.locate import local_path, open_store
 from model_core.store.names import contained
@@ -153,30 +153,9 @@ class Files:
         """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""
         return self._outbox.work(uri)
 
-    @contextmanager
-    def named_by_uri(self) -> Iterator[None]:
+    def named_by_uri(self) -> AbstractContextManager[None]:
         """Within it errors and log lines name URIs instead of the folders that stand in for them."""
-        handlers = list(logging.getLogger().handlers)
-        for handler in handlers:
-            handler.addFilter(self._rename)
-        try:
-            yield
-        except PgatError as error:
-            error.args = (self._renamed(str(error)),)
-            error.details = tuple(map(self._renamed, error.details))
-            raise
-        finally:
-            for handler in handlers:
-                handler.removeFilter(self._rename)
-
-    def _rename(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._renamed(record.getMessage()), ()
-        return True
-
-    def _renamed(self, text: str) -> str:
-        for folder, uri in self._uris.items():
-            text = text.replace(folder, uri)
-        return text
+        return named_by_uri(self._uris)
 
     def _temporary(self) -> Path:
         return self._stack.enter_context(temporary_folder())

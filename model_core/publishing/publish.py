@@ -148,14 +148,15 @@ def withdraw_run(uri: str, name: str) -> int:
 def reindex(uri: str) -> int:
     """Make the index again from the records of all runs in the store; returns how many there are.
 
-    For a store whose index was damaged or deleted. Nothing of the index that can be read is lost.
+    For a store whose index was damaged or deleted. A run that has no record any more leaves the index.
 
     Raises:
         StoreError: the store cannot be reached or written.
     """
     store = open_store(uri)
     index = Index(store)
-    known = {str(record["name"]): record.get("sha256") for record in index.content().records}
+    content = index.content()
+    known = {str(record["name"]): record.get("sha256") for record in content.records}
 
     def seen(name: str) -> None:
         try:
@@ -167,7 +168,10 @@ def reindex(uri: str) -> int:
             index.add(record)
 
     keys = store.keys()
-    together(seen, [name for key in keys if key == record_key(name := key.partition("/")[0])])
+    names = [name for key in keys if key == record_key(name := key.partition("/")[0])]
+    together(seen, names)
+    for name in known.keys() - set(names):
+        index.bury(name, content.after(name, datetime.now(UTC)))
     index.fold()
     index.drop_damaged()
     renew_page(store, index)

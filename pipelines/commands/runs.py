@@ -4,9 +4,13 @@ import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.arguments import examples
 from pipelines.commands.options import Commands
+
+if TYPE_CHECKING:
+    from pipelines.review.sources import Runs
 
 _DESCRIPTION = "Review what runs left behind."
 
@@ -91,66 +95,96 @@ def _add(
     parser = commands.add_parser(
         name, help=story, description=f"{story[0].upper()}{story[1:]}.", epilog=examples(*lines)
     )
-    parser.add_argument("--runs", default="runs", help="folder of all runs; default runs")
+    parser.add_argument(
+        "--runs",
+        default="runs",
+        help="folder of all runs, s3://bucket/prefix that runs were published to, or a cluster's pipeline root; "
+        "default runs",
+    )
     parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
     parser.set_defaults(action=action, parser=parser)
     return parser
 
 
-def _say(value: object) -> None:
-    print(
+def _say(value: object, runs: "Runs | None" = None) -> None:
+    text = (
         value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     )
+    print(text if runs is None else runs.named(text))
 
 
 def _list(given: Namespace) -> None:
     from pipelines.review.listing import list_runs, runs_as_json
+    from pipelines.review.sources import opened
 
-    _say(runs_as_json(Path(given.runs)) if given.json else list_runs(Path(given.runs)))
+    with opened(given.runs) as runs:
+        runs.list()
+        _say(runs_as_json(runs.folder) if given.json else list_runs(runs.folder), runs)
 
 
 def _show(given: Namespace) -> None:
     from pipelines.review.listing import run_as_json, show_run
+    from pipelines.review.sources import opened
+    from pipelines.review.wanted import SCORES
     from pipelines.runs import find_run
 
-    if given.json:
-        _say(run_as_json(Path(given.runs), find_run(Path(given.runs), given.name)))
-    else:
-        _say(show_run(Path(given.runs), given.name))
+    with opened(given.runs) as runs:
+        runs.fetch([given.name], SCORES)
+        if given.json:
+            _say(run_as_json(runs.folder, find_run(runs.folder, given.name)), runs)
+        else:
+            _say(show_run(runs.folder, given.name), runs)
 
 
 def _compare(given: Namespace) -> None:
     from pipelines.review.comparison import compared, comparison_as_json, comparison_text
+    from pipelines.review.sources import opened
+    from pipelines.review.wanted import COMPARED
 
-    result = compared(Path(given.runs), given.names)
-    _say(comparison_as_json(Path(given.runs), result) if given.json else comparison_text(result))
+    with opened(given.runs) as runs:
+        runs.fetch(given.names, COMPARED)
+        result = compared(runs.folder, given.names)
+        _say(comparison_as_json(runs.folder, result) if given.json else comparison_text(result), runs)
 
 
 def _open(given: Namespace) -> None:
-    from pipelines.review.opening import open_run
+    from pipelines.review.opening import fetched_pages, open_run
+    from pipelines.review.sources import opened
 
-    path = open_run(Path(given.runs), given.name)
+    # The web browser reads the page when this command has ended.
+    with opened(given.runs, lasting=fetched_pages(given.runs)) as runs:
+        runs.fetch([given.name], ["report.html"])
+        path = open_run(runs.folder, given.name)
     _say({"report": path} if given.json else path)
 
 
 def _site(given: Namespace) -> None:
+    from pipelines.review.sources import opened
     from pipelines.site.build import INDEX, build_site
 
-    written = build_site(Path(given.runs), given.out, [names.split(",") for names in given.compare])
+    comparisons = [names.split(",") for names in given.compare]
+    with opened(given.runs) as runs:
+        runs.list()
+        written = build_site(runs.folder, given.out, comparisons, runs.fetch, runs.elsewhere)
     index = str(given.out / INDEX)
     _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
 
 
 def _serve(given: Namespace) -> None:
+    from pipelines.review.sources import folder_of
     from pipelines.site.serve import serve
 
-    serve(Path(given.runs), given.port, as_json=given.json)
+    serve(folder_of(given.runs), given.port, as_json=given.json)
 
 
 def _download(given: Namespace) -> None:
     from pipelines.review.keeping import download_run
+    from pipelines.review.sources import opened
 
-    files = download_run(Path(given.runs), given.name, given.to, given.only)
+    with opened(given.runs) as runs:
+        runs.fetch([given.name], [])
+        bring = None if runs.elsewhere is None else runs.bring
+        files = download_run(runs.folder, given.name, given.to, given.only, bring)
     if given.json:
         _say({"files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]})
     else:
@@ -159,8 +193,9 @@ def _download(given: Namespace) -> None:
 
 def _publish(given: Namespace) -> None:
     from pipelines.review.publishing import publish
+    from pipelines.review.sources import folder_of
 
-    record = publish(Path(given.runs), given.name, given.uri, dataset=given.dataset)
+    record = publish(folder_of(given.runs), given.name, given.uri, dataset=given.dataset)
     where = f"{given.uri.rstrip('/')}/{record.name}/"
     _say({"published": where, "files": len(record.files)} if given.json else f"published to {where}")
 
@@ -174,6 +209,18 @@ def _reindex(given: Namespace) -> None:
 
 def _delete(given: Namespace) -> None:
     from pipelines.review.keeping import delete_run
+    from pipelines.review.sources import folder_of, refuse_cluster, was_published
 
-    size = delete_run(Path(given.runs), given.name)
+    if was_published(given.runs):
+        from model_core.publishing.publish import withdraw_run
+
+        refuse_cluster(given.runs)
+        count = withdraw_run(given.runs, given.name)
+        _say(
+            {"deleted": given.name, "objects": count}
+            if given.json
+            else f"deleted {given.name}: {count:,} objects"
+        )
+        return
+    size = delete_run(folder_of(given.runs), given.name)
     _say({"deleted": given.name, "bytes": size} if given.json else f"deleted {given.name}: {size:,} bytes")

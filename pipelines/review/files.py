@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.steps import STEPS
 from model_core.artifacts import MANIFEST, read_manifest, sha256_of
-from model_core.publishing.record import ListedFile
+from model_core.publishing.record import ListedFile, listed
 from model_core.results.run import RECORD, RunRecord
 from model_core.store.names import contained
 
@@ -16,9 +16,13 @@ _BESIDE = ("report.html", "summary.md", "settings.yaml", RECORD)
 def files_of(runs: Path, record: RunRecord) -> list[ListedFile]:
     """Files beside the record, hashed now, and those of each artifact, as its manifest vouches for them.
 
+    The record of a published run names all of them but itself.
+
     Raises:
         ArtifactError: a manifest is damaged.
     """
+    if record.published_at is not None:
+        return listed(record.files, runs / record.name)
     return [*_beside(runs / record.name), *_of_artifacts(runs, record)]
 
 

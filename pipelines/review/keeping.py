@@ -1,7 +1,7 @@
 """Copying a run elsewhere, and deleting one: whole, verified, and never what another run still uses."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -9,16 +9,24 @@ from model_core.artifacts import no_folders_left, sha256_of
 from model_core.disk import require_folder, writing
 from model_core.errors import ArtifactError, UserError
 from model_core.publishing.record import ListedFile
+from model_core.store.names import contained
+from model_core.store.together import together
 from pipelines.held import held_run
 from pipelines.review.files import files_of
 from pipelines.runs import find_run, records
 
+Bring = Callable[[ListedFile, Path], None]
+"""Copies a file to a path."""
 
-def download_run(runs: Path, name: str, to: Path, only: Sequence[str] = ()) -> list[ListedFile]:
+
+def download_run(
+    runs: Path, name: str, to: Path, only: Sequence[str] = (), bring: Bring | None = None
+) -> list[ListedFile]:
     """Copy a run's files below the folder ``to``, each checked against its SHA-256 on the way.
 
     Args:
         only: patterns such as ``evaluation/*``; every file if there are none.
+        bring: copies a file that lies elsewhere, several at once; None if all of them lie here.
 
     Raises:
         ArtifactError: a file is not what its manifest says; nothing of it is left.
@@ -30,12 +38,19 @@ def download_run(runs: Path, name: str, to: Path, only: Sequence[str] = ()) -> l
         raise UserError(f"the run {name} has no file that fits; `runs show {name}` says what it left")
     with no_folders_left(to):
         to = require_folder(to, "the folder to copy to")
-        for file in wanted:
-            _copy(file, to / file.name)
+        if bring is None:
+            for file in wanted:
+                _copy(file, contained(to, file.name), _copied)
+        else:
+            together(lambda file: _copy(file, contained(to, file.name), bring), wanted)
     return wanted
 
 
-def _copy(file: ListedFile, target: Path) -> None:
+def _copied(file: ListedFile, target: Path) -> None:
+    shutil.copyfile(file.path, target)
+
+
+def _copy(file: ListedFile, target: Path, bring: Bring) -> None:
     if target.exists():
         if target.is_file() and sha256_of(target) == file.sha256:
             return
@@ -44,7 +59,7 @@ def _copy(file: ListedFile, target: Path) -> None:
     with no_folders_left(target.parent), writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(file.path, staged)
+            bring(file, staged)
             if sha256_of(staged) != file.sha256:
                 raise ArtifactError(f"{file.path} was changed after it was written; run that step again")
             staged.replace(target)

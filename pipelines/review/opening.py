@@ -1,10 +1,18 @@
 """A run's report in the web browser."""
 
+import hashlib
 import webbrowser
 from pathlib import Path
 
+from model_core.config.data import SkySettings
 from model_core.errors import UserError
+from model_core.sky.cache import cache_folder
 from pipelines.runs import find_run
+
+
+def fetched_pages(uri: str) -> Path:
+    """Folder of this user for the pages of a store."""
+    return cache_folder(SkySettings()) / "pages" / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
 def open_run(runs: Path, name: str) -> str:

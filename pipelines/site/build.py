@@ -2,15 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model_core.disk import require_folder
 from model_core.errors import ArtifactError, UserError
 from model_core.publishing.record import ListedFile
-from model_core.results.run import RunRecord
-from pipelines.review.comparison import compared
+from model_core.results.run import SUCCEEDED, RunRecord
+from pipelines.review.comparison import Compared, compared
 from pipelines.review.files import files_of
+from pipelines.review.wanted import COMPARED, COURSE, Wanted
 from pipelines.runs import find_run
 from pipelines.site.figures import Figure, compare_figures, run_figures
 from pipelines.site.pages import compare_page, index_page, run_page
@@ -18,19 +19,29 @@ from pipelines.site.rows import KEPT, Row, rows_of
 
 INDEX = "index.html"
 _COMPARE, _RUN = "compare", "run"
+Fetch = Callable[[Sequence[str], Wanted], None]
+"""Brings those files of some runs that are wanted."""
 
 
-def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ()) -> int:
+def build_site(
+    runs: Path,
+    out: Path,
+    comparisons: Sequence[Sequence[str]] = (),
+    fetch: Fetch = lambda names, wanted: None,
+    uri: str | None = None,
+) -> int:
     """Write the site of all runs to ``out``; returns how many pages of runs were written.
 
     Args:
         comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made again when a run changed.
+        fetch: called before files of runs are read.
+        uri: of the store that ``runs`` stands in for; its reports stay there.
 
     Raises:
         ArtifactError: a run that is to be compared is damaged, or the folder cannot be written.
         UserError: there is no folder of runs, no such run, or ``out`` holds something else.
     """
-    asked = {_page_name(names): compared(runs, names) for names in comparisons}
+    asked = {_page_name(names): _compared(runs, names, fetch) for names in comparisons}
     out = require_folder(out, "the site's folder")
     if any(out.iterdir()) and not (out / KEPT).exists():
         raise UserError(f"{out} holds files other than a site of runs; choose another folder")
@@ -39,9 +50,10 @@ def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ())
     known = {row.name for row in rows}
     for name in changed - known:
         shutil.rmtree(out / _RUN / name, ignore_errors=True)
-    for row in rows:
-        if row.name in changed or not (out / _RUN / row.name / INDEX).exists():
-            _write_run(runs, out, row)
+    stale = [row for row in rows if row.name in changed or not (out / _RUN / row.name / INDEX).exists()]
+    fetch([row.name for row in stale if row.status == SUCCEEDED], COURSE)
+    for row in stale:
+        _write_run(runs, out, row, uri)
     told = []
     for page, names in sorted(wanted.items()):
         path = out / _COMPARE / f"{page}.html"
@@ -49,14 +61,19 @@ def build_site(runs: Path, out: Path, comparisons: Sequence[Sequence[str]] = ())
             path.unlink(missing_ok=True)  # one of them was deleted
             continue
         if page in asked or not path.exists() or changed & set(names):
-            result = asked.get(page) or compared(runs, names)
+            result = asked.get(page) or _compared(runs, names, fetch)
             _write(path, compare_page(result, compare_figures(runs, result)))
         told.append((page, ", ".join(names)))
     _write(out / INDEX, index_page(rows, told))
     return len(changed & known)
 
 
-def _write_run(runs: Path, out: Path, row: Row) -> None:
+def _compared(runs: Path, names: Sequence[str], fetch: Fetch) -> Compared:
+    fetch(names, (*COMPARED, *COURSE))
+    return compared(runs, names)
+
+
+def _write_run(runs: Path, out: Path, row: Row, uri: str | None) -> None:
     record = find_run(runs, row.name)
     folder = out / _RUN / row.name
     try:
@@ -71,7 +88,10 @@ def _write_run(runs: Path, out: Path, row: Row) -> None:
         shutil.copyfile(report, staged)
         staged.replace(folder / "report.html")
     figures, undrawn = _figures(runs, record)
-    page = run_page(row, record.settings, files, _provenance(record), figures, undrawn, has_report=has_report)
+    undrawn = undrawn.replace(str(runs), uri or str(runs))
+    page = run_page(
+        row, record.settings, files, _provenance(record), figures, undrawn, has_report=has_report, uri=uri
+    )
     _write(folder / INDEX, page)
 
 

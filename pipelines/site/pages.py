@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -59,12 +60,15 @@ def run_page(
     undrawn: str,
     *,
     has_report: bool,
+    uri: str | None = None,
 ) -> str:
     """One run: what it is worth, how its training went, where it came from, and its files.
 
     Args:
         undrawn: why there are no figures; empty if nothing is wrong.
+        uri: of the store that keeps its files; None if they lie on the machine that makes the page.
     """
+    where = [] if uri is None else ["--runs", uri]
     scores = (
         [] if row.headline is None else [(what, values[0]) for what, values in score_rows([row.headline])]
     )
@@ -87,7 +91,8 @@ def run_page(
         figures=figures,
         undrawn=undrawn,
         has_report=has_report,
-        download=f"python -m pipelines runs download {row.name} FOLDER",
+        download=_command("download", row.name, "FOLDER", *where),
+        opened=_command("open", row.name, *where) if uri is not None and _has_report(files) else "",
     )
 
 
@@ -110,6 +115,14 @@ def compare_page(result: Compared, figures: Sequence[Figure]) -> str:
         settings=list(result.settings.items()),
         figures=figures,
     )
+
+
+def _command(*words: str) -> str:
+    return shlex.join(["python", "-m", "pipelines", "runs", *words])
+
+
+def _has_report(files: Sequence[ListedFile]) -> bool:
+    return any(file.name == "report.html" for file in files)
 
 
 def state_of(row: Row) -> str:

@@ -1,0 +1,109 @@
+"""A store of published runs, as much of it as is asked for as a folder of runs on this machine."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from model_core.artifacts import sha256_of
+from model_core.disk import writing
+from model_core.errors import ArtifactError
+from model_core.manifest import FileRecord
+from model_core.publishing.index import Index
+from model_core.publishing.record import record_in
+from model_core.results.run import RECORD, RunRecord
+from model_core.store.base import Store
+from model_core.store.names import contained
+from model_core.store.together import together
+from pipelines.review.wanted import Wanted, fits
+
+
+class RunsElsewhere(Protocol):
+    """Runs that are no folder of this machine."""
+
+    def fetch_records(self) -> None:
+        """Fetch the record of every run."""
+        ...
+
+    def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
+        """Fetch some runs' records and the files that are wanted; whether there are all of these runs."""
+        ...
+
+    def bring(self, name: str, target: Path) -> None:
+        """Copy the file ``<run>/<file>``."""
+        ...
+
+
+class PublishedRuns:
+    """What ``model_core.publishing`` put there.
+
+    Args:
+        folder: where to put what is fetched.
+    """
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store, self._folder = store, folder
+
+    def fetch_records(self) -> None:
+        """From the index: a few requests, however many runs there are.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with writing(self._folder):
+            for content in Index(self._store).content().records:
+                keep_record(self._folder, content)
+
+    def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
+        """A record comes from beside its files, so that it is the one that they belong to.
+
+        Raises:
+            ArtifactError: it is damaged, or a file is not what it says.
+            StoreError: the store cannot be read.
+        """
+        with writing(self._folder):
+            found = [record for record in together(self._record, names) if record is not None]
+            files = [(record, name) for record in found for name in record.files if fits(name, wanted)]
+            together(lambda each: self._file(*each), files)
+        return len(found) == len(names)
+
+    def _record(self, name: str) -> RunRecord | None:
+        record = record_in(self._store, name)
+        if record is not None:
+            keep_record(self._folder, record.model_dump(mode="json"))
+        return record
+
+    def _file(self, record: RunRecord, name: str) -> None:
+        path = contained(self._folder / record.name, name)
+        self._store.download(f"{record.name}/{name}", path)
+        refuse_changed_copy(path, record.files[name])
+
+    def bring(self, name: str, target: Path) -> None:
+        """
+        Raises:
+            StoreError: it cannot be read.
+        """
+        self._store.download(name, target)
+
+
+def refuse_changed_copy(path: Path, file: FileRecord) -> None:
+    """Delete a file that was fetched and is not what its record says.
+
+    Raises:
+        ArtifactError: it is not.
+    """
+    if sha256_of(path) != file.sha256:
+        path.unlink()
+        raise ArtifactError(f"{path} was changed after it was written; make or publish it again", path=path)
+
+
+def keep_record(folder: Path, content: Mapping[str, object]) -> None:
+    """Write a record that was fetched; its time is that at which it was published, so an unchanged one looks so."""
+    path = folder / str(content["name"]) / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    published = datetime.fromisoformat(str(content["published_at"]))
+    nanoseconds = round(published.timestamp() * 1e6) * 1000
+    os.utime(path, ns=(nanoseconds, nanoseconds))

@@ -1,0 +1,22 @@
+"""Which files of a run each command reads."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from model_core.artifacts import MANIFEST
+from model_core.results.scores import Scores
+from model_core.results.tables import HISTORY, PREDICTIONS
+from model_core.results.training import TrainResults
+
+Wanted = Sequence[str]
+"""Patterns of names such as ``evaluation/*``; a file is wanted that fits one of them."""
+
+SCORES: Wanted = (f"evaluation/{MANIFEST}", f"evaluation/{Scores.file}")
+COURSE: Wanted = (f"model/{MANIFEST}", f"model/{HISTORY.file}", f"model/{TrainResults.file}")
+"""How the training went."""
+COMPARED: Wanted = (*SCORES, f"evaluation/{PREDICTIONS.file}")
+
+
+def fits(name: str, wanted: Wanted) -> bool:
+    """Whether the file ``name`` is wanted."""
+    return any(fnmatchcase(name, pattern) for pattern in wanted)
