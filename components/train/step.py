@@ -17,6 +17,7 @@ from components.train.members import (
     mirrored,
     train_members,
 )
+from components.train.team import refuse_incomplete_team
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
 from components.work import begin, mark_finished
@@ -54,10 +55,12 @@ def run(job: Job) -> dict[str, float]:
     Raises:
         ArtifactError: the dataset is missing or damaged, or the output cannot be written.
         SettingsError: the settings do not fit the dataset or this machine.
+        UserError: the variables that torchrun sets are there by halves.
         CheckpointError: the checkpoints belong to another run, or another run is alive.
         StoreError: the checkpoint URI cannot be reached at the start.
         TrainingError: losses stayed non-finite, or the memory is not enough.
     """
+    refuse_incomplete_team()
     settings = job.training_settings
     precision = resolve_precision(settings)
     identity: dict[str, object] = {}

@@ -8,22 +8,25 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
+from components.train.failure import error_in, refusal_in
 from components.train.job import Job
 from components.train.step import headline_of
 from components.train.termination import leaving_on_termination
-from model_core import errors
-from model_core.artifacts import read_json
 from model_core.disk import temporary_folder
 from model_core.distributed import MEETING_FOLDER
 from model_core.errors import SettingsError, TrainingError
 from model_core.training.threads import default_threads
 
+_LOOK_SECONDS = 2.0
+_REFUSED_SECONDS = 20.0
+"""How long the other processes may take to leave when one was refused."""
 NEW_STORE_PER_RESTART = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 """By default torchrun opens a TCP store that listens on every interface, and keeps it for all restarts, where new
 processes find the addresses of the dead ones."""
@@ -60,10 +63,10 @@ class TorchrunLauncher:
             # Without it torchrun gives each process one thread.
             threads = {"OMP_NUM_THREADS": str(default_threads(count))}
             meeting = {MEETING_FOLDER: str(scratch)}
-            code = _wait(self._command(scratch, file), os.environ | threads | NEW_STORE_PER_RESTART | meeting)
-            if code and failure.exists():
-                reported: Any = read_json(failure)
-                raise getattr(errors, reported["kind"])(reported["message"])
+            environment = os.environ | threads | NEW_STORE_PER_RESTART | meeting
+            code = _wait(self._command(scratch, file), environment, failure)
+            if (error := error_in(failure) if code else refusal_in(failure)) is not None:
+                raise error
         if code:
             raise TrainingError(
                 f"torchrun ended with exit code {code}; the log above shows which process failed"
@@ -80,11 +83,20 @@ class TorchrunLauncher:
         ]
 
 
-def _wait(command: list[str], environment: Mapping[str, str]) -> int:
-    """Run a command; if this process is terminated, its processes are too, and may save before they leave."""
+def _wait(command: list[str], environment: Mapping[str, str], failure: Path) -> int:
+    """Run a command; if this process is terminated, its processes are too, and may save before they leave.
+
+    So are those that wait for one that was refused: not every way to exchange sums notices that it is gone.
+    """
     process = subprocess.Popen(command, env=environment)
     try:
         with leaving_on_termination():
+            waited = 0.0
+            while waited < _REFUSED_SECONDS:
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(_LOOK_SECONDS)
+                waited += _LOOK_SECONDS if refusal_in(failure) is not None else 0.0
+            process.terminate()
             return process.wait()
     except BaseException:
         process.terminate()

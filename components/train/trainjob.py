@@ -105,7 +105,8 @@ class TrainJobLauncher:
         except (RuntimeError, TimeoutError) as error:
             _repeat_end_of_log(client, name)
             raise TrainingError(
-                f"{error}; its pods' logs say why, and {uri}/checkpoints holds what was saved"
+                f"{error}; the end of its first pod's log is above, and {uri}/checkpoints holds what was saved: the "
+                "same command goes on from there"
             ) from error
         finally:
             # Also when this step is stopped: pods that nobody waits for would go on.

@@ -14,10 +14,11 @@ from pathlib import Path
 from components.cli import Files
 from components.entry_points import exit_on_user_error, start_logging
 from components.outbox import outbox, request_of
+from components.train.failure import leave_word, others_were_refused, refusal_in
 from components.train.job import Job
 from components.train.step import run
 from model_core.config.load import validated
-from model_core.errors import PgatError
+from model_core.errors import PgatError, UserError
 from model_core.variables import SECRET_FIELDS
 
 
@@ -36,12 +37,26 @@ def main(arguments: list[str]) -> None:
         if job.credentials is not None:
             for name, variable in SECRET_FIELDS.items():
                 os.environ[variable] = (Path(job.credentials) / name).read_text(encoding="utf-8").strip()
-        try:
+        if job.failure is None:
             work(job)
-        except PgatError as error:
-            if job.failure is not None and _is_main():
-                failure = {"kind": type(error).__name__, "message": str(error)}
-                Path(job.failure).write_text(json.dumps(failure), encoding="utf-8")
+        else:
+            _work_with_word(job, Path(job.failure))
+
+
+def _work_with_word(job: Job, failure: Path) -> None:
+    """The same for a launcher that reads why processes end; one whose input is wrong leaves as if all were well."""
+    if refusal_in(failure) is not None:  # torchrun started this process again, for nothing
+        return
+    try:
+        work(job)
+    except UserError as error:
+        leave_word(failure, error)
+    except PgatError as error:
+        if _is_main():
+            leave_word(failure, error)
+        raise
+    except Exception:
+        if not others_were_refused(failure):
             raise
 
 

@@ -92,6 +92,8 @@ class SavedInfo(_Open):
     """Mean over all validation windows; null if it was not computed yet."""
     run: dict[str, object] = Field(default_factory=dict)
     """The identity of the run that it belongs to."""
+    training: dict[str, object] = Field(default_factory=dict)
+    """The section ``training`` of the settings that the run had then; some of it may change when it goes on."""
 
 
 class Saved(_Open):

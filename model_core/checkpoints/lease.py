@@ -2,7 +2,8 @@
 
 The owner's name stands in ``owner.json`` with a beat that it counts up. Another run that finds it watches
 whether the beat goes on, so that clocks need not agree: if it does, somebody is alive and the newcomer is
-refused; if it stands still for three periods, the owner is dead and the newcomer takes over.
+refused; if it stands still for three periods, the owner is dead and the newcomer takes over. Nothing else counts:
+host and process say who it is to people, and another pod may have the same ones.
 """
 
 import json
@@ -51,7 +52,7 @@ class Lease:
         """
         sign = self._sign()
         owner = self._named_in(sign)
-        if sign is not None and (owner is None or not self._died_here(owner)):
+        if sign is not None:
             wait = 3 * self._period
             log.info(
                 "%s belongs to %s; watching for %.0f s to see whether it is alive",
@@ -133,18 +134,6 @@ class Lease:
         except Damage as damage:
             log.warning("%s in %s names no owner: %s", OWNER, self._store.uri, damage)
             return None
-
-    def _died_here(self, owner: Owner) -> bool:
-        """Whether the owner was a process of this machine that is gone: no need to wait."""
-        if owner.host != self._me["host"]:
-            return False
-        try:
-            os.kill(owner.process, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return False
 
 
 def _name(owner: Owner | None) -> str:

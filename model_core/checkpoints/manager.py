@@ -71,6 +71,8 @@ class CheckpointManager:
     identity: Mapping[str, Any]
     """What must be the same in a run that goes on from these checkpoints; JSON values."""
     mirror: Mirror | None = None
+    earlier_epochs: int | None = field(default=None, init=False)
+    """``train_epochs`` of the checkpoint that the run went on from; only the main process knows it."""
     _terminated: bool = field(default=False, init=False)
     _saved_at: float = field(default_factory=time.monotonic, init=False)
 
@@ -154,6 +156,9 @@ class CheckpointManager:
         state.restore(captured)
         log.info("going on from epoch %d, step %d", state.progress.epoch, state.progress.step)
         self._settle_best(state, at_the_end=False)
+        if newest is not None:
+            epochs = saved_info(newest[0]).training.get("train_epochs")
+            self.earlier_epochs = epochs if isinstance(epochs, int) else None
         if newest is not None and newest[0].name == LAST:
             # A mirror that failed last time, or lost a file meanwhile, gets it now.
             self._hand_over(state)

@@ -26,7 +26,7 @@ from model_core.training.outcome import TrainingResult, reason_to_stop, result_o
 from model_core.training.precision import Precision, resolve_precision
 from model_core.training.rescue import dump_nonfinite, step_within_memory
 from model_core.training.runlog import RunLog
-from model_core.training.schedule import anneal, learning_rate
+from model_core.training.schedule import anneal, learning_rate, length_in_words
 from model_core.training.seeds import epoch_order
 from model_core.training.state import Progress, TrainState
 from model_core.training.step import Loss, StepResult, optimizer_step
@@ -100,6 +100,9 @@ def train(
     state = TrainState.fresh(model, settings, precision, group)
     resumed_at = (state.progress.epoch, state.progress.step) if checkpoints.resume(state) else None
     memory.stage("optimizer", resumed_at=resumed_at)
+    earlier = checkpoints.earlier_epochs
+    if earlier is not None and earlier != settings.train_epochs:
+        log.warning("%s", length_in_words(settings, earlier, state.progress.epoch))
     loss = partial(forecast_loss, settings=model_settings.mixture)
     with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
         graphs = None

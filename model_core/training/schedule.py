@@ -33,6 +33,30 @@ def anneal(model: nn.Module, epoch: int) -> None:
             part.anneal(epoch)
 
 
+def length_in_words(settings: TrainingSettings, earlier: int, done: int) -> str:
+    """What becomes of a run that goes on with another ``train_epochs``.
+
+    Args:
+        earlier: that of the settings before; at least 1.
+        done: epochs finished.
+    """
+    now = settings.train_epochs
+    changed = f"training.train_epochs was {earlier} and is {now} now"
+    if done >= now:
+        return f"{changed}: {done} epochs are done, so training ends here"
+    follow = f"{changed}: training goes on to the end of epoch {now}"
+    if settings.lradj != "warmup_cosine":
+        return follow
+    before = settings.model_copy(update={"train_epochs": earlier})
+    last, next_ = (
+        learning_rate(each, epoch, 0.0, 1.0) for each, epoch in ((before, max(done - 1, 0)), (settings, done))
+    )
+    return (
+        f"{follow}, and the learning rate follows the cosine of {now} epochs from here on: {next_:.3g} in epoch "
+        f"{done + 1}, after {last:.3g} in epoch {max(done, 1)} on that of {earlier}"
+    )
+
+
 def learning_rate(settings: TrainingSettings, epoch: int, done: float, after: float) -> float:
     """The rate of one optimizer step.
 

@@ -4,6 +4,9 @@ import json
 import logging
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +204,31 @@ def test_an_owner_that_leaves_while_it_is_looked_at_stops_nobody(tmp_path: Path)
     lease = Lease(store, 60.0)
     lease.claim()
     lease.release()
+
+
+def test_a_living_owner_whose_process_has_a_number_that_is_free_here_is_not_robbed(tmp_path: Path) -> None:
+    """A pod has a host name and process numbers of its own, and another pod may have the same name."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    store = LocalStore(tmp_path / "store")
+    owner = {"run": "x", "host": socket.gethostname(), "process": gone.pid}
+    stop = threading.Event()
+
+    def live() -> None:
+        beat = 0
+        while not stop.wait(PERIOD / 10):
+            beat += 1
+            store.write(OWNER, json.dumps(owner | {"beat": beat}).encode())
+
+    store.write(OWNER, json.dumps(owner | {"beat": 0}).encode())
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        with pytest.raises(CheckpointError, match=f"another run .process {gone.pid} on "):
+            Lease(store, PERIOD).claim()
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_the_place_of_a_run_that_died_elsewhere_is_taken_over(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from model_core.artifacts import sha256_of
 from model_core.checkpoints.files import load_training, verify_checkpoint
 from model_core.config.run import TrainingSettings
 from model_core.errors import CheckpointError
+from model_core.training.schedule import learning_rate
 from tests.training.processes import HANGS_AFTER, Point, attempt, start
 from tests.training.tiny import SETTINGS, json_lines, train_tiny
 
@@ -151,7 +152,38 @@ def test_another_learning_rate_does_not_go_on_from_foreign_checkpoints(tmp_path:
         train_tiny(tmp_path, other)
 
 
-def test_more_epochs_may_be_added_to_a_finished_run(tmp_path: Path) -> None:
+def test_epochs_may_be_added_to_a_finished_run_which_says_what_becomes_of_its_learning_rate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     train_tiny(tmp_path)
     longer = SETTINGS.model_copy(update={"train_epochs": 4})
     assert train_tiny(tmp_path, longer).result.resumed_at == (3, 0)
+    fourth = json_lines(tmp_path / "steps.jsonl")[-1]
+    assert fourth["learning_rate"] == learning_rate(longer, 3, 0.0, 1.0)
+    assert (
+        "training.train_epochs was 3 and is 4 now: training goes on to the end of epoch 4, and the learning rate "
+        "follows the cosine of 4 epochs from here on: 0.0025 in epoch 4, after 0.005 in epoch 3 on that of 3"
+    ) in caplog.messages
+    caplog.clear()
+    train_tiny(tmp_path, longer)
+    assert "train_epochs was" not in caplog.text
+
+
+def test_a_run_that_is_to_be_shorter_than_it_is_ends_at_once_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_tiny(tmp_path)
+    result = train_tiny(tmp_path, SETTINGS.model_copy(update={"train_epochs": 2})).result
+    assert (result.epochs, result.stopped_because) == (3, "all epochs done")
+    assert "train_epochs was 3 and is 2 now: 3 epochs are done, so training ends here" in caplog.text
+
+
+def test_a_learning_rate_that_knows_no_end_is_not_said_to_change(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    constant = SETTINGS.model_copy(update={"lradj": "constant", "train_epochs": 1})
+    train_tiny(tmp_path, constant)
+    train_tiny(tmp_path, constant.model_copy(update={"train_epochs": 2}))
+    assert (
+        "training.train_epochs was 1 and is 2 now: training goes on to the end of epoch 2" in caplog.messages
+    )

@@ -101,3 +101,38 @@ def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: P
             ),
             kind="slurm",
         )
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE is 'abc', not a number"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE is '', not a number"),
+        ({"WORLD_SIZE": "0"}, "RANK is 0 and WORLD_SIZE 0"),
+        ({"WORLD_SIZE": "-1"}, "WORLD_SIZE is '-1', not a number"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2, without RANK"),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "WORLD_SIZE is 2, without LOCAL_RANK"),
+        ({"WORLD_SIZE": "2", "RANK": "x", "LOCAL_RANK": "0"}, "RANK is 'x', not a number"),
+        ({"WORLD_SIZE": "2", "RANK": "2", "LOCAL_RANK": "0"}, "RANK is 2 and WORLD_SIZE 2"),
+        ({"RANK": "1"}, "RANK is 1 and WORLD_SIZE 1"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"},
+            "WORLD_SIZE is 2, without MASTER_ADDR and MASTER_PORT",
+        ),
+    ],
+)
+def test_a_team_that_is_described_by_halves_is_refused_with_what_is_wrong(
+    variables: dict[str, str],
+    said: str,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert f"error: {said}; torchrun sets them all" in refusal(capsys, dataset, tmp_path / "model").replace(
+        ", and ranks count from 0", ""
+    )

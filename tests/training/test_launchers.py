@@ -104,7 +104,7 @@ def test_a_trainjob_that_fails_is_deleted_and_reported_with_its_last_words(
     cluster = FakeCluster(execute, words)
     with (
         on(cluster, tmp_path / "kubeconfig", monkeypatch),
-        pytest.raises(TrainingError, match=r"is Failed; its pods' logs say why"),
+        pytest.raises(TrainingError, match=r"is Failed; the end of its first pod's log is above"),
     ):
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
     assert len(cluster.deleted) == 1
@@ -180,6 +180,23 @@ def test_the_settings_choose_torchrun_and_two_processes_take_the_first_step_of_o
 def test_an_error_of_the_processes_is_the_launchers_error(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="give the output folder of the prepare_data step"):
         TorchrunLauncher(processes=1, max_restarts=0).run(job_for(tmp_path / "nowhere", tmp_path / "model"))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("preloaded")
+def test_a_wrong_input_is_tried_once_and_told_without_a_traceback(
+    dataset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The main process alone sees what stands at the output; the other one waits for it, and follows."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "theirs.txt").write_text("not ours")
+    with pytest.raises(ArtifactError, match="model"):
+        TorchrunLauncher(processes=2).run(job_for(dataset, tmp_path / "model"))
+    told = "".join(capfd.readouterr())
+    assert "Traceback" not in told
+    assert "restart" not in told.lower()
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["theirs.txt"]
 
 
 def launch_two(dataset: Path, model: Path, epochs: int) -> None:
