@@ -9,16 +9,20 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from components.notes import noted
 from components.output import keep_saying
 from model_core.config.data import SkySettings
 from model_core.config.load import validated
+from model_core.config.run import Settings
 from model_core.errors import PgatError, StoreError, denied, shown
 from model_core.store.ownership import distrusted_folder
 
@@ -33,6 +37,8 @@ class MetricsArtifact(Protocol):
     """What a step needs of KFP's ``Metrics``."""
 
     path: str
+    uri: str
+    """Where KFP keeps it: in its store, or on this machine."""
 
     def log_metric(self, metric: str, value: float) -> None:
         """Show one number beside the run."""
@@ -110,11 +116,18 @@ def _kept_details(error: PgatError) -> str:
 
 
 @contextmanager
-def kfp_entry_point(metrics: MetricsArtifact) -> Iterator[dict[str, float]]:
-    """The KFP entry point of a step: the block puts the step's headline numbers into the mapping it is given."""
+def kfp_entry_point(
+    metrics: MetricsArtifact, left: Mapping[str, str] | None = None
+) -> Iterator[dict[str, float]]:
+    """The KFP entry point of a step: the block puts the step's headline numbers into the mapping it is given.
+
+    Args:
+        left: name → path of what the step may have written although it fails, which a cluster does not keep.
+    """
     headline: dict[str, float] = {}
     start_logging()
-    with exit_on_user_error():
+    paths = {name: Path(path) for name, path in (left or {}).items()}
+    with exit_on_user_error(), noted(metrics.uri, paths):
         yield headline
     for name, value in headline.items():
         metrics.log_metric(name, value)
@@ -122,6 +135,36 @@ def kfp_entry_point(metrics: MetricsArtifact) -> Iterator[dict[str, float]]:
     path = Path(metrics.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(headline, sort_keys=True), encoding="utf-8")
+
+
+class NeverFailing:
+    """What fails within it is said and ends nothing: for work at the end of a run, which is not the run's own."""
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, PermissionError):
+            error = denied(error)
+        if isinstance(error, PgatError):
+            print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        elif isinstance(error, Exception):
+            traceback.print_exception(error)
+        return isinstance(error, Exception)
+
+
+def settings_of(**sections: dict[str, Any]) -> Settings:
+    """All settings, from KFP parameters by section.
+
+    Raises:
+        SettingsError: a key is unknown or a value does not fit.
+    """
+    usual = dict(Settings())
+    return Settings(
+        **{name: section_of(type(usual[name]), values, name) for name, values in sections.items()}
+    )
 
 
 def parameters_of(section: BaseModel) -> dict[str, Any]:

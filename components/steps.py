@@ -1,4 +1,4 @@
-"""The steps, in the order in which they run: the one list that everything else reads or is held to.
+"""The steps, in the order in which they run, and what a cluster runs beside them: the one list of them.
 
 ``pipelines`` gives each step's task its resources from here, ``docker/steps`` prints the names for the Makefile and
 the scripts of ``docker``, and ``tests/test_one_place.py`` holds the Dockerfile, the compose file, the locks and the
@@ -55,5 +55,14 @@ STEPS: Mapping[str, Step] = {
         output="report", lock="report", cpu=("250m", "1"), memory=("512Mi", "2Gi"), timeout_hours=1, retries=2,
     ),
 }
+
+# What a cluster runs beside them: each has its folder, image and pod as a step has.
+BESIDE: Mapping[str, Step] = {
+    # It never fails, so it is only begun again if its pod is killed.
+    "finish": Step(
+        output="page", lock="report", cpu=("100m", "1"), memory=("256Mi", "1Gi"), timeout_hours=1, retries=2,
+    ),
+}
 # fmt: on
+ALL_STEPS: Mapping[str, Step] = {**STEPS, **BESIDE}
 """By name, as in Python; images, commands and folders of a cluster write ``-`` for ``_``."""

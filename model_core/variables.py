@@ -40,6 +40,10 @@ KFP_TOKEN_FILE = "KFP_TOKEN_FILE"
 KFP_COOKIE = "KFP_COOKIE"
 """Cookie of a session that is signed in there."""
 KFP_COOKIE_FILE = "KFP_COOKIE_FILE"
+WEBHOOK = "PGAT_WEBHOOK"
+"""URL that is told how a run on a cluster ended; whoever knows it may post there, so it is a secret."""
+STEP_NOTES = "PGAT_STEP_NOTES"
+"""Name of the step, where how it fares is to be noted for the step that ends the run: ``components.notes``."""
 CERTIFICATES = "SSL_CERT_FILE"
 """File with the certificates of the authorities that this machine trusts."""
 
@@ -49,7 +53,7 @@ WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, OTHER_REGION, ROLE_ENDPOINT, LI
 """Where the store is and how long it may take: no secrets, so that they may stand in the description of a job."""
 STORE = (*KEYS, SESSION_TOKEN, *WHEREABOUTS)
 """What a step in a container may learn of its surroundings."""
-SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE)
+SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE, WEBHOOK)
 """Variables whose values no text may hold."""
 
 SECRET_FIELDS = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY}

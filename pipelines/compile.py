@@ -18,7 +18,11 @@ def cluster_pipeline(settings: Settings, cluster: Cluster, code_version: str) ->
     # A run's id is what no other run has; kfp.local, which may run the same file, fills it in, too.
     called = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     return training_pipeline(
-        cluster.pods.on_a_cluster(settings), cluster.configure_task, code_version, run_called=called
+        cluster.pods.on_a_cluster(settings),
+        cluster.configure_task,
+        code_version,
+        run_called=called,
+        tells_its_end=True,
     )
 
 

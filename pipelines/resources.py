@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from components.steps import STEPS
+from components.steps import ALL_STEPS
 from model_core.errors import UserError, quoted
 from model_core.store.endpoint import checked_url
 from model_core.variables import (
@@ -21,6 +21,7 @@ from model_core.variables import (
     REGION,
     ROLE_ENDPOINT,
     SECRET_FIELDS,
+    WEBHOOK,
 )
 from model_core.versions import git_commit
 from pipelines.kubeflow.names import refuse_bad_subdomain
@@ -63,6 +64,7 @@ class Cluster:
         authorities: ConfigMap whose key ``ca.crt`` holds the certificates of the authorities that pods trust; empty:
             those of the image.
         store_limits: how long that may take, as ``model_core.deadlines.Limits`` writes it; empty for the usual.
+        webhook_secret: Secret whose key ``url`` is told how a run ended; empty for none.
         caching: whether a step that ran with the same inputs before is reused.
     """
 
@@ -78,6 +80,7 @@ class Cluster:
     region: str = ""
     authorities: str = ""
     store_limits: str = ""
+    webhook_secret: str = ""
     caching: bool = True
 
     def __post_init__(self) -> None:
@@ -90,6 +93,8 @@ class Cluster:
         self._check_store()
         if self.authorities:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
+        if self.webhook_secret:
+            refuse_bad_subdomain(self.webhook_secret, "--webhook-secret")
         if self.region and not _REGION.fullmatch(self.region):
             raise UserError(f"--s3-region {quoted(self.region)} is not a region; write e.g. eu-central-1")
         self._check_images()
@@ -117,10 +122,10 @@ class Cluster:
         return bool(self.secret) or self.role
 
     def _check_images(self) -> None:
-        unknown = sorted(set(self.images) - set(STEPS))
+        unknown = sorted(set(self.images) - set(ALL_STEPS))
         if unknown:
-            raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(STEPS)}")
-        for step in STEPS:
+            raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(ALL_STEPS)}")
+        for step in ALL_STEPS:
             image = self.image_of(step)
             if not _IMAGE.fullmatch(image):
                 raise UserError(
@@ -163,4 +168,6 @@ class Cluster:
             task.set_env_variable(CERTIFICATES, f"{_AUTHORITIES}/ca.crt")
         if self.store_limits:
             task.set_env_variable(LIMITS, self.store_limits)
+        if self.webhook_secret and step == "finish":
+            kubernetes.use_secret_as_env(task, self.webhook_secret, {"url": WEBHOOK})
         return task

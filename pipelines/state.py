@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from model_core.artifacts import code_version, read_json, replace_json
 from model_core.config.run import Settings
 from model_core.errors import ArtifactError, PipelineError
-from model_core.results.run import INTERRUPTED, RECORD, RUNNING, SUCCEEDED, Attempt, RunRecord
+from model_core.results.run import (
+    FAILED,
+    INTERRUPTED,
+    RECORD,
+    RUNNING,
+    STOPPED,
+    SUCCEEDED,
+    Attempt,
+    RunRecord,
+)
 from model_core.versions import git_commit
 from pipelines.runners.process import RunProgress
 from pipelines.runs import headline_from, scores_sha256
@@ -61,7 +70,7 @@ class RunState:
         progress, stopped = self._progress, isinstance(error, KeyboardInterrupt)
         by_hand = "stopped by hand" if not isinstance(error, StoppedBySignal) else str(error)
         self._write(
-            status="stopped" if stopped else "failed",
+            status=STOPPED if stopped else FAILED,
             failed_step=progress.running if stopped else progress.failed,
             reason=by_hand if stopped else progress.reason or f"{type(error).__name__}: {error}",
             seconds=seconds,

@@ -10,13 +10,14 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import yaml
 
-from components.steps import STEPS
+from components.steps import ALL_STEPS, STEPS
 from model_core import variables
 from model_core.config.run import LauncherKind, LauncherSettings
 
 ROOT = Path(__file__).parent.parent
 NAMES = [name.replace("_", "-") for name in STEPS]
 """As images and commands write them."""
+ALL_NAMES = [name.replace("_", "-") for name in ALL_STEPS]
 PACKAGES = ("model_core", "components", "pipelines")
 
 
@@ -54,15 +55,15 @@ def literals() -> frozenset[tuple[str, str]]:
 
 
 def test_every_step_is_a_folder_of_components_and_every_such_folder_a_step() -> None:
-    assert {path.parent.name for path in (ROOT / "components").glob("*/step.py")} == set(STEPS)
-    for step in STEPS:
+    assert {path.parent.name for path in (ROOT / "components").glob("*/step.py")} == set(ALL_STEPS)
+    for step in ALL_STEPS:
         assert (ROOT / f"components/{step}/component.py").exists()
         assert (ROOT / f"components/{step}/__main__.py").exists()
 
 
 def test_the_scripts_read_the_steps_in_their_order() -> None:
     done = subprocess.run([ROOT / "docker/steps"], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == NAMES
+    assert done.stdout.split() == ALL_NAMES
 
 
 @pytest.mark.parametrize("file", ["Makefile", "docker/build", "docker/step"])
@@ -74,7 +75,7 @@ def test_a_script_repeats_no_list_of_steps(file: str) -> None:
 def test_every_step_is_a_stage_of_the_dockerfile_with_the_packages_of_its_lock() -> None:
     text = text_of("docker/Dockerfile")
     made_from = {made: base for base, made in re.findall(r"^FROM (\S+) AS (\S+)$", text, re.M)}
-    for step, name in zip(STEPS.values(), NAMES, strict=True):
+    for step, name in zip(ALL_STEPS.values(), ALL_NAMES, strict=True):
         assert name in made_from
         assert made_from[f"{name}-bill"] == f"{step.lock}-packages"
         assert f'ENTRYPOINT ["python3", "-m", "components.{name.replace("-", "_")}"]' in text
@@ -85,7 +86,7 @@ def test_every_step_is_a_service_of_the_compose_file() -> None:
 
 
 def test_every_lock_of_a_step_is_written_and_no_other() -> None:
-    locks = {step.lock for step in STEPS.values()} | {"store"}
+    locks = {step.lock for step in ALL_STEPS.values()} | {"store"}
     assert keys_of("requirements/lock.py", "IMAGES") == locks
     assert keys_of("requirements/lock.py", "BARE") == locks
     assert all((ROOT / f"requirements/{lock}.lock").exists() for lock in locks)
@@ -95,7 +96,7 @@ def test_the_pipeline_runs_every_step_under_its_name() -> None:
     """The graph itself is the golden file's; here each step is called, and configured under its own name."""
     tree = ast.parse(text_of("pipelines/training.py"))
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    assert set(STEPS) <= called
+    assert set(ALL_STEPS) <= called
     (tasks,) = [
         node.value
         for node in ast.walk(tree)

@@ -28,11 +28,13 @@ def report(
     from pathlib import Path
 
     from components.entry_points import kfp_entry_point, section_of
+    from components.notes import REPORT, SUMMARY
     from components.report.step import run
     from model_core.config.run import ReportSettings
     from model_core.store.names import run_name_of
 
-    with kfp_entry_point(metrics) as headline:
+    left = {REPORT: report.path, SUMMARY: summary.path}
+    with kfp_entry_point(metrics, left) as headline:
         headline |= run(
             dataset=Path(dataset.path),
             model=Path(model.path),

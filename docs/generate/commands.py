@@ -6,7 +6,7 @@ from argparse import SUPPRESS, Action, ArgumentParser
 from collections.abc import Iterator
 
 from components.arguments import EXAMPLES
-from components.steps import STEPS
+from components.steps import ALL_STEPS
 from pipelines.__main__ import pipelines_parser
 
 _INTRODUCTION = """# Commands
@@ -33,7 +33,7 @@ def commands_page() -> str:
     for parser in _parsers_of_pipelines():
         parts += _section(parser)
     parts.append(_STEPS)
-    for step in STEPS:
+    for step in ALL_STEPS:
         parts += _section(importlib.import_module(f"components.{step}.__main__").step_parser(), "###")
     return "\n".join(parts)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from components.steps import STEPS
+from components.steps import ALL_STEPS, STEPS
 from model_core.config.run import Settings
 from pipelines.training import training_pipeline
 
@@ -35,7 +35,7 @@ def dockerfile() -> str:
     """``docker/Dockerfile``: written by hand but for two stages a step, its bill of materials and its image."""
     text = (_FOLDER / "Dockerfile").read_text(encoding="utf-8")
     with_torch = set(_WITH_TORCH.findall(text))
-    stages = [_stages(name, step.lock, step.lock in with_torch) for name, step in STEPS.items()]
+    stages = [_stages(name, step.lock, step.lock in with_torch) for name, step in ALL_STEPS.items()]
     return _between(text, "\n\n".join(stages))
 
 

@@ -22,7 +22,9 @@ _TRIES = 10
 """Of writing the page while others publish, too."""
 
 
-def publish_run(uri: str, record: RunRecord, files: Sequence[ListedFile]) -> RunRecord:
+def publish_run(
+    uri: str, record: RunRecord, files: Sequence[ListedFile], *, tells_reason: bool = False
+) -> RunRecord:
     """Send a run to the store of runs at ``uri``: whoever finds its record there finds every file, too.
 
     What the store already has of the same run is not sent again, so the same call completes one that was cut off. A
@@ -31,10 +33,10 @@ def publish_run(uri: str, record: RunRecord, files: Sequence[ListedFile]) -> Run
     Args:
         record: of a run that has ended.
         files: what goes beside it; each is checked against its SHA-256 on the way.
+        tells_reason: whether the reason of a failure, which may name files, goes with it: a pod's files are nobody's.
 
     Returns:
-        The record as it is published: of a table on this machine it has the last part of the path only, and no reason
-        of a failure, which may name files.
+        The record as it is published: of a table on this machine it has the last part of the path only.
 
     Raises:
         ArtifactError: a file is not what it was.
@@ -46,19 +48,39 @@ def publish_run(uri: str, record: RunRecord, files: Sequence[ListedFile]) -> Run
         record.model_copy(
             update={
                 "source": published_name(record.source),
-                "reason": "",
+                "reason": record.reason if tells_reason else "",
                 "artifacts": _artifacts(record, files),
                 "files": {file.name: FileRecord(sha256=file.sha256, size=file.size) for file in files},
-                "published_at": index.content().after(record.name, datetime.now(UTC)),
+                "published_at": _moment(index, record.name),
             }
         )
     )
     _send(store, published, files)
+    _list(store, index, published)
+    return published
+
+
+def renew_record(uri: str, record: RunRecord) -> None:
+    """Replace the record of a published run whose files are as they were.
+
+    Raises:
+        StoreError: the store cannot be reached or written.
+    """
+    store = open_store(uri)
+    index = Index(store)
+    now = {"source": published_name(record.source), "published_at": _moment(index, record.name)}
+    _list(store, index, sealed(record.model_copy(update=now)))
+
+
+def _moment(index: Index, name: str) -> str:
+    return index.content().after(name, datetime.now(UTC))
+
+
+def _list(store: Store, index: Index, published: RunRecord) -> None:
     write_record(store, published)
     index.add(published)
     renew_page(store, index)
     index.fold_if_many()
-    return published
 
 
 def _artifacts(record: RunRecord, files: Sequence[ListedFile]) -> dict[str, str]:

@@ -26,6 +26,12 @@ def scheme_of(uri: str) -> str | None:
     return split_uri(uri)[0]
 
 
+def s3_uri(uri: str) -> str:
+    """``uri`` as this package opens it: KFP calls an object of its own store ``minio://bucket/key``."""
+    scheme, rest = split_uri(uri)
+    return f"s3://{rest}" if scheme == "minio" else uri
+
+
 def contained(root: Path, name: object) -> Path:
     """The path of the object or file ``name`` below ``root``: it never leads anywhere else.
 

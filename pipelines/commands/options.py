@@ -106,6 +106,11 @@ def add_cluster(parser: ArgumentParser) -> None:
         default="",
         help="ConfigMap whose key ca.crt holds the authorities that pods trust; default: the image's",
     )
+    group.add_argument(
+        "--webhook-secret",
+        default="",
+        help="Kubernetes Secret whose key url is told how the run ended; default: nobody is",
+    )
 
 
 def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
@@ -134,4 +139,5 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
         region=given.s3_region,
         authorities=given.ca_config_map,
         store_limits=settings.store.limits().as_text(),
+        webhook_secret=given.webhook_secret,
     )

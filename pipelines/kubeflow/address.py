@@ -1,6 +1,5 @@
 """Where the API of Kubeflow Pipelines may be, and over which way to it credentials may travel."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from model_core.errors import UserError, printable, quoted
@@ -34,19 +33,3 @@ def checked_host(host: str) -> str:
             f"--host {quoted(host)} is the address of a page; leave out # and what follows: {host.partition('#')[0]}"
         )
     return host.rstrip("/")
-
-
-def is_loopback(hostname: str) -> bool:
-    """Whether what is sent to this host stays on this machine."""
-    if hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return False
-
-
-def is_readable_on_the_way(host: str) -> bool:
-    """Whether others on the network can read what is sent to the URL ``host``."""
-    parts = urlsplit(host)
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")

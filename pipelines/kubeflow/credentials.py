@@ -13,7 +13,7 @@ from pathlib import Path
 from model_core.documents import DocumentError, read_text
 from model_core.errors import UserError
 from model_core.variables import KFP_COOKIE, KFP_COOKIE_FILE, KFP_TOKEN, KFP_TOKEN_FILE
-from pipelines.kubeflow.address import is_readable_on_the_way
+from model_core.web.address import is_readable_on_the_way
 
 _FILE_BYTES = 2**16
 _SHORTEST_SECRET = 6

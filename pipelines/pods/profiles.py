@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.steps import STEPS, Step
+from components.steps import ALL_STEPS, Step
 from model_core.config.load import load_section, merged, validated
 from model_core.config.run import Settings
 from model_core.errors import SettingsError
@@ -43,11 +43,11 @@ def load_pods(path: Path | str | None = None, overrides: Sequence[str] = (), gpu
     Raises:
         SettingsError: the file is missing or no YAML, a key is unknown, or a value does not fit.
     """
-    more = [] if gpus is None else [f"{step}.gpus={gpus}" for step, needs in STEPS.items() if needs.gpu]
+    more = [] if gpus is None else [f"{step}.gpus={gpus}" for step, needs in ALL_STEPS.items() if needs.gpu]
     profile = load_section(Profile, path, [*more, *overrides], flag=FLAG)
     given = profile.model_dump(exclude_unset=True)
     pods = {}
-    for step, needs in STEPS.items():
+    for step, needs in ALL_STEPS.items():
         tree = {"retries": needs.retries} | _of_step(needs)
         for name in ("all", step):
             tree = merged(tree, given.get(name, {}), (PodSettings,))
@@ -82,7 +82,7 @@ def _refuse_contradictions(step: str, pod: PodSettings, needs: Step) -> None:
             keys=[f"{step}.shared_memory"],
         )
     if pod.gpus and not needs.gpu:
-        able = ", ".join(name for name, other in STEPS.items() if other.gpu)
+        able = ", ".join(name for name, other in ALL_STEPS.items() if other.gpu)
         raise SettingsError(
             f"{step}.gpus is {pod.gpus}, and the step {step} uses none; set it for {able} only",
             keys=[f"{step}.gpus"],

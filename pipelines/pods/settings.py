@@ -212,3 +212,5 @@ class Profile(Section):
     """The step of that name."""
     report: PodSettings = PodSettings()
     """The step of that name."""
+    finish: PodSettings = PodSettings()
+    """Of what ends a run."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from components.steps import STEPS
 from model_core.errors import PgatError, PipelineError, StoreError, UploadError, shown
-from model_core.report.failure import failure_page
+from model_core.report.ending import EndPage, end_page, failure_texts
+from model_core.results.run import FAILED
 from model_core.store.names import published_name
 from pipelines.review.publishing import publish
 from pipelines.runners.process import RunProgress
@@ -67,13 +68,16 @@ def publish_failed(folder: Path, uri: str, progress: RunProgress) -> None:
 def _write_failure(folder: Path, source: str, progress: RunProgress) -> None:
     done = {step: f"{seconds:.0f} s" for step, seconds in progress.seconds.items()}
     done |= dict.fromkeys(progress.reused, "reused") | {str(progress.failed): "failed"}
-    page = failure_page(
-        run_name=folder.name,
-        source=published_name(source),
-        failed=str(progress.failed),
-        reason=shown(progress.reason),
-        steps={step: done.get(step, "not run") for step in STEPS},
-        last_lines=[shown(line) for line in progress.last_lines],
+    reason, goes_on = shown(progress.reason), "The same command goes on where the run ended."
+    page = end_page(
+        EndPage(
+            run_name=folder.name,
+            status=FAILED,
+            step=progress.failed,
+            texts=failure_texts(folder.name, published_name(source), reason, goes_on),
+            steps={step: done.get(step, "not run") for step in STEPS},
+            last_lines=[shown(line) for line in progress.last_lines],
+        )
     )
     staged, target = folder / "logs" / "report.html.part", folder / _PAGES["report"]
     try:

@@ -20,6 +20,7 @@ from pipelines.runners.containers import HARDENED, find_engine
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS = tuple(name.replace("_", "-") for name in steps.STEPS)
+WITH_IMAGES = tuple(name.replace("_", "-") for name in steps.ALL_STEPS)
 BASE = "localhost/pgat-base:bookworm"
 CANARY = "canary-7c1f0e5d"
 AS_A_STRANGER = (*("--rm", *HARDENED, "--user=12345:0", "--env=OMP_NUM_THREADS=1"),)

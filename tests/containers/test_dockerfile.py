@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.steps import STEPS
+from components.steps import ALL_STEPS as STEPS
 from pipelines.runners.containers import missing_outputs
 
 ROOT = Path(__file__).parent.parent.parent

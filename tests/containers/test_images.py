@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.containers.conftest import BASE, CANARY, ROOT, STEPS, Engine
+from tests.containers.conftest import BASE, CANARY, ROOT, WITH_IMAGES, Engine
 
 pytestmark = [pytest.mark.containers, pytest.mark.slow]
 BUDGET_MB = {
@@ -34,7 +34,7 @@ def test_an_image_is_small_labelled_and_runs_one_program_as_a_numeric_user(engin
     assert re.fullmatch(r"[1-9]\d*:\d+", settings["User"])
     of_a_step = ["python3", "-m", f"components.{name.replace('-', '_')}"]
     of_the_store = ["python3", "-m", "pipelines.store_image"]
-    assert settings["Entrypoint"] == (of_a_step if name in STEPS else of_the_store)
+    assert settings["Entrypoint"] == (of_a_step if name in WITH_IMAGES else of_the_store)
     assert settings["Labels"]["org.opencontainers.image.title"] == f"pgat-{name}"
     base = settings["Labels"]["org.opencontainers.image.base.name"]
     assert base == BASE or re.search(r"@sha256:[0-9a-f]{64}$", base)
@@ -78,7 +78,7 @@ def test_no_program_in_an_image_becomes_another_user(engine: Engine, name: str) 
     assert (found.stdout, found.returncode) == ("[]\n", 0)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", WITH_IMAGES)
 def test_an_image_runs_kfps_executor_without_the_sdk_and_only_some_hold_torch(
     engine: Engine, step: str
 ) -> None:

@@ -16,10 +16,11 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import cli
-from components.steps import STEPS
+from components.steps import ALL_STEPS, STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import UserError
+from model_core.variables import STEP_NOTES
 from pipelines.__main__ import main
 from pipelines.compile import compile_pipeline
 from pipelines.pods.profiles import load_pods
@@ -36,14 +37,16 @@ SECTIONS = {
     "evaluate": {"evaluation_settings"},
     "diagnose": {"diagnostics_settings"},
     "report": {"report_settings"},
+    # It writes the run's record, which holds all of them.
+    "finish": {f"{name}_settings" for name in Settings().of_steps()},
 }
 """Which settings each step is given; everything else it cannot depend on. A step that is not named has none."""
 CACHE_ONLY = {"code_version", "source_version"}
 """Inputs that no step reads: they make the cache notice an edit."""
 CLUSTER_ONLY = {"run_called"}
 """How a cluster calls a run that was given no name."""
-TERMINAL_ONLY = {"inspect", "like"}
-"""prepare_data's card for the terminal, and its way to repeat a preparation from a manifest."""
+TERMINAL_ONLY = {"inspect", "like", "notes"}
+"""prepare_data's card for the terminal and its way to repeat a preparation from a manifest; where a run's notes are."""
 
 
 def compiled(folder: Path, settings: Settings | None = None) -> str:
@@ -62,12 +65,14 @@ def component(documents: list[dict[str, Any]], step: str) -> dict[str, Any]:
 
 
 def task(documents: list[dict[str, Any]], step: str) -> dict[str, Any]:
-    return documents[0]["root"]["dag"]["tasks"][step.replace("_", "-")]
+    """The task of a step, which stands within the exit handler, or of the exit handler itself."""
+    tasks = documents[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    return (tasks | documents[0]["root"]["dag"]["tasks"])[step.replace("_", "-")]
 
 
 def test_no_pod_of_a_step_may_run_as_root(documents: list[dict[str, Any]]) -> None:
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert set(executors) == {f"exec-{step.replace('_', '-')}" for step in STEPS}
+    assert set(executors) == {f"exec-{step.replace('_', '-')}" for step in ALL_STEPS}
     assert all(each["securityContext"] == {"runAsNonRoot": True} for each in executors.values())
 
 
@@ -87,7 +92,8 @@ def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_kfp_reads_the_pipeline_and_its_kubernetes_part(documents: list[dict[str, Any]]) -> None:
     spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
-    assert len(spec.root.dag.tasks) == len(STEPS)
+    assert set(spec.root.dag.tasks) == {"exit-handler-1", "finish"}
+    assert len(spec.components["comp-exit-handler-1"].dag.tasks) == len(STEPS)
     executors = platform(documents)
     assert executors
     for config in executors.values():
@@ -98,41 +104,60 @@ def test_each_step_is_given_its_own_settings_and_the_code_version_only(
     documents: list[dict[str, Any]],
 ) -> None:
     """So an edit of evaluation settings leaves the training step's cache valid, and an edit of code none."""
-    for step in STEPS:
+    for step in ALL_STEPS:
         inputs = task(documents, step)["inputs"]["parameters"]
         # The cluster's own name of a run is no parameter of the pipeline.
-        taken = {value.get("componentInputParameter", "") for value in inputs.values()}
+        given = [value.get("componentInputParameter", "") for value in inputs.values()]
+        taken = {name.removeprefix("pipelinechannel--") for name in given}
         assert {name for name in taken if name.endswith("_settings")} == SECTIONS.get(step, set())
         assert "code_version" in taken
 
 
 def test_every_step_has_its_image_its_resources_and_a_deadline(documents: list[dict[str, Any]]) -> None:
     executors = documents[0]["deploymentSpec"]["executors"]
-    for step in STEPS:
+    for step in ALL_STEPS:
         container = executors[f"exec-{step.replace('_', '-')}"]["container"]
         assert container["image"] == f"ghcr.io/example/pgat-{step.replace('_', '-')}:0123456789ab"
-        assert container["resources"]["resourceMemoryLimit"] == STEPS[step].memory[1]
-        assert task(documents, step)["retryPolicy"]["maxRetryCount"] == STEPS[step].retries
+        assert container["resources"]["resourceMemoryLimit"] == ALL_STEPS[step].memory[1]
+        assert task(documents, step)["retryPolicy"]["maxRetryCount"] == ALL_STEPS[step].retries
         gpus = container["resources"].get("accelerator", {}).get("resourceCount")
-        assert gpus == ("2" if STEPS[step].gpu else None)
+        assert gpus == ("2" if ALL_STEPS[step].gpu else None)
         config = platform(documents)[f"exec-{step.replace('_', '-')}"]
-        assert config["activeDeadlineSeconds"] == str(STEPS[step].timeout_hours * 3600)
+        assert config["activeDeadlineSeconds"] == str(ALL_STEPS[step].timeout_hours * 3600)
 
 
 def test_the_stores_keys_come_from_the_secret_and_stand_nowhere(documents: list[dict[str, Any]]) -> None:
-    for step in STEPS:
+    for step in ALL_STEPS:
         (secret,) = platform(documents)[f"exec-{step.replace('_', '-')}"]["secretAsEnv"]
         assert {pair["envVar"] for pair in secret["keyToEnv"]} == {
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
         }
         environment = documents[0]["deploymentSpec"]["executors"][f"exec-{step.replace('_', '-')}"]
-        assert {e["name"] for e in environment["container"]["env"]} == {"AWS_ENDPOINT_URL"}
+        notes = set() if step == "finish" else {STEP_NOTES}
+        assert {e["name"] for e in environment["container"]["env"]} == {"AWS_ENDPOINT_URL"} | notes
+
+
+def test_the_end_of_a_run_is_told_whatever_became_of_its_steps(documents: list[dict[str, Any]]) -> None:
+    handler = task(documents, "finish")
+    assert handler["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert handler["inputs"]["parameters"]["status"] == {
+        "taskFinalStatus": {"producerTask": "exit-handler-1"}
+    }
+    assert "enableCache" not in handler.get("cachingOptions", {})
+
+
+def test_only_the_end_of_a_run_is_given_the_webhook(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    assert main(["compile", "--tag", "abc", "--webhook-secret", "chat", "--output", str(path)]) == 0
+    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    given = {name for name, config in platform(documents).items() if "PGAT_WEBHOOK" in str(config)}
+    assert given == {"exec-finish"}
 
 
 def test_steps_that_train_or_predict_have_shared_memory(documents: list[dict[str, Any]]) -> None:
     mounted = {name for name, config in platform(documents).items() if "emptyDirMounts" in config}
-    assert mounted == {f"exec-{step}" for step in STEPS if STEPS[step].gpu}
+    assert mounted == {f"exec-{step}" for step in ALL_STEPS if ALL_STEPS[step].gpu}
 
 
 @pytest.mark.parametrize("file", sorted(p.name for p in (REPOSITORY / "configs").glob("*.yaml")))
@@ -161,7 +186,7 @@ def _as_floats(value: Any) -> Any:
             return value
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ALL_STEPS)
 def test_both_faces_of_a_step_offer_the_same_inputs(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cluster can ask of a step, the command line can too, and the other way round."""
     component = getattr(import_module(f"components.{step}.component"), step)

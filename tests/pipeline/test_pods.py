@@ -9,7 +9,7 @@ import yaml
 from google.protobuf.json_format import MessageToDict, ParseDict
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 
-from components.steps import STEPS
+from components.steps import ALL_STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import SettingsError, UserError
@@ -48,13 +48,15 @@ def compiled(pods: Pods, settings: Settings | None = None) -> dict[str, Any]:
     spec = MessageToDict(pipeline.pipeline_spec)
     containers = spec["deploymentSpec"]["executors"]
     platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    dags = [each["dag"] for each in (spec["root"], *spec["components"].values()) if "dag" in each]
+    tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
     parts = {}
-    for step in STEPS:
+    for step in ALL_STEPS:
         name = step.replace("_", "-")
         ParseDict(platform[f"exec-{name}"], KubernetesExecutorConfig())
         parts[step] = {
             "resources": containers[f"exec-{name}"]["container"]["resources"],
-            "retryPolicy": spec["root"]["dag"]["tasks"][name].get("retryPolicy"),
+            "retryPolicy": tasks[name].get("retryPolicy"),
             "kubernetes": platform[f"exec-{name}"],
         }
     return parts
@@ -101,7 +103,7 @@ def test_of_two_places_the_more_particular_one_counts(tmp_path: Path) -> None:
     path.write_text("extends: base.yaml\ntrain: {cpu_limit: 6, gpus: 4}\n", encoding="utf-8")
     pods = load_pods(path, ["report.cpu_limit=0.5", "diagnose.gpus=0"], gpus=1).of_step
     assert {step: pod.cpu_limit for step, pod in pods.items()} == {
-        "prepare_data": "3", "train": "6", "evaluate": "3", "diagnose": "3", "report": "0.5",
+        "prepare_data": "3", "train": "6", "evaluate": "3", "diagnose": "3", "report": "0.5", "finish": "3",
     }  # fmt: skip
     assert {step: pod.gpus for step, pod in pods.items() if pod.gpus} == {"train": 1, "evaluate": 1}
     assert {pod.retries for pod in pods.values()} == {0}
@@ -109,7 +111,7 @@ def test_of_two_places_the_more_particular_one_counts(tmp_path: Path) -> None:
 
 def test_without_a_profile_each_step_asks_for_what_it_needs() -> None:
     for step, pod in load_pods().of_step.items():
-        needs = STEPS[step]
+        needs = ALL_STEPS[step]
         assert (pod.cpu_request, pod.cpu_limit) == needs.cpu
         assert (pod.memory_request, pod.memory_limit) == needs.memory
         assert (pod.retries, pod.deadline_hours, pod.gpus) == (needs.retries, needs.timeout_hours, 0)
@@ -171,7 +173,7 @@ def test_pods_are_given_the_stores_region_and_the_authorities_to_trust() -> None
     pipeline = cluster_pipeline(Settings(), cluster, "code")
     containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
     platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    for step in STEPS:
+    for step in ALL_STEPS:
         name = f"exec-{step.replace('_', '-')}"
         environment = {each["name"]: each["value"] for each in containers[name]["container"]["env"]}
         assert environment["AWS_REGION"] == "eu-west-1"
@@ -188,7 +190,7 @@ def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoin
         ]
         assert not any("secretAsEnv" in each for each in platform.values())
         containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
-        assert len(containers) == len(STEPS)
+        assert len(containers) == len(ALL_STEPS)
         return [
             {item["name"]: item["value"] for item in each["container"].get("env", [])}
             for each in containers.values()

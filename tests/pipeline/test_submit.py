@@ -55,7 +55,8 @@ def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: py
     assert (parameters["source"], parameters["run_name"]) == ("s3://bkt/t.csv", "a")
     assert parameters["training_settings"]["train_epochs"] == 50
     spec = json_format.ParseDict(run["pipeline_spec"]["pipeline_spec"], pipeline_spec_pb2.PipelineSpec())
-    assert all(task.caching_options.enable_cache for task in spec.root.dag.tasks.values())
+    steps = spec.components["comp-exit-handler-1"].dag.tasks
+    assert all(task.caching_options.enable_cache for task in steps.values())
     json_format.ParseDict(run["pipeline_spec"]["platform_spec"], pipeline_spec_pb2.PlatformSpec())
     assert api.tokens == {"Bearer token"}
 
@@ -112,7 +113,7 @@ def test_a_schedule_names_none_of_its_runs_and_reuses_nothing(api: Api) -> None:
     assert (schedule["no_catchup"], schedule["mode"]) == (True, "ENABLE")
     assert schedule["runtime_config"]["parameters"]["run_name"] == ""
     pipeline = schedule["pipeline_spec"]["pipeline_spec"]
-    tasks = pipeline["root"]["dag"]["tasks"]
+    tasks = pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
     assert not any(task["cachingOptions"] for task in tasks.values())
     called = tasks["report"]["inputs"]["parameters"]["run_called"]
     assert called == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
@@ -181,13 +182,13 @@ def test_a_table_of_this_machine_is_checked_and_uploaded_under_its_digest(
     said: list[str] = []
     wanted = submission(api.url, source=source, upload_uri="s3://bkt/tables/", **PLACES)
     request = json.loads(dry_run(wanted))
-    assert not (tmp_path / "b").exists()
+    assert not (tmp_path / "bkt").exists()
     submit(wanted, say=said.append)
     parameters = api.runs[0]["runtime_config"]["parameters"]
     digest = hashlib.sha256(content).hexdigest()[:16]
     assert parameters["source"] == f"s3://bkt/tables/{digest}-my-table.csv"
     assert parameters["source_version"] == digest
-    assert (tmp_path / f"b/tables/{digest}-my-table.csv").read_bytes() == content
+    assert (tmp_path / f"bkt/tables/{digest}-my-table.csv").read_bytes() == content
     assert request["body"]["runtime_config"]["parameters"] == parameters
     assert said == [f"table: {source} → {parameters['source']}"]
 

@@ -19,8 +19,8 @@ from model_core.config.run import ReportSettings
 from model_core.errors import ArtifactError, InvariantError
 from model_core.evaluation.verdict import DISTRIBUTION, POINT, headline, point_text, skill_words
 from model_core.report import phrases
+from model_core.report.ending import EndPage, end_page, failure_texts
 from model_core.report.evidence import Evidence, read_evidence
-from model_core.report.failure import failure_page
 from model_core.report.page import render_page, render_summary
 from model_core.results.findings import PerturbationResult, SkyRead
 from model_core.results.scores import BaselineSkill, Scores
@@ -442,10 +442,12 @@ def test_the_page_is_written_and_the_step_fails_where_an_invariant_is_broken(
 
 
 def test_the_page_of_a_failed_run_says_which_step_why_and_escapes_what_it_was_given() -> None:
-    page = failure_page(
-        run_name="a run", source="<b>.csv", failed="train", reason="no memory & no room",
+    end = EndPage(
+        run_name="a run", status="failed", step="train",
+        texts=failure_texts("a run", "<b>.csv", "no memory & no room", "Again."),
         steps={"prepare_data": "3 s", "train": "failed", "evaluate": "not run"}, last_lines=["epoch 1", "<script>"],
     )  # fmt: skip
+    page = end_page(end)
     found = checked(page)
     assert (found.faults, found.open) == ([], [])
     assert "RUN FAILED in the step train" in found.text
