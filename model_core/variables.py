@@ -44,6 +44,15 @@ WEBHOOK = "PGAT_WEBHOOK"
 """URL that is told how a run on a cluster ended; whoever knows it may post there, so it is a secret."""
 STEP_NOTES = "PGAT_STEP_NOTES"
 """Name of the step, where how it fares is to be noted for the step that ends the run: ``components.notes``."""
+MLFLOW_URI = "MLFLOW_TRACKING_URI"
+"""Of an MLflow server."""
+MLFLOW_RUN = "MLFLOW_RUN_ID"
+"""The run there that a step logs to; Kubeflow Pipelines sets it where an administrator connected MLflow."""
+MLFLOW_TOKEN = "MLFLOW_TRACKING_TOKEN"
+MLFLOW_USERNAME = "MLFLOW_TRACKING_USERNAME"
+MLFLOW_PASSWORD = "MLFLOW_TRACKING_PASSWORD"
+MLFLOW_GROUP = "MLFLOW_EXPERIMENT_NAME"
+"""Experiment that runs go to."""
 CERTIFICATES = "SSL_CERT_FILE"
 """File with the certificates of the authorities that this machine trusts."""
 
@@ -53,7 +62,7 @@ WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, OTHER_REGION, ROLE_ENDPOINT, LI
 """Where the store is and how long it may take: no secrets, so that they may stand in the description of a job."""
 STORE = (*KEYS, SESSION_TOKEN, *WHEREABOUTS)
 """What a step in a container may learn of its surroundings."""
-SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE, WEBHOOK)
+SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE, WEBHOOK, MLFLOW_TOKEN, MLFLOW_PASSWORD)
 """Variables whose values no text may hold."""
 
 SECRET_FIELDS = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY}

@@ -2,6 +2,8 @@
 
     dev.lock        everything but torch: what ``make setup`` installs
     installer.lock  uv, with which it does so
+    tracking.lock   MLflow's client, to be added to an image of one's own
+    mlflow.lock     MLflow's server, of the same version as its client: for tests, in an environment of its own
     <image>.lock    what stands in an image, no more: installed with ``pip install --no-deps``
     torch-*.lock    torch for the images, one file a build: torch-cuda.lock is the one that the usual index has, with
                     NVIDIA's libraries; torch-cpu.lock is written by hand, since its index is another one
@@ -22,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TORCH_REQUIRES = ["filelock", "typing-extensions", "setuptools", "sympy", "networkx", "jinja2", "fsspec"]
-EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer"]
+EXTRAS = ["train", "pipeline", "report", "store", "server", "trainer", "tracking"]
 
 TABLES = ["numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "minio", "tqdm"]
 """What every step needs: tables, settings, the object store, progress."""
@@ -66,6 +68,9 @@ def main() -> None:
         bare = "".join(only(HERE / "dev.lock", package) for package in BARE[image])
         lock.write_text(lock.read_text(encoding="utf-8") + bare, encoding="utf-8")
     compile_lock(HERE / "installer.lock", ["uv>=0.9"], constrained=False)
+    compile_lock(HERE / "tracking.lock", extras["tracking"], constrained=True)
+    client = only(HERE / "dev.lock", "mlflow-skinny").split()[0]
+    compile_lock(HERE / "mlflow.lock", [client.replace("-skinny", "")], constrained=False)
     write_cuda_lock(HERE / "torch-cuda.lock")
 
 

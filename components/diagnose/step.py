@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.tracking.entries import finding_metrics
+from components.tracking.running import log_results
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.checkpoints.loading import load_model
 from model_core.checkpoints.local import BEST
@@ -83,6 +85,7 @@ def run(
             seed=settings.seed,
             inputs={"dataset": dataset, "model": model},
         )
+    log_results(finding_metrics(found))
     for reason in left_out:
         log.info("left out: %s", reason)
     for row in rows:

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from components.tracking.entries import score_metrics
+from components.tracking.running import log_results
 from model_core.artifacts import open_artifact, staged_folder, write_manifest
 from model_core.axes import CLOSE, TARGETS
 from model_core.checkpoints.loading import load_model
@@ -130,6 +132,7 @@ def run(
             settings={"evaluation": settings.model_dump(mode="json")},
             inputs={"dataset": dataset, "model": model},
         )
+    log_results(score_metrics(result), evaluation / Scores.file)
     for sentence in result.verdict.sentences:
         log.info(sentence)
     if result.candles.invalid_share > 0:

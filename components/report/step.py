@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from components.tracking.running import log_results
 from model_core.artifacts import no_folders_left
 from model_core.config.run import ReportSettings
 from model_core.disk import disk_error, require_file
@@ -60,6 +61,7 @@ def run(
         page = render_page(evidence, settings, run_name)
         _write(report, page)
         _write(summary, render_summary(evidence, run_name))
+    log_results({}, report, summary)
     if publish_uri:
         try:
             where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)

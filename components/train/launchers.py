@@ -5,8 +5,10 @@ A launcher is a small class with one ``run(job)``. All three leave the same mode
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, get_args
 
+from components.tracking.running import log_parameters, log_training
 from components.train import step
 from components.train.job import Job
 from components.train.torchrun import TorchrunLauncher
@@ -49,7 +51,12 @@ def launch_from_settings(job: Job, kind: str | None = None) -> dict[str, float]:
         SettingsError: there is no launcher of this kind, or it lacks what it needs.
         Everything else as ``Launcher.run``.
     """
-    return launcher_of(job.training_settings.launcher, kind).run(job)
+    launcher = launcher_of(job.training_settings.launcher, kind)
+    sections = {"model": job.model_settings, "training": job.training_settings}
+    log_parameters({name: section.model_dump(mode="json") for name, section in sections.items()})
+    metrics = launcher.run(job)
+    log_training(Path(job.model))
+    return metrics
 
 
 def launcher_of(settings: LauncherSettings, kind: str | None = None) -> Launcher:

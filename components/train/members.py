@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import nn
 
+from components.tracking.running import watch_epochs
 from components.train.job import Job
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint, export_ensemble, member_name
@@ -85,18 +86,20 @@ def train_members(around: Surroundings, work: Path) -> list[Member]:
     """Train a model for each seed, one after the other; those that an earlier attempt finished are only read."""
     plans = around.job.training_settings.of_members()
     if len(plans) == 1:
-        return [_train_member(around, plans[0], work, around.job.checkpoint_uri)]
+        return [_train_member(around, plans[0], work, around.job.checkpoint_uri, "")]
     members = []
     for number, settings in enumerate(plans, start=1):
         log.info("member %d of %d: seed %d", number, len(plans), settings.seed)
         name, uri = member_name(number), around.job.checkpoint_uri
         folder = work / name
         folder.mkdir(exist_ok=True)
-        members.append(_train_member(around, settings, folder, uri and f"{uri}/{name}"))
+        members.append(_train_member(around, settings, folder, uri and f"{uri}/{name}", f"{name}/"))
     return members
 
 
-def _train_member(around: Surroundings, settings: TrainingSettings, folder: Path, uri: str | None) -> Member:
+def _train_member(
+    around: Surroundings, settings: TrainingSettings, folder: Path, uri: str | None, prefix: str
+) -> Member:
     job, group, memory = around.job, around.group, around.memory
     seed_everything(settings.seed)
     network = build_model(job.model_settings, around.inputs).to(around.precision.device)
@@ -124,6 +127,7 @@ def _train_member(around: Surroundings, settings: TrainingSettings, folder: Path
             group=group,
             mirror=mirror,
             dataset_sha256=around.dataset_sha256,
+            watch=watch_epochs(prefix) if group.is_main else None,
         )
         peak_memory_mb = memory.peak_mb
         loss = validated = None

@@ -1,4 +1,7 @@
-"""``make pictures ARGS=runs/<name>/report.html``: the pictures of README, taken of a page by Debian's chromium."""
+"""``make pictures ARGS="runs/<name>/report.html --site review"``: the pictures of README and of docs/runs.md.
+
+They are taken of the page of a run, and of the site of three runs, by Debian's chromium.
+"""
 
 import re
 import shutil
@@ -12,6 +15,8 @@ SCREEN = (1280, 960)
 """Width and height of the first screen, in pixels."""
 FIGURE_WIDTH = 928
 """A wide page's column."""
+SITE = {"runs": ("index.html", (1400, 440)), "compare": ("compare/*.html", (900, 1215))}
+"""File → page of a site, the first that fits, and width and height of its first screen."""
 FIGURES = {"fan": "candles1", "calibration": "reliability"}
 """File → figure of the page, by the name that ``model_core.report`` draws it under."""
 
@@ -19,11 +24,34 @@ FIGURES = {"fan": "candles1", "calibration": "reliability"}
 def main() -> None:
     """Parse the arguments and write the pictures."""
     parser = ArgumentParser(prog="python -m docs.generate.pictures", description=__doc__)
-    parser.add_argument("page", type=Path, help="report.html of a quickstart run")
-    page = parser.parse_args().page
+    parser.add_argument("page", type=Path, nargs="?", help="report.html of a quickstart run")
+    parser.add_argument("--site", type=Path, help="folder of a site of three runs that are compared")
+    given = parser.parse_args()
     browser = shutil.which("chromium")
     if browser is None:
         parser.error("chromium is missing: apt install chromium")
+    if given.page is None and given.site is None:
+        parser.error("name the report of a quickstart run, or a site with --site")
+    if given.page is not None:
+        take_report(parser, browser, given.page)
+    if given.site is not None:
+        take_site(parser, browser, given.site)
+
+
+def take_site(parser: ArgumentParser, browser: str, site: Path) -> None:
+    """The pictures of a site; ends the process where it lacks a page."""
+    with TemporaryDirectory() as folder:
+        for file, (pattern, size) in SITE.items():
+            page = next(iter(sorted(site.glob(pattern))), None)
+            if page is None:
+                parser.error(
+                    f"there is no {site / pattern}: pgat runs site {site} --compare first,second,third"
+                )
+            picture(browser, page, PICTURES / f"{file}.png", size, Path(folder))
+
+
+def take_report(parser: ArgumentParser, browser: str, page: Path) -> None:
+    """The pictures of the page of a run; ends the process if it is no such page."""
     if not page.is_file():
         parser.error(f"there is no page at {page}: make a run first, which ends with the path of its report")
     text = page.read_text(encoding="utf-8")

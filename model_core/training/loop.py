@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from model_core.distributed import SINGLE_PROCESS, ProcessGroup
 from model_core.errors import TrainingError
 from model_core.losses import forecast_loss
 from model_core.progress import ProgressMeter
+from model_core.results.training import HistoryRow
 from model_core.training.graphs import StepGraphs, can_record
 from model_core.training.memory import MemoryLog
 from model_core.training.outcome import TrainingResult, reason_to_stop, result_of
@@ -67,6 +69,7 @@ def train(
     group: ProcessGroup = SINGLE_PROCESS,
     mirror: Mirror | None = None,
     dataset_sha256: str = "",
+    watch: Callable[[HistoryRow], None] | None = None,
 ) -> TrainingResult:
     """Train until the last epoch, or until ``patience`` epochs brought no gain; epoch 0 is the untrained model.
 
@@ -80,6 +83,7 @@ def train(
         group: the processes that train together.
         mirror: where checkpoints are copied to in the background.
         dataset_sha256: names the dataset, so that a run on another one is not continued.
+        watch: called with each finished epoch; it must not wait.
 
     Raises:
         CheckpointError: the checkpoints in ``folder`` belong to another run, or all are damaged.
@@ -104,7 +108,10 @@ def train(
     if earlier is not None and earlier != settings.train_epochs:
         log.warning("%s", length_in_words(settings, earlier, state.progress.epoch))
     loss = partial(forecast_loss, settings=model_settings.mixture)
-    with closing(RunLog(folder, settings, state.progress)) as runlog, checkpoints.catching_termination():
+    with (
+        closing(RunLog(folder, settings, state.progress, watch)) as runlog,
+        checkpoints.catching_termination(),
+    ):
         graphs = None
         if can_record(settings, model_settings, precision, group):
             graphs = StepGraphs(state, train_windows, loss, precision, settings.clip_grad_norm)

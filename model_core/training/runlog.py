@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,11 +26,18 @@ class RunLog:
         folder: ``history.parquet``, ``steps.jsonl`` and ``tensorboard/`` are written here.
         settings: how often, and whether for TensorBoard.
         progress: where the run stands; later lines of an interrupted run are dropped.
+        watch: called with each finished epoch.
     """
 
-    def __init__(self, folder: Path, settings: TrainingSettings, progress: Progress) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: TrainingSettings,
+        progress: Progress,
+        watch: Callable[[HistoryRow], None] | None = None,
+    ) -> None:
         self._history, self._keep_history = folder / HISTORY, Harmless(folder / HISTORY)
-        self._settings = settings
+        self._settings, self._watch = settings, watch
         steps = folder / "steps.jsonl"
         # A killed process may have left lines of steps that the checkpoint does not know.
         repair_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
@@ -93,6 +101,8 @@ class RunLog:
         row |= {f"validation_{name}": value for name, value in validation.items() if name != "total"}
         progress.history.append(row)
         self._write_history(progress)
+        if self._watch is not None:
+            self._watch(row)
         if self._board is not None:
             self._board.scalars({f"epoch/{name}": value for name, value in row.items()}, progress.epoch)
         log.info(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pipelines.resources import Cluster
 
 DEFAULT_SOURCE = "sample://nasdaq"
+DEFAULT_EXPERIMENT = "celestial-enhanced-pgat"
+"""Group of runs, at Kubeflow and at MLflow."""
 QUICKSTART = "configs/quickstart.yaml"
 """In a checkout; what ``make`` takes, too."""
 

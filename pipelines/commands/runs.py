@@ -1,13 +1,15 @@
 """``python -m pipelines runs``: what runs left behind."""
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.arguments import examples
-from pipelines.commands.options import Commands
+from model_core.variables import MLFLOW_GROUP
+from pipelines.commands.options import DEFAULT_EXPERIMENT, Commands
 
 if TYPE_CHECKING:
     from pipelines.review.sources import Runs
@@ -63,6 +65,23 @@ def add(actions: Commands) -> None:
         commands, "download", _download, "copy a run's files, each checked against its SHA-256",
         "%(prog)s NAME copy", "%(prog)s NAME copy --only 'evaluation/*' --only report.html",
     )  # fmt: skip
+    export = _add(
+        commands, "export", _export, "send runs to an MLflow server; sent again, a run is brought up to date there",
+        "%(prog)s NAME OTHER --mlflow http://127.0.0.1:5000",
+        "MLFLOW_TRACKING_TOKEN=… %(prog)s NAME --mlflow https://mlflow.example --experiment forecasts",
+    )  # fmt: skip
+    export.add_argument("names", nargs="+", metavar="NAME", help="of the runs")
+    export.add_argument("--mlflow", metavar="URL", help="of the server; default: MLFLOW_TRACKING_URI")
+    export.add_argument(
+        "--experiment",
+        metavar="NAME",
+        help=f"that the runs go to; default: MLFLOW_EXPERIMENT_NAME, or {DEFAULT_EXPERIMENT}",
+    )
+    export.add_argument(
+        "--token-over-http",
+        action="store_true",
+        help="send MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_PASSWORD unencrypted to an http:// server",
+    )
     delete = _add(commands, "delete", _delete, "delete a run and what it left", "%(prog)s NAME")
     publish = _add(
         commands, "publish", _publish, "send a run to a store of runs, which `runs` commands then read by --runs",
@@ -205,6 +224,27 @@ def _reindex(given: Namespace) -> None:
 
     count = reindex(given.runs)
     _say({"runs": count} if given.json else f"{count} runs are listed in {given.runs}")
+
+
+def _export(given: Namespace) -> None:
+    from components.tracking.server import TrackingServer
+    from pipelines.review.export import Exported, checked_server, export_runs
+    from pipelines.review.sources import opened
+    from pipelines.review.wanted import EXPORTED
+
+    def told(sent: Exported) -> None:
+        if not given.json:
+            _say(f"{sent.name}: {sent.what}, {sent.url}")
+        done.append(vars(sent))
+
+    done: list[dict[str, str]] = []
+    server = TrackingServer(checked_server(given.mlflow, over_http=given.token_over_http))
+    group = given.experiment or os.environ.get(MLFLOW_GROUP) or DEFAULT_EXPERIMENT
+    with opened(given.runs) as runs:
+        runs.fetch(list(dict.fromkeys(given.names)), EXPORTED)
+        export_runs(runs.folder, given.names, server, group, told)
+    if given.json:
+        _say({"exported": done})
 
 
 def _delete(given: Namespace) -> None:

@@ -4,6 +4,7 @@ from argparse import Namespace
 
 from components.arguments import examples
 from pipelines.commands.options import (
+    DEFAULT_EXPERIMENT,
     DEFAULT_SOURCE,
     Commands,
     add_cluster,
@@ -33,7 +34,7 @@ def add(actions: Commands) -> None:
     add_host(parser)
     run = parser.add_argument_group("the run")
     run.add_argument("--name", default="", help="of the run; default: made from the time")
-    run.add_argument("--experiment", default="celestial-enhanced-pgat", help="group of runs")
+    run.add_argument("--experiment", default=DEFAULT_EXPERIMENT, help="group of runs")
     run.add_argument("--namespace", default="", help="Kubernetes namespace, on clusters of several users")
     run.add_argument("--no-cache", action="store_true", help="run every step again")
     run.add_argument(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from model_core.artifacts import MANIFEST
+from model_core.results.findings import Findings
 from model_core.results.scores import Scores
 from model_core.results.tables import HISTORY, PREDICTIONS
 from model_core.results.training import TrainResults
@@ -14,6 +15,15 @@ Wanted = Sequence[str]
 SCORES: Wanted = (f"evaluation/{MANIFEST}", f"evaluation/{Scores.file}")
 COURSE: Wanted = (f"model/{MANIFEST}", f"model/{HISTORY.file}", f"model/{TrainResults.file}")
 """How the training went."""
+EXPORTED: Wanted = (
+    *SCORES,
+    *COURSE,
+    f"findings/{MANIFEST}",
+    f"findings/{Findings.file}",
+    "report.html",
+    "summary.md",
+    "settings.yaml",
+)
 COMPARED: Wanted = (*SCORES, f"evaluation/{PREDICTIONS.file}")
 
 

@@ -1,6 +1,7 @@
 """Small SVGs of a site's pages: an interval as a bar, curves over one another. No library: there are thousands."""
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ COLORS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65
 _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4", "4 2 1 2", "3 6")
 _BAR = (120, 14)
 _CHART = (640, 240)
-_MARGIN = (56, 10, 10, 30)
+_MARGIN = (72, 10, 10, 30)
 """Left, top, right, bottom."""
 _FEW_POINTS = 25
 
@@ -89,11 +90,15 @@ def curves(series: Sequence[Curve], title: str, x_label: str, labels: Sequence[s
             for x, point in zip(curve.x, points, strict=True)
             if x == curve.ring
         ]
+    # Two digits of the distance between two lines.
+    digits = max(0, 1 - math.floor(math.log10((y1 - y0) / 2)))
     for part in (0, 0.5, 1):
         value = y0 + part * (y1 - y0)
         _, _, y = at(x0, value).partition(",")
         ticks.append(f'<line x1="{left}" x2="{width - right}" y1="{y}" y2="{y}" class="grid"/>')
-        ticks.append(f'<text x="{left - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{value:.4g}</text>')
+        ticks.append(
+            f'<text x="{left - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{_signed(value, digits)}</text>'
+        )
     first, last = labels or (f"{x0:.4g}", f"{x1:.4g}")
     base = height - 10
     ticks.append(f'<text x="{left}" y="{base}">{html.escape(first)}</text>')
@@ -111,13 +116,18 @@ def _circle(point: str, radius: float, style: str) -> str:
     return f'<circle cx="{x}" cy="{y}" r="{radius}" {style}/>'
 
 
-def key(names: Sequence[str]) -> str:
-    """Which line is which run's."""
+def _signed(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def key(series: Sequence[Curve]) -> str:
+    """Which line is which."""
+    names = {curve.number: curve.name for curve in series}
     items = [
         f'<li><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><line x1="0" x2="28" y1="4" y2="4" '
         f'stroke="{COLORS[k % len(COLORS)]}" stroke-dasharray="{_DASHES[k % len(_DASHES)]}" stroke-width="2.5"/></svg> '
         f"{html.escape(name)}</li>"
-        for k, name in enumerate(names)
+        for k, name in names.items()
     ]
     return f'<ul class="key">{"".join(items)}</ul>'
 

@@ -35,7 +35,7 @@ def run_figures(runs: Path, record: RunRecord) -> list[Figure]:
     for course in _courses(runs, record):
         drawn += [_train_loss(course, "training", 0), _validation_loss(course, "validation", 1)]
     title = "Loss by epoch; epoch 0 is the untrained model, the ring the best epoch"
-    return [_figure(title, drawn, ("training", "validation"))] if drawn else []
+    return [_figure(title, drawn)] if drawn else []
 
 
 def compare_figures(runs: Path, result: Compared) -> list[Figure]:
@@ -44,7 +44,6 @@ def compare_figures(runs: Path, result: Compared) -> list[Figure]:
     Raises:
         ArtifactError: an artifact is damaged.
     """
-    names = [record.name for record in result.runs]
     validation, training = [], []
     for number, record in enumerate(result.runs):
         for course in _courses(runs, record):
@@ -53,9 +52,9 @@ def compare_figures(runs: Path, result: Compared) -> list[Figure]:
     figures = []
     if validation:
         title = "Validation loss by epoch; epoch 0 is the untrained model, the ring the best epoch"
-        figures.append(_figure(title, validation, names))
-        figures.append(_figure("Training loss by epoch", training, names))
-    return figures + _forecasts(runs, result, names)
+        figures.append(_figure(title, validation))
+        figures.append(_figure("Training loss by epoch", training))
+    return figures + _forecasts(runs, result)
 
 
 def _courses(runs: Path, record: RunRecord) -> list[Course]:
@@ -72,11 +71,11 @@ def _train_loss(course: Course, name: str, number: int) -> Curve:
     return Curve(name, tuple(course.epochs["epoch"]), tuple(course.epochs["train_loss"]), number)
 
 
-def _figure(title: str, drawn: Sequence[Curve], names: Sequence[str]) -> Figure:
-    return Figure(title, key(names), curves(drawn, title, "epoch"))
+def _figure(title: str, drawn: Sequence[Curve]) -> Figure:
+    return Figure(title, key(drawn), curves(drawn, title, "epoch"))
 
 
-def _forecasts(runs: Path, result: Compared, names: Sequence[str]) -> list[Figure]:
+def _forecasts(runs: Path, result: Compared) -> list[Figure]:
     drawn, dates = [], []
     for number, record in enumerate(result.runs):
         evaluation = record.artifact(runs, "evaluation")
@@ -89,7 +88,7 @@ def _forecasts(runs: Path, result: Compared, names: Sequence[str]) -> list[Figur
         return []
     labels = (str(min(dates).date()), str(max(dates).date()))
     title = "Forecast move of Close over the whole horizon, in log price, by forecast date"
-    return [Figure(title, key(names), curves(drawn, title, "date", labels))]
+    return [Figure(title, key(drawn), curves(drawn, title, "date", labels))]
 
 
 def _close_at_horizon(evaluation: Path) -> pd.DataFrame:

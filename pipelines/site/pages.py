@@ -4,7 +4,7 @@ import base64
 import hashlib
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -23,7 +23,12 @@ from pipelines.site.rows import Row, by_configuration, differing
 
 _REACH = 0.2
 """Of the axis of a bar, at most: a larger skill, of either sign, is cut off there."""
-_COLUMNS = ("name", "started", "source", "state", "skill", "CRPS skill", "fragile", "duration", "table")
+_COLUMNS = ("name", "started", "state", "skill", "CRPS skill", "fragile", "duration")
+_TOLD: Mapping[str, Callable[[Row], str]] = {
+    "source": lambda row: row.source,
+    "table": lambda row: row.headline.source_sha256[:12] if row.headline else "",
+}
+"""Columns beside those of settings that are left out where all runs say the same."""
 _NO_SCRIPT = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -33,7 +38,8 @@ def index_page(rows: Sequence[Row], comparisons: Sequence[tuple[str, str]]) -> s
     Args:
         rows: newest first; comparisons: name of each page of a comparison, and its title.
     """
-    keys = differing(list(rows))
+    told = [key for key, value_of in _TOLD.items() if len({value_of(row) for row in rows} - {""}) > 1]
+    keys = told + differing(list(rows))
     headlines = [row.headline for row in rows if row.headline is not None]
     reach = _reach(headlines)
     script = _text("index.js")
@@ -139,7 +145,7 @@ def _index_row(row: Row, keys: Sequence[str], reach: float) -> dict[str, object]
     return {
         "name": row.name,
         "started_at": row.started_at,
-        "source": row.source,
+        "started": row.started_at[:16].replace("T", " "),
         "status": "damaged" if row.damaged else row.status,
         "state": state_of(row),
         "skill": skill_words(skill) if skill else "",
@@ -152,8 +158,7 @@ def _index_row(row: Row, keys: Sequence[str], reach: float) -> dict[str, object]
         "fragile_value": "" if found is None else len(found.fragile),
         "seconds": "" if row.seconds is None else duration(row.seconds),
         "seconds_value": "" if row.seconds is None else row.seconds,
-        "table": found.source_sha256[:12] if found else "",
-        "settings": [row.setting(key) for key in keys],
+        "others": [_TOLD[key](row) if key in _TOLD else row.setting(key) for key in keys],
     }
 
 
