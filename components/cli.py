@@ -150,7 +150,7 @@ class Files:
         return self._outbox.path_for(uri)
 
     def work(self, uri: str) -> Work | None:
-        """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""
+        """Where training for the output ``uri`` is kept until it has been sent; None if it goes to no store."""
         return self._outbox.work(uri)
 
     def named_by_uri(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What a step makes for an object store: kept in a folder that outlives the process until it was sent.
+"""What a step makes for an object store: kept in a folder that outlives the process until it has been sent.
 
     <folder>/<outputs>/                        one for the URIs of a command's outputs; locked while it works
     <folder>/<outputs>/training/               training that is not finished (``components.work``)
@@ -74,13 +74,13 @@ class Outbox:
         return self._paths[uri.rstrip("/")] if path is None else path
 
     def work(self, uri: str) -> Work | None:
-        """Where training for the output ``uri`` is kept until it was sent; None if it goes to no store."""
+        """Where training for the output ``uri`` is kept until it has been sent; None if it goes to no store."""
         if self._work is None or local_path(uri) is not None:
             return None
         return Work(folder=str(self._work), uri=f"{uri.rstrip('/')}.work")
 
     def result(self) -> dict[str, float] | None:
-        """The headline numbers of a result that is complete and was not sent; None if there is none."""
+        """The headline numbers of a result that is complete and has not been sent; None if there is none."""
         if self._request is None or not (self._request / _RESULT).exists():
             return None
         kept = self._request / _RESULT
@@ -89,7 +89,7 @@ class Outbox:
             for uri, path in self._paths.items():
                 refuse_changed(path, found.outputs.get(uri), kept)
         except (PgatError, ValidationError, KeyError) as error:
-            log.warning("a result that was not sent is made again, since it is damaged (%s)", error)
+            log.warning("a result that had not been sent is damaged and will be made again (%s)", error)
             shutil.rmtree(self._request, ignore_errors=True)
             return None
         log.info("already made, only to be sent: %s", ", ".join(self._paths))
@@ -265,7 +265,7 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # The folder that the user named stays, as he may have made it.
+        # The folder that the user named stays, since its user may have made it.
         for empty in (
             folder / "training",
             folder,

@@ -79,7 +79,7 @@ def no_folders_left(path: Path) -> Iterator[None]:
         yield
     except BaseException:
         for folder in missing:
-            # Whoever has put something there meanwhile keeps his folder.
+            # Whoever has put something there meanwhile keeps their folder.
             with suppress(OSError):
                 folder.rmdir()
         raise
@@ -113,7 +113,8 @@ def write_json(path: Path, value: object) -> None:
 
 
 def replace_json(path: Path, value: object) -> None:
-    """``write_json`` for a file that is read while it changes, and by whom it outlives: whole at every moment."""
+    """``write_json`` for a file that others may read at any moment, even after this process was killed: always
+    whole."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write_json(staged, value)

@@ -1,4 +1,4 @@
-"""EnhancedPGAT: the base model, without celestial bodies. Waves are nodes and speak through transitions.
+"""EnhancedPGAT: the base model, without celestial bodies. Waves are nodes, linked through transition nodes.
 
 waves ─ patches ─ latent queries ─┐
       ─ Fourier phases ───────────┼─> node states ─> four proposals, gated ─> wave → transition → target
@@ -38,7 +38,7 @@ from model_core.sky.bodies import BODIES
 FIRST_WAVE = len(TARGETS)
 """Column of the first wave that is not a target."""
 MIN_SHARED = 1e-9
-"""Added to what two bodies share: a body whose waves nobody reads has equal edges then, instead of 0 / 0."""
+"""Added to what two bodies share: a body whose waves no transition reads has equal edges then, instead of 0 / 0."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Self:
-        """So many seconds from now."""
+        """``seconds`` from now."""
         return cls(time.monotonic() + seconds)
 
     def left(self) -> float:

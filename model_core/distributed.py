@@ -5,8 +5,8 @@ WORLD_SIZE; without them a process trains by itself. ``batch_size`` counts the w
 so that the number of devices changes neither the losses nor the learning rate.
 
 Processes of one machine meet in a folder that only their user can read (``MEETING_FOLDER``) and talk over the
-loopback interface: nobody else can reach them. On several machines they meet over TCP, which torch protects by
-nothing; there the cluster's network has to. What they send each other holds tensors and plain values only.
+loopback interface: nobody else can reach them. On several machines they meet over TCP, which torch does not protect;
+there the cluster's network has to. What they send each other holds tensors and plain values only.
 """
 
 import io
@@ -114,7 +114,7 @@ class ProcessGroup:
         return DistributedDataParallel(model) if self.size > 1 else model
 
     def accumulating(self, replica: nn.Module) -> AbstractContextManager[object]:
-        """Within it gradients stay at home: for all micro-batches of a step but the last."""
+        """Within it gradients are not exchanged: for all micro-batches of a step but the last."""
         return replica.no_sync() if isinstance(replica, DistributedDataParallel) else nullcontext()
 
 

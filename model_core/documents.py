@@ -1,6 +1,6 @@
 """JSON and YAML from files, stores and command lines: plain, small and shallow, whoever wrote them.
 
-Nothing here trusts what it reads. A text is at most so long, comes from a regular file, nests at most
+Nothing here trusts what it reads. A text has a largest size, comes from a regular file, nests at most
 ``MAX_DEPTH`` deep, and is made of plain values only: YAML's anchors and tags are refused, because a few lines
 with them unfold to gigabytes or to objects, and nothing that this project reads needs them.
 """

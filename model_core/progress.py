@@ -68,7 +68,7 @@ class ProgressMeter:
         self.bar.close()
 
     def update(self, pieces: int = 1, note: str = "") -> None:
-        """So many more pieces are done; ``note`` says how it goes, e.g. the loss."""
+        """Count ``pieces`` more as done; ``note`` says how it goes, e.g. the loss."""
         self._done += pieces
         if note:
             self.bar.set_postfix_str(note, refresh=False)

@@ -57,6 +57,10 @@ def running_server(
         folder: where it keeps its objects, its keys and its log, for its owner only.
         bucket: made if there is none.
         port: 0 for any free one.
+
+    Raises:
+        UserError: the program is missing, the port is taken, or the folder cannot be written.
+        StoreError: the server ended, does not answer or lets strangers in.
     """
     data, log = followed(folder, "--folder") / "data", folder / "server.log"
     try:

@@ -8,15 +8,30 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import install_import_hook, jaxtyped
 
 # Before anything imports torch, whose threads then wait as those of the steps do.
 import components  # noqa: F401
 from tests.starting.stand_in import stand_in
 
-# The shapes in the signatures are checked in tests only. The hook has to be in place before the first import.
+
+def _checked(*, typechecker: Callable[..., Any]) -> Callable[[Any], Any]:
+    """``jaxtyped``, but for functions within functions.
+
+    Those are made anew at every call of the outer one, and a check of each, which is compiled, took a fifth of the time
+    of a training step; shapes stand in the signatures of the outer ones.
+    """
+    decorate = jaxtyped(typechecker=typechecker)
+    return lambda made: made if "<locals>" in made.__qualname__ else decorate(made)
+
+
+# The shapes in the signatures are checked in tests only. The hook has to be in place before the first import; what it
+# puts before each function is the name ``jaxtyping.jaxtyped``.
+jaxtyping.jaxtyped = _checked  # type: ignore[assignment]
 jaxtyping_hook = install_import_hook(
     ["model_core.nn", "model_core.build", "model_core.model", "model_core.base_model", "model_core.losses"],
     "beartype.beartype",

@@ -64,7 +64,7 @@ def run(
 
     Returns:
         Errors of the model and the best baseline, and the skill with its interval; the same of the distribution of
-        Close, if the model says one.
+        Close, if the model forecasts one.
 
     Raises:
         ArtifactError, CheckpointError: an input is missing or damaged.

@@ -198,7 +198,7 @@ def _any(line: object) -> bool:
 def repair_log(path: Path, kind: type[Kind], wanted: Callable[[Kind], bool] = _any) -> None:
     """Keep the lines of a log that are whole and wanted, so that more can be appended; says what was damaged.
 
-    Half a line at the end is what a killed process leaves, and goes without a word.
+    Half a line at the end is what a killed process leaves; it is dropped without a warning.
 
     Raises:
         OSError: the log cannot be read or written.

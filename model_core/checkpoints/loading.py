@@ -57,7 +57,7 @@ class LoadedModel:
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Rebuild the model of a checkpoint, load its weights, and let its forecasts keep what they are to keep.
+    """Rebuild the model of a checkpoint, load its weights, and shrink its forecasts as it says.
 
     That of an ensemble is the model that all its members are together.
 

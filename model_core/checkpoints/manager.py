@@ -262,7 +262,7 @@ class CheckpointManager:
         progress = state.progress
         log.warning("got SIGTERM: saved epoch %d, step %d, and leaving", progress.epoch, progress.step)
         if self.mirror is not None and state.group.is_main:
-            # The signal may have come to another process of the team.
+            # The signal may have come to another process of the group.
             self.mirror.ending.terminated()
             self.mirror.close()
         raise SystemExit(128 + signal.SIGTERM)

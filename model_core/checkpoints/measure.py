@@ -21,7 +21,7 @@ from model_core.errors import CheckpointError
 
 Shape = tuple[int, ...]
 _LAYERS = 64
-"""So many are built whatever the weights are."""
+"""Up to this many layers are taken from the settings, whatever the weights hold."""
 _DRAWS = {nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_, nn.init.constant_}
 _KEEPS_SHAPE = {Tensor.uniform_, Tensor.normal_, Tensor.__mul__, Tensor.mul, Tensor.__truediv__, Tensor.div}
 

@@ -1,4 +1,4 @@
-"""Settings files: ``extends`` one another, are overridden by ``a.b=c``, and answer for every key.
+"""Settings files: they extend one another, ``a.b=c`` overrides them, and every key must be one that is known.
 
 A file may name another one (``extends: base.yaml``, relative to itself) and state only what differs.
 Sections merge key by key, everything else replaces. Where a section comes in several kinds with keys of
@@ -36,7 +36,7 @@ def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Set
         overrides: each ``dotted.name=value``, the value in YAML (``1e-3``, ``true``, ``[1, 2]``).
 
     Raises:
-        SettingsError: a file is missing or no YAML, a key is unknown, a value does not fit.
+        SettingsError: a file is missing or is not YAML, a key is unknown, a value does not fit.
     """
     return load_section(Settings, path, overrides)
 
@@ -44,7 +44,7 @@ def load_settings(path: Path | str | None, overrides: Sequence[str] = ()) -> Set
 def load_section(
     model: type[_Section], path: Path | str | None, overrides: Sequence[str] = (), flag: str = "--set"
 ) -> _Section:
-    """The same for other settings than those of a run.
+    """The same for settings other than those of a run.
 
     Args:
         model: what the file describes as a whole.

@@ -9,7 +9,7 @@ from model_core.deadlines import Limits
 
 
 class StoreSettings(Section):
-    """How long an object store may take, in every step that asks one; no part of what a run is."""
+    """How long an object store may take, in every step that asks one; not part of what a run computes."""
 
     connect_seconds: Annotated[float, Unit("seconds")] = Field(Limits.connect_seconds, gt=0)
     """For a connection to be made."""

@@ -4,8 +4,8 @@
     σ(t, h, k) = c₀[h, k] + c₁[h, k] · R_1(t) + c₂[h, k] · R_5(t) + c₃[h, k] · R_22(t)      all c ≥ 0
 
 for step h and target k, in log price. The coefficients are the most likely ones if what the structured walk leaves
-over on the train windows is normal with mean 0 and this deviation. None is negative, so that σ is above 0 whatever
-the ranges of a later day are. NumPy only: the step that fits them has no SciPy.
+unexplained on the train windows is normal with mean 0 and this deviation. None is negative, so that σ is above 0
+whatever the ranges of a later day are. NumPy only: the step that fits them has no SciPy.
 """
 
 from dataclasses import dataclass

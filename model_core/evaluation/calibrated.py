@@ -25,7 +25,7 @@ from model_core.results.skill import Comparison
 
 
 def forecast_distribution(predictions: Predictions) -> GaussianMixture | None:
-    """Marginals [n, P, T] of the displacement in log price; None for a head that says a point only."""
+    """Marginals [n, P, T] of the displacement in log price; None for a head that forecasts a point only."""
     mixture = predictions.mixture
     if mixture is None:
         return None

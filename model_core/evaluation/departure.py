@@ -37,8 +37,8 @@ ROUNDING = 1e-4
 """Share of the real movement below which a difference is rounding: heads compute in single precision, which loses 1e-7
 of a displacement in each of some hundred operations."""
 EXCHANGED_AT_MOST = 100
-"""Windows whose inputs are exchanged: a root mean square is known to 7 % from so many, in a fifth of the time that all
-forecasts take."""
+"""Windows whose inputs are exchanged: a root mean square is known to 7 % from that many, in a fifth of the time that
+all forecasts take."""
 _SEED = 2024
 """Of the exchange. A shift by a fixed number of rows would keep the weekday, or the season, of every window."""
 _INPUTS: tuple[InputName, ...] = ("prices", "sky", "calendar")

@@ -23,7 +23,7 @@ def forecast_quantiles(
     so that the interval widens when the market does (Vovk et al., 2005).
 
     Args:
-        validation: makes the forecasts of the validation windows; asked of a head that says a point only.
+        validation: makes the forecasts of the validation windows; asked of a head that forecasts a point only.
     """
     distribution = forecast_distribution(predictions)
     if distribution is not None:

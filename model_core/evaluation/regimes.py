@@ -32,7 +32,7 @@ class WindowLosses:
     squared: Mapping[str, Losses]
     """Mean squared log error [n] over days and targets, by the name of the forecast, ``model`` among them."""
     close: Mapping[str, CloseLosses]
-    """By the name of the distribution; ``model`` is among them if it says one."""
+    """By the name of the distribution; ``model`` is among them if it forecasts one."""
 
 
 def squared_losses(

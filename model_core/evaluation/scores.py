@@ -237,7 +237,7 @@ def _point_verdict(
 
 
 def _distribution_verdict(calibration: Calibration, settings: EvaluationSettings) -> Judgment | None:
-    """Close against the best baseline; None for a head that says a point only."""
+    """Close against the best baseline; None for a head that forecasts a point only."""
     close = calibration.headline
     if close is None:
         return None

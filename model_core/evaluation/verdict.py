@@ -5,8 +5,8 @@ from model_core.results.skill import Comparison, Outcome, SkillInterval
 from model_core.results.training import TrainResults
 
 LOWEST_SKILL = -10.0
-"""Skills below are told as that: a baseline that errs next to nothing makes any ratio to its error, and the size
-of that ratio says nothing of the model."""
+"""A lower skill is only said to be lower: next to a baseline that hardly errs a ratio of errors takes any size, which
+says nothing about the model."""
 LARGEST_SHARE = 10.0
 """Likewise of a departure from the base."""
 HARDLY_MOVES = 0.05

@@ -129,6 +129,9 @@ def ewma_random_walk(log_close: Values, anchor_rows: NDArray[np.int64], pred_len
         log_close: [R] log Close of every row.
         anchor_rows: [n] last known row of each window; nothing later is used.
         pred_len: P.
+
+    Raises:
+        ValueError: a window has no daily move before its anchor.
     """
     if len(anchor_rows) == 0 or anchor_rows.min() < 1:
         raise ValueError("an EWMA random walk needs anchor rows with at least one daily move before them")

@@ -197,7 +197,7 @@ def regimes_caption(regimes: Regimes) -> str:
         told.append(f"{title}: {'; '.join(parts)}")
     return (
         "In squared log error and CRPS, against the bars of the verdict. "
-        f"{'. '.join(t[0].upper() + t[1:] for t in told)}. So many cuts are for looking, not for judging."
+        f"{'. '.join(t[0].upper() + t[1:] for t in told)}. With this many cuts, some stand out by chance."
     )
 
 

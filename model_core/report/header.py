@@ -83,7 +83,7 @@ def trained_on(evidence: Evidence) -> str:
 
 
 def outside_range(evidence: Evidence) -> str:
-    """How much of the sky the model was never shown the like of."""
+    """How much of the sky is unlike anything that the model was trained on."""
     outside = evidence.dataset.quality.out_of_train_range
     if not outside:
         return ""

@@ -42,10 +42,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Takeaways:
-    """What a reader takes away if he reads nothing else."""
+    """What a reader who reads nothing else takes away."""
 
     findings: tuple[Finding, ...]
-    """The point forecast, then the distribution if the model says one."""
+    """The point forecast, then the distribution if the model forecasts one."""
     model: tuple[str, ...]
     """Whether the model does anything, and a warning where training hardly helped."""
     celestial: str

@@ -45,7 +45,7 @@ def judged_coverage(evidence: Evidence) -> float:
 
 
 def judged_distributions(evidence: Evidence) -> list[Judged]:
-    """The model's if it says one, and that of the best baseline."""
+    """The model's if it forecasts one, and that of the best baseline."""
     calibration, losses = evidence.scores.calibration, evidence.losses
     name = calibration.best_baseline
 

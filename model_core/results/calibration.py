@@ -48,10 +48,10 @@ class DistributionScore(Record):
 
 
 class Calibration(Record):
-    """Distributions by target: of the model, if it says one, and of the baselines."""
+    """Distributions by target: of the model, if it forecasts one, and of the baselines."""
 
     model: dict[str, Calibrated] | None
-    """Null for a head that says a point only."""
+    """Null for a head that forecasts a point only."""
     baselines: dict[str, DistributionScore]
     """By name."""
     best_baseline: Words
@@ -59,7 +59,8 @@ class Calibration(Record):
     left_out: dict[str, Words]
     """Title of a baseline that there is none of here → why."""
     skill: dict[str, dict[str, Comparison]] | None
-    """CRPS of the model against every baseline, by its name and by target; null for a head that says a point only."""
+    """CRPS of the model against every baseline, by its name and by target; null for a head that forecasts a point
+    only."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -81,5 +82,5 @@ class Calibration(Record):
 
     @property
     def headline(self) -> Comparison | None:
-        """CRPS of Close against the best baseline; None for a head that says a point only."""
+        """CRPS of Close against the best baseline; None for a head that forecasts a point only."""
         return None if self.skill is None else self.skill[self.best_baseline]["Close"]

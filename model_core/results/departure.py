@@ -41,7 +41,7 @@ class InputResponse(Record):
     share: Number | None
     """Of the real movement, as ``TargetDeparture.share``."""
     width: Number | None
-    """Root mean square of the change of ln σ, of Close at the horizon; null for a head that says a point only."""
+    """Root mean square of the change of ln σ, of Close at the horizon; null for a head that forecasts a point only."""
 
 
 class Departure(Record):
@@ -53,7 +53,8 @@ class Departure(Record):
     """Trading days ahead: the horizon."""
     targets: dict[str, TargetDeparture]
     width: Number | None
-    """Root mean square of ln(σ / σ of the base), of Close at the horizon; null for a head that says a point only."""
+    """Root mean square of ln(σ / σ of the base), of Close at the horizon; null for a head that forecasts a point
+    only."""
     exchanged_windows: Count
     """Windows behind ``inputs``, spread over the test span."""
     inputs: dict[str, InputResponse]

@@ -31,7 +31,7 @@ class Headline(Record):
     skill: SkillInterval
     """Of the point forecast, in squared log error."""
     best_distribution: Words | None
-    """Title of the best free distribution of Close; null for a head that says a point only."""
+    """Title of the best free distribution of Close; null for a head that forecasts a point only."""
     crps_outcome: Outcome | None
     crps_skill: SkillInterval | None
     """Of the distribution of Close, in CRPS."""

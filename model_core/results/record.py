@@ -28,7 +28,7 @@ Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 """An ISO date."""
 Item = TypeVar("Item")
 Rows = Annotated[tuple[Item, ...], Field(strict=False)]
-"""A JSON list, which Python has no frozen word for but a tuple."""
+"""A JSON list; a frozen record holds it as a tuple."""
 JsonObject = dict[str, object]
 
 
@@ -69,8 +69,8 @@ class Result(Record):
     def upgraded(cls, content: JsonObject, version: int) -> JsonObject:
         """The fields of this version from those of an earlier one.
 
-        By default those that are still known; what is new needs a default. It may raise what content that is not
-        of that version makes it raise: ``LookupError``, ``TypeError``, ``ValueError`` or ``AttributeError``.
+        By default those that are still known; what is new needs a default. Content that is not of that version may make
+        it raise ``LookupError``, ``TypeError``, ``ValueError`` or ``AttributeError``.
         """
         return {name: value for name, value in content.items() if name in cls.model_fields}
 

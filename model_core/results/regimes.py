@@ -11,7 +11,7 @@ class RegimeSkill(Record):
     point: Comparison
     """All targets, in squared log error, against ``best_baseline``."""
     distribution: Comparison | None
-    """Close, in CRPS, against ``calibration.best_baseline``; null for a head that says a point only."""
+    """Close, in CRPS, against ``calibration.best_baseline``; null for a head that forecasts a point only."""
 
 
 class Regimes(Record):

@@ -130,7 +130,7 @@ class Verdict(Judgment):
     close_outcome: Outcome
     """Of Close alone, against the last Close."""
     distribution: Judgment | None = None
-    """Of Close, in CRPS; null for a head that says a point only, and in files that did not say it yet."""
+    """Of Close, in CRPS; null for a head that forecasts a point only, and in files that did not say it yet."""
     departure: Words | None = None
     """Whether the model does anything, in a sentence; null in files that did not say it yet."""
     training: Words | None = None
@@ -205,7 +205,7 @@ class Unshrunk(Record):
     gain: Comparison
     """Skill of the forecasts against it, in squared log error of all targets: what shrinking brought."""
     close_crps: Number | None
-    """Of Close, in log price; null for a head that says a point only."""
+    """Of Close, in log price; null for a head that forecasts a point only."""
     close_crps_gain: Comparison | None
     """Skill of the forecasts against it, in CRPS of Close."""
 

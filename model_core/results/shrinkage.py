@@ -54,7 +54,7 @@ class Shrinkage(Result):
     candle: FittedShare
     """By the squared error of Open, High and Low about that Close."""
     close_width: FittedShare | None
-    """By the CRPS of Close; null for a head that says a point only."""
+    """By the CRPS of Close; null for a head that forecasts a point only."""
     candle_width: FittedShare | None
     """By the CRPS of Open, High and Low."""
 

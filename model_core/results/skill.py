@@ -35,12 +35,12 @@ class Comparison(SkillInterval):
     @model_validator(mode="after")
     def _reason_if_undecided(self) -> Self:
         if self.outcome == "no verdict" and self.reason is None:
-            raise ValueError("no verdict needs a reason")
+            raise ValueError("a comparison without a verdict needs a reason")
         return self
 
 
 def need(names: tuple[str, ...], found: Mapping[str, object], what: str) -> None:
-    """Raise ``ValueError`` if one of ``names`` is not in ``found``; ``what`` says what lacks of it."""
+    """Raise ``ValueError`` if one of ``names`` is not in ``found``; ``what`` says what they are."""
     for name in names:
         if name not in found:
             raise ValueError(f"{what} {name} is missing")

@@ -122,7 +122,7 @@ LOSSES = Table(
     ),
     others="`squared_log_error_<forecast>`: the same of each baseline in `scores.json`; `close_crps_<distribution>` "
     "and `close_held_90_<distribution>`: CRPS of Close in log price, and the share of the days whose Close lay "
-    "inside the 90 % interval, of each distribution in `calibration` and of a `model` that says one",
+    "inside the 90 % interval, of each distribution in `calibration` and of a `model` that forecasts one",
 )
 FINDINGS = Table(
     file="findings.parquet",

@@ -14,7 +14,7 @@ from skyfield.timelib import Time
 from skyfield.vectorlib import VectorFunction
 
 TABLE = Path(__file__).with_name("chiron.npz")
-SOLAR_SYSTEM_BARYCENTRE = 0
+SOLAR_SYSTEM_BARYCENTER = 0
 NAIF_NUMBER = 20002060
 
 
@@ -60,7 +60,7 @@ class ChironTable:
 class Chiron(VectorFunction):  # type: ignore[misc]  # Skyfield has no types
     """Chiron as a body that Skyfield can observe, like the planets of its ephemeris."""
 
-    center = SOLAR_SYSTEM_BARYCENTRE
+    center = SOLAR_SYSTEM_BARYCENTER
     target = NAIF_NUMBER
 
     def __init__(self, table: ChironTable) -> None:

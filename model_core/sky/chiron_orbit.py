@@ -46,7 +46,7 @@ SUN_MASS_PER_BODY = {
     8: 19412.24,  # Neptune
     9: 1.352e8,  # Pluto
 }
-"""Reciprocal masses by the NAIF number of each system's barycentre (Astronomical Almanac)."""
+"""Reciprocal masses by the NAIF number of each system's barycenter (Astronomical Almanac)."""
 
 SUN = 10
 KM_PER_AU = 149597870.7
@@ -106,7 +106,7 @@ def integrate(
 
 
 def barycentric_epoch_state() -> State:
-    """Chiron's state at the epoch, moved from the Sun to the barycentre of the Solar System."""
+    """Chiron's state at the epoch, moved from the Sun to the barycenter of the Solar System."""
     return np.array(STATE_AU_AU_PER_DAY) + sun_state(EPOCH_JD_TDB)
 
 

@@ -1,7 +1,7 @@
 """Where the thirteen bodies stand on given dates: apparent positions from DE421, as sky waves.
 
 *Position*: apparent (light time, light deflection, aberration), true ecliptic and equinox of date, seen
-from the center of the Earth or from an observer. Planets from Mars outwards are the barycentres of
+from the center of the Earth or from an observer. Planets from Mars outwards are the barycenters of
 their systems. *Moment*: the settings' hour, UTC since 1972 and UT1 before. Nutation is IAU 2000B,
 within 0.0025″ of the full series over the supported dates.
 

@@ -13,7 +13,7 @@ from model_core.variables import CERTIFICATES
 def authorities() -> ssl.SSLContext:
     """What a connection over TLS verifies with.
 
-    OpenSSL passes over a file that is not there without a word, and then trusts nobody.
+    OpenSSL silently ignores a file that is not there, and then trusts nobody.
 
     Raises:
         StoreError: ``SSL_CERT_FILE`` names no file with certificates.

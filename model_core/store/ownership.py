@@ -31,7 +31,8 @@ def distrust(path: Path, *, sticky_is_enough: bool = False) -> str | None:
 
 
 def distrusted_folder(folder: Path) -> str | None:
-    """Why what lies in ``folder`` may be somebody else's, or the folder another one: a path and words for it.
+    """Why what lies in ``folder`` may be somebody else's, or the folder have been replaced: a path, and words that
+    follow it.
 
     Raises:
         OSError: there is no such folder.

@@ -24,7 +24,7 @@ from model_core.store.answers import EndlessError
 
 _BLOCK_BYTES = 2**16
 _MOST_SECONDS = 1e9
-"""Who wants to wait longer than 31 years waits so long: a socket takes no larger number."""
+"""31 years, for whoever asks for more: a socket takes no larger number."""
 _UNSENT_BYTES = 2**17
 """What the kernel may hold back of what it was given. It takes megabytes otherwise, and a slow network looks fast."""
 _TCP_NOTSENT_LOWAT = 25
@@ -68,7 +68,7 @@ class Pace:
         return min(wanted, left, _MOST_SECONDS)
 
     def moved(self, count: int) -> None:
-        """So many bytes were sent or received.
+        """Count bytes that were sent or received.
 
         Raises:
             StoreTimeoutError: they came too slowly.
@@ -87,7 +87,7 @@ class Pace:
         self.turns()
 
     def received(self, count: int) -> None:
-        """So many bytes came.
+        """Count bytes that were received.
 
         Raises:
             EndlessError: they are more than were expected.

@@ -106,7 +106,7 @@ class S3Store:
         listed = iter(self.client.list_objects(self.bucket, self.prefix + prefix, recursive=True))
         count = 0
         while True:
-            # A page is one operation: what its reader does before he asks for the next is not the store's time.
+            # A page is one operation: what its reader does before asking for the next is not the store's time.
             with self._mapped("list", ""):
                 page = [found.object_name for found in islice(listed, _PAGE_KEYS)]
                 count += len(page)
@@ -236,7 +236,7 @@ class _Shown:
             yield
 
     def __call__(self, count: int) -> None:
-        """So many more bytes moved."""
+        """Count bytes that moved."""
         before, self._bytes = self._bytes, self._bytes + count
         if self._meter is not None:
             self._meter.update(self._bytes // 1000 - before // 1000)

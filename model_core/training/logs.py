@@ -1,4 +1,4 @@
-"""Logs of a run, which may cost it nothing: where one cannot be written, it says so once and is silent."""
+"""Logs of a run, which must never end it: one that cannot be written says so once, and then stays silent."""
 
 import errno
 import json

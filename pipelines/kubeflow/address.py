@@ -1,4 +1,4 @@
-"""Where the API of Kubeflow Pipelines may be, and over which way to it credentials may travel."""
+"""Where the API of Kubeflow Pipelines may be, and over which connections credentials may be sent to it."""
 
 from urllib.parse import urlsplit
 

@@ -1,6 +1,6 @@
 """A profile: a file, overrides, and what each step asks for by itself become one record a step.
 
-Of two places that say something of a pod the more particular one counts: a step's own section before ``all``, and both
+Where two places set the same thing, the more specific one counts: a step's own section before ``all``, and both
 before what ``components/steps.py`` says of the step.
 """
 
@@ -41,7 +41,7 @@ def load_pods(path: Path | str | None = None, overrides: Sequence[str] = (), gpu
         gpus: of each step that can use them, before what ``overrides`` say; None: the profile's.
 
     Raises:
-        SettingsError: the file is missing or no YAML, a key is unknown, or a value does not fit.
+        SettingsError: the file is missing or is not YAML, a key is unknown, or a value does not fit.
     """
     more = [] if gpus is None else [f"{step}.gpus={gpus}" for step, needs in ALL_STEPS.items() if needs.gpu]
     profile = load_section(Profile, path, [*more, *overrides], flag=FLAG)

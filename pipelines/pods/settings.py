@@ -120,7 +120,7 @@ class Toleration(Section):
 
 
 class NodeRequirement(Section):
-    """What a node's label must be, or had better be."""
+    """What a node's label must be, or should be if possible."""
 
     key: Key
     """Of the label."""

@@ -1,5 +1,9 @@
-"""Every ablation, every head and both kinds of model go through all five steps."""
+"""Every ablation, every head and both kinds of model go through all five steps.
 
+A page takes longer than the steps before it. It is drawn of every combination of fields that the others leave.
+"""
+
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from components.prepare_data.step import run as prepare_data
 from components.report.step import run as report
 from components.train.job import Job
 from components.train.step import run as train
+from model_core.artifacts import MANIFEST
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.results.explanation import Explanation
@@ -72,6 +77,31 @@ CASES = [
 ]
 
 
+DRAWN: set[str] = set()
+"""Which fields there were in the artifacts of the pages so far."""
+
+
+def fields_of(*folders: Path) -> str:
+    """Which fields the results in these folders have, and what stands in each: a number, a text, nothing."""
+
+    def kinds(value: object) -> object:
+        match value:
+            case dict():
+                return {name: kinds(inner) for name, inner in value.items()}
+            case list():
+                return sorted({json.dumps(kinds(inner), sort_keys=True) for inner in value})
+            case int() | float():
+                return "number"
+            case _:
+                return type(value).__name__
+
+    files = sorted(path for folder in folders for path in folder.glob("*.json"))
+    read = {
+        path.name: json.loads(path.read_text(encoding="utf-8")) for path in files if path.name != MANIFEST
+    }
+    return json.dumps(kinds(read), sort_keys=True)
+
+
 @pytest.fixture(scope="module", name="dataset")
 def _dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("every-model") / "dataset"
@@ -91,6 +121,13 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(
     train(Job(**given, model_settings=settings.model, training_settings=settings.training))
     evaluate(**given, evaluation=evaluation, settings=settings.evaluation)
     diagnose(**given, findings=findings, settings=settings.diagnostics)
+    scores, found = read_result(Scores, evaluation), read_result(Findings, findings)
+    the_scores_are_those_of_its_head(scores, settings)
+    the_graph_has_the_nodes_of_its_kind(read_result(Explanation, evaluation), settings)
+    the_findings_fit_what_it_reads(found, settings)
+    if (fields := fields_of(model, evaluation, findings)) in DRAWN:
+        return
+    DRAWN.add(fields)
     report(
         **given,
         evaluation=evaluation,
@@ -101,17 +138,19 @@ def test_a_model_is_trained_scored_diagnosed_and_reported(
         publish_uri=None,
         run_name="one-of-all",
     )
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "one-of-all" in page
-    the_scores_are_those_of_its_head(read_result(Scores, evaluation), settings, page)
-    the_graph_has_the_nodes_of_its_kind(read_result(Explanation, evaluation), settings)
-    the_findings_fit_what_it_reads(read_result(Findings, findings), settings, page)
+    said = words_of((tmp_path / "report.html").read_text(encoding="utf-8"))
+    for sentence in (
+        "one-of-all",
+        scores.verdict.text,
+        *found.left_out,
+        *(row.title for row in found.perturbations),
+    ):
+        assert sentence in said
 
 
-def the_scores_are_those_of_its_head(scores: Scores, settings: Settings, page: str) -> None:
+def the_scores_are_those_of_its_head(scores: Scores, settings: Settings) -> None:
     assert scores.candles.invalid_share == 0
     assert (scores.calibration.model is not None) == settings.model.use_mixture_decoder
-    assert scores.verdict.text in words_of(page)
 
 
 def the_graph_has_the_nodes_of_its_kind(explanation: Explanation, settings: Settings) -> None:
@@ -119,7 +158,7 @@ def the_graph_has_the_nodes_of_its_kind(explanation: Explanation, settings: Sett
     assert sum(explanation.source_weights.values()) == pytest.approx(1, abs=1e-5)
 
 
-def the_findings_fit_what_it_reads(findings: Findings, settings: Settings, page: str) -> None:
+def the_findings_fit_what_it_reads(findings: Findings, settings: Settings) -> None:
     reads, rows = findings.reads, findings.perturbations
     assert reads == sky_of(settings)
     assert len(findings.invariants) == 6
@@ -130,8 +169,6 @@ def the_findings_fit_what_it_reads(findings: Findings, settings: Settings, page:
     for row in rows:
         assert row.perturbed.mae > 0
         assert row.degradation.ratio is not None
-        assert row.title in words_of(page)
-    assert all(reason in words_of(page) for reason in findings.left_out)
 
 
 def sky_of(settings: Settings) -> SkyRead:

@@ -1,4 +1,4 @@
-"""``quality.json``: what a reader should know of a table before he believes a model of it."""
+"""``quality.json``: what a reader should know of a table before believing a model of it."""
 
 import numpy as np
 import pandas as pd

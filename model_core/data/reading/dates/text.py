@@ -229,7 +229,7 @@ def _shown(pattern: str, mark: str, example: str) -> str:
 
 
 def _chosen(read: dict[str, pd.Series], shown: dict[str, str], example: str) -> tuple[str, list[Problem]]:
-    """The format that reads the most rows and puts them in order; two that do both are told apart by nobody."""
+    """The format that reads the most rows and puts them in order; two that do both cannot be told apart."""
     counts = {pattern: int(days.notna().sum()) for pattern, days in read.items()}
     best = max(counts, key=lambda pattern: counts[pattern])
     rows = len(read[best])
