@@ -18,7 +18,7 @@ def forecast_quantiles(
 ) -> tuple[dict[str, NDArray[np.float64]], IntervalKind]:
     """Displacements [n, P, T] that the truth should stay below with each probability of ``QUANTILES``, and their kind.
 
-    ``mixture``: quantiles of the distribution that the model's head says. ``conformal``, for a head that says
+    ``mixture``: quantiles of the distribution that the model's head says. ``conformal``, for a head that forecasts
     a point only: quantiles of the validation errors per step and target, in units of each window's range,
     so that the interval widens when the market does (Vovk et al., 2005).
 

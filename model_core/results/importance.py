@@ -23,7 +23,7 @@ class WaveImportance(Record):
     point: Comparison
     """In squared log error of all targets and days of the horizon."""
     distribution: Comparison | None
-    """In CRPS of Close; null for a head that says a point only."""
+    """In CRPS of Close; null for a head that forecasts a point only."""
 
 
 class SkyImportance(Record):
