@@ -12,7 +12,7 @@ from pathlib import Path
 from components.arguments import Parser, parse
 from components.output import check_said, keep_saying
 from model_core.errors import PgatError, denied
-from pipelines.commands import compile, follow, run, runs, store, submit, terminate
+from pipelines.commands import check, compile, follow, run, runs, store, submit, terminate
 from pipelines.stopping import StoppedBySignal
 
 SCRIPT = "pgat"
@@ -48,9 +48,9 @@ def pipelines_parser(name: str = MODULE) -> ArgumentParser:
     parser = Parser(prog=name, description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--version", action=_Version, help="print the version, the code's hash and commit")
     actions = parser.add_subparsers(
-        required=True, metavar="run | compile | submit | follow | terminate | runs | store"
+        required=True, metavar="run | compile | check | submit | follow | terminate | runs | store"
     )
-    for command in (run, compile, submit, follow, terminate, runs, store):
+    for command in (run, compile, check, submit, follow, terminate, runs, store):
         command.add(actions)
     return parser
 

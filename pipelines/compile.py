@@ -9,21 +9,28 @@ from kfp.dsl.graph_component import GraphComponent
 from model_core.config.run import Settings
 from model_core.disk import disk_error, require_file
 from model_core.errors import UserError
+from pipelines.check import check_pipeline
 from pipelines.resources import Cluster
 from pipelines.training import training_pipeline
 
 
 def cluster_pipeline(settings: Settings, cluster: Cluster, code_version: str) -> GraphComponent:
-    """The pipeline as a cluster runs it."""
+    """The pipeline as a cluster runs it.
+
+    Raises:
+        UserError: it breaks a rule (``pipelines.policy``).
+    """
     # A run's id is what no other run has; kfp.local, which may run the same file, fills it in, too.
     called = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    return training_pipeline(
+    pipeline = training_pipeline(
         cluster.pods.on_a_cluster(settings),
         cluster.configure_task,
         code_version,
         run_called=called,
         tells_its_end=True,
     )
+    check_pipeline(pipeline)
+    return pipeline
 
 
 def compile_pipeline(path: Path, settings: Settings, cluster: Cluster, code_version: str) -> None:

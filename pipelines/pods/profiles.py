@@ -12,7 +12,7 @@ from components.steps import ALL_STEPS, Step
 from model_core.config.load import load_section, merged, validated
 from model_core.config.run import Settings
 from model_core.errors import SettingsError
-from pipelines.pods.settings import PodSettings, Profile, cores, size_of
+from pipelines.pods.settings import PodSettings, Profile, Toleration, cores, size_of
 
 FLAG = "--set-pod"
 
@@ -51,9 +51,17 @@ def load_pods(path: Path | str | None = None, overrides: Sequence[str] = (), gpu
         tree = {"retries": needs.retries} | _of_step(needs)
         for name in ("all", step):
             tree = merged(tree, given.get(name, {}), (PodSettings,))
-        pods[step] = validated(PodSettings, tree, step)
+        pods[step] = _tolerating_gpus(validated(PodSettings, tree, step))
         _refuse_contradictions(step, pods[step], needs)
     return Pods(pods, profile.checkpoint_interval_minutes)
+
+
+def _tolerating_gpus(pod: PodSettings) -> PodSettings:
+    """A pod with GPUs, of which nothing is said, goes to nodes that are kept for such pods, too."""
+    if not pod.gpus or "tolerations" in pod.model_fields_set:
+        return pod
+    taint = Toleration(key=f"{pod.gpu_resource.partition('/')[0]}/gpu", effect="NoSchedule")
+    return pod.model_copy(update={"tolerations": (taint,)})
 
 
 def _of_step(needs: Step) -> dict[str, object]:

@@ -180,7 +180,8 @@ class PodSettings(Section):
     node_affinity: tuple[NodeRequirement, ...] = ()
     """The same with operators and preferences: ``{key, operator, values, weight}`` each."""
     tolerations: tuple[Toleration, ...] = ()
-    """Taints that it does not mind: ``{key, operator, value, effect, seconds}`` each."""
+    """Taints that it does not mind: ``{key, operator, value, effect, seconds}`` each; unless it is set, a pod with GPUs
+    does not mind that of nodes which are kept for its maker's, e.g. ``nvidia.com/gpu``."""
     labels: dict[Key, LabelValue] = {}
     """Of the pod."""
     annotations: dict[Key, Annotated[str, BeforeValidator(_text)]] = {}

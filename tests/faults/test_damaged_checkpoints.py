@@ -1,5 +1,6 @@
 """Damage in a run's own folder: the next older checkpoint, in words; never a traceback, always a model in the end."""
 
+import logging
 import shutil
 import signal
 from pathlib import Path
@@ -185,6 +186,21 @@ def test_a_damaged_best_is_rebuilt_from_the_state_of_its_epoch(
     assert result.lost_best_epoch is None
     assert (done / BEST / WEIGHTS).read_bytes() == whole
     assert f"{done / BEST / WEIGHTS} is damaged or missing; rebuilt from {done / 'epoch-0002'}" in caplog.text
+
+
+def test_a_damaged_best_is_told_when_the_run_goes_on_and_not_at_its_end(
+    run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flip_a_bit(run / BEST / WEIGHTS)
+    with caplog.at_level(logging.INFO):
+        finished(run)
+    told = [
+        number for number, line in enumerate(caplog.messages) if f"{run / BEST / WEIGHTS} is damaged" in line
+    ]
+    trained = [number for number, line in enumerate(caplog.messages) if line.startswith("epoch 3")]
+    assert told
+    assert trained
+    assert max(told) < min(trained)
 
 
 def test_a_best_of_another_epoch_is_rebuilt(done: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -38,6 +38,8 @@ train:
   volumes: [{claim: cache, path: /cache}]
   deadline_hours: 0.5
   retries: 0
+  shared_memory: 1Gi
+diagnose:
   shared_memory: null
 """
 
@@ -91,7 +93,8 @@ def test_everything_that_can_be_said_of_a_pod_reaches_the_compiled_pipeline(tmp_
     assert preferred["weight"] == 50
     assert train["pvcMount"][0]["mountPath"] == "/cache"
     assert train["activeDeadlineSeconds"] == "1800"
-    assert "emptyDirMounts" not in train
+    assert train["emptyDirMounts"][0]["sizeLimit"] == "1Gi"
+    assert "emptyDirMounts" not in parts["diagnose"]["kubernetes"]
     assert parts["train"]["resources"]["accelerator"]["resourceType"] == "nvidia.com/mig-1g.10gb"
     assert parts["train"]["resources"]["accelerator"]["resourceCount"] == "2"
     assert not (parts["train"]["retryPolicy"] or {}).get("maxRetryCount")

@@ -1,0 +1,74 @@
+"""Whether a compiled pipeline is one that KFP reads and that keeps to the rules (``pipelines.policy``)."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.dsl.graph_component import GraphComponent
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
+
+from model_core.documents import DocumentError, parse_yaml, read_text
+from model_core.errors import UserError, shortened
+from pipelines.policy import broken_rules, pods_of
+
+_DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_REMEDY = "give the file that `python -m pipelines compile` wrote"
+_MOST_BYTES = 2**22
+_SHOWN = 5
+"""Broken rules in the sentence; of more the number is said."""
+
+
+def check_file(path: Path) -> int:
+    """Check a pipeline that was compiled to a YAML file.
+
+    Returns:
+        The number of its tasks that run in a pod.
+
+    Raises:
+        UserError: it cannot be read, is no pipeline of KFP's, or breaks rules; the sentence names each with its remedy.
+    """
+    try:
+        # KFP writes two documents, or one where no pod has settings of its own.
+        documents = [parse_yaml(part) for part in _DOCUMENT.split(read_text(path, _MOST_BYTES))]
+    except (DocumentError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else shortened(str(error))
+        raise UserError(f"{path} cannot be read ({reason}); {_REMEDY}") from error
+    if not 1 <= len(documents) <= 2 or not all(isinstance(each, dict) for each in documents):
+        raise UserError(f"{path} is not a compiled pipeline; {_REMEDY}")
+    return _checked(str(path), documents[0], documents[1] if len(documents) == 2 else {})
+
+
+def check_pipeline(pipeline: GraphComponent) -> None:
+    """Check a pipeline before it is written or sent.
+
+    Raises:
+        UserError: it breaks rules.
+    """
+    spec, platform = (
+        json_format.MessageToDict(each) for each in (pipeline.pipeline_spec, pipeline.platform_spec)
+    )
+    _checked("the pipeline", spec, platform)
+
+
+def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) -> int:
+    try:
+        json_format.ParseDict(spec, PipelineSpec())
+        json_format.ParseDict(platform, PlatformSpec())
+        executors = (
+            platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
+        )
+        for config in executors.values():
+            json_format.ParseDict(config, KubernetesExecutorConfig())
+    except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{name} is not a pipeline of KFP's ({shortened(str(error))}); {_REMEDY}") from error
+    pods = list(pods_of(spec, platform))
+    if not pods:
+        raise UserError(f"{name} has no task that runs in a pod; {_REMEDY}")
+    if broken := broken_rules(spec, platform):
+        more = f" · and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
+        rules = "a rule" if len(broken) == 1 else f"{len(broken)} rules"
+        raise UserError(f"{name} breaks {rules}: {' · '.join(broken[:_SHOWN])}{more}", broken)
+    return len(pods)
