@@ -1,4 +1,4 @@
-"""The objects of ``manifests``: strictly what Kubernetes knows, no more rights than needed, and what the commands name."""
+"""The objects of ``manifests``: strictly what Kubernetes knows, no rights beyond need, and what commands name."""
 
 import base64
 import json
