@@ -39,6 +39,18 @@ def score_table(scores: Scores) -> str:
     return "\n".join([*lines, *scores.verdict.sentences])
 
 
+def require_runs(runs: Path) -> None:
+    """Check that there is a folder of runs, before anything is written because of it.
+
+    Raises:
+        UserError: there is none, or it is a file.
+    """
+    if not runs.exists():
+        raise UserError(f"there is no folder {runs}; name the folder of your runs with --runs")
+    if not runs.is_dir():
+        raise UserError(f"{runs} is a file, not a folder of runs; choose another --runs")
+
+
 def records(runs: Path) -> list[RunRecord]:
     """Every run's record, newest first; what only looks like one is named in a warning and left out.
 
@@ -46,14 +58,9 @@ def records(runs: Path) -> list[RunRecord]:
         UserError: ``runs`` is not a folder, or does not exist.
         PermissionError: it may not be read.
     """
-    if not runs.exists():
-        raise UserError(f"there is no folder {runs}; name the folder of your runs with --runs")
+    require_runs(runs)
     found = []
-    try:
-        files = [folder / RECORD for folder in entries(runs)]
-    except NotADirectoryError as error:
-        raise UserError(f"{runs} is a file, not a folder of runs; choose another --runs") from error
-    for path in files:
+    for path in [folder / RECORD for folder in entries(runs)]:
         try:
             if path.exists():
                 found.append(read_record(path))

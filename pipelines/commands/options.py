@@ -1,6 +1,6 @@
 """Options that several commands have, and what they mean."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +24,26 @@ class Commands(Protocol):
     def add_parser(self, name: str, *, help: str, description: str, epilog: str) -> ArgumentParser:
         """A parser for ``python -m pipelines NAME``; the epilog has its examples."""
         ...
+
+
+def stated(text: str) -> str:
+    """A value that is not empty, as that of a shell's variable is which was never set.
+
+    Raises:
+        ArgumentTypeError: it is.
+    """
+    if not text:
+        raise ArgumentTypeError("is empty; write . for the folder you are in")
+    return text
+
+
+def stated_path(text: str) -> Path:
+    """A path that is not empty.
+
+    Raises:
+        ArgumentTypeError: it is.
+    """
+    return Path(stated(text))
 
 
 def add_settings(parser: ArgumentParser) -> None:

@@ -4,12 +4,11 @@ import json
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.arguments import examples
 from model_core.variables import MLFLOW_GROUP
-from pipelines.commands.options import DEFAULT_EXPERIMENT, Commands
+from pipelines.commands.options import DEFAULT_EXPERIMENT, Commands, stated, stated_path
 
 if TYPE_CHECKING:
     from pipelines.review.sources import Runs
@@ -44,7 +43,7 @@ def add(actions: Commands) -> None:
         "%(prog)s review", "%(prog)s review --compare first,second,third",
     )  # fmt: skip
     site.add_argument(
-        "out", type=Path, metavar="OUT", help="folder of the pages; only what changed is written again"
+        "out", type=stated_path, metavar="OUT", help="folder of the pages; only what changed is written again"
     )
     site.add_argument(
         "--compare",
@@ -57,10 +56,10 @@ def add(actions: Commands) -> None:
         commands,
         "serve",
         _serve,
-        "the same pages in the web browser, on this machine only",
+        "pages of all runs for a web browser, brought up to date at each look; this machine alone is answered",
         "%(prog)s --port 8080",
     )
-    served.add_argument("--port", type=int, default=8899, help="of 127.0.0.1; default 8899")
+    served.add_argument("--port", type=int, default=8899, help="to listen at, of 127.0.0.1; default 8899")
     download = _add(
         commands, "download", _download, "copy a run's files, each checked against its SHA-256",
         "%(prog)s NAME copy", "%(prog)s NAME copy --only 'evaluation/*' --only report.html",
@@ -71,7 +70,7 @@ def add(actions: Commands) -> None:
         "MLFLOW_TRACKING_TOKEN=… %(prog)s NAME --mlflow https://mlflow.example --experiment forecasts",
     )  # fmt: skip
     export.add_argument("names", nargs="+", metavar="NAME", help="of the runs")
-    export.add_argument("--mlflow", metavar="URL", help="of the server; default: MLFLOW_TRACKING_URI")
+    export.add_argument("--mlflow", metavar="URL", help="address of the server; default: MLFLOW_TRACKING_URI")
     export.add_argument(
         "--experiment",
         metavar="NAME",
@@ -89,7 +88,9 @@ def add(actions: Commands) -> None:
     )  # fmt: skip
     for parser in (show, opened, download, delete, publish):
         parser.add_argument("name", metavar="NAME", help="of the run")
-    publish.add_argument("uri", metavar="URI", help="folder or s3://bucket/prefix of published runs")
+    publish.add_argument(
+        "uri", type=stated, metavar="URI", help="folder or s3://bucket/prefix of published runs"
+    )
     publish.add_argument(
         "--dataset",
         action="store_true",
@@ -99,9 +100,13 @@ def add(actions: Commands) -> None:
         commands, "reindex", _reindex, "make the index of a store of runs again, where it was damaged",
         "%(prog)s --runs s3://market/runs",
     )  # fmt: skip
-    download.add_argument("to", type=Path, metavar="FOLDER", help="that the files go to")
+    download.add_argument("to", type=stated_path, metavar="FOLDER", help="that the files go to")
     download.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="files that fit it; may be repeated"
+        "--only",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="only files whose names fit, as 'evaluation/*'; may be repeated",
     )
     compare.add_argument(
         "names", nargs="+", metavar="NAME", help="of 2 to 8 runs; the first one is compared with each"
@@ -116,6 +121,7 @@ def _add(
     )
     parser.add_argument(
         "--runs",
+        type=stated,
         default="runs",
         help="folder of all runs, s3://bucket/prefix that runs were published to, or a cluster's pipeline root; "
         "default runs",
@@ -221,7 +227,11 @@ def _publish(given: Namespace) -> None:
 
 def _reindex(given: Namespace) -> None:
     from model_core.publishing.publish import reindex
+    from model_core.store.locate import local_path
+    from pipelines.runs import require_runs
 
+    if (path := local_path(given.runs)) is not None:
+        require_runs(path)
     count = reindex(given.runs)
     _say({"runs": count} if given.json else f"{count} runs are listed in {given.runs}")
 

@@ -37,7 +37,7 @@ def download_run(
     if not wanted:
         raise UserError(f"the run {name} has no file that fits; `runs show {name}` says what it left")
     with no_folders_left(to):
-        to = require_folder(to, "the folder to copy to")
+        to = require_folder(to, "folder to copy to")
         if bring is None:
             for file in wanted:
                 _copy(file, contained(to, file.name), _copied)

@@ -12,7 +12,7 @@ from model_core.results.run import SUCCEEDED, RunRecord
 from pipelines.review.comparison import Compared, compared
 from pipelines.review.files import files_of
 from pipelines.review.wanted import COMPARED, COURSE, Wanted
-from pipelines.runs import find_run
+from pipelines.runs import find_run, require_runs
 from pipelines.site.figures import Figure, compare_figures, run_figures
 from pipelines.site.pages import compare_page, index_page, run_page
 from pipelines.site.rows import KEPT, Row, rows_of
@@ -41,8 +41,9 @@ def build_site(
         ArtifactError: a run that is to be compared is damaged, or the folder cannot be written.
         UserError: there is no folder of runs, no such run, or ``out`` holds something else.
     """
+    require_runs(runs)
     asked = {_page_name(names): _compared(runs, names, fetch) for names in comparisons}
-    out = require_folder(out, "the site's folder")
+    out = require_folder(out, "folder for the site")
     if any(out.iterdir()) and not (out / KEPT).exists():
         raise UserError(f"{out} holds files other than a site of runs; choose another folder")
     rows, changed = rows_of(runs, out)

@@ -12,7 +12,7 @@ from model_core.artifacts import code_version, read_json, replace_json
 from model_core.config.base import dotted
 from model_core.config.run import Settings
 from model_core.disk import entries
-from model_core.errors import ArtifactError, UserError, shortened
+from model_core.errors import ArtifactError, shortened
 from model_core.results.headline import Headline
 from model_core.results.record import JsonObject
 from model_core.results.run import RECORD, RUNNING, RunRecord
@@ -62,13 +62,7 @@ SEED = "training.seed"
 
 
 def rows_of(runs: Path, out: Path) -> tuple[list[Row], set[str]]:
-    """Every run, newest first, and the names of those whose record changed since the site was built last.
-
-    Raises:
-        UserError: there is no folder of runs.
-    """
-    if not runs.is_dir():
-        raise UserError(f"there is no folder {runs}; name the folder of your runs with --runs")
+    """Every run, newest first, and the names of those whose record changed since the site was built last."""
     kept = _kept(out / KEPT)
     found: dict[str, tuple[str, Row]] = {}
     changed = set(kept)

@@ -166,6 +166,33 @@ def test_a_missing_folder_of_runs_is_one_sentence(
         assert "there is no folder" in told.err
 
 
+@pytest.mark.parametrize("command", [["site", "out"], ["serve"], ["reindex"], ["list"]])
+def test_a_command_makes_no_folder_for_runs_that_are_not_there(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs", *command, "--runs", "nowhere"]) == 2
+    (tmp_path / "file").touch()
+    assert main(["runs", *command, "--runs", "file"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "words", [["site", ""], ["download", "one", ""], ["publish", "one", ""], ["list", "--runs", ""]]
+)
+def test_an_empty_path_is_not_taken_for_this_folder(
+    words: list[str], ended: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a variable of the shell that was never set; files would go wherever one is."""
+    monkeypatch.chdir(ended.runs)
+    before = sorted(ended.runs.rglob("*"))
+    with pytest.raises(SystemExit) as refused:
+        main(["runs", *words])
+    assert refused.value.code == 2
+    assert "is empty; write . for the folder you are in" in capsys.readouterr().err
+    assert sorted(ended.runs.rglob("*")) == before
+
+
 @pytest.mark.parametrize("names", [["one"], ["one", "one"], [*"abcdefghi"]])
 def test_too_few_too_many_or_equal_runs_are_not_compared(names: list[str], ended: Ended) -> None:
     with pytest.raises(UserError):
@@ -246,10 +273,9 @@ def test_the_page_of_a_run_shows_how_its_training_went_or_says_why_it_does_not(
     build_site(ended.runs, tmp_path / "out")
     (course,) = read_courses(small_run()["model"])
     losses = [*course.epochs["train_loss"], *course.validated.values()]
-    assert re.findall(r'text-anchor="end">([^<]*)</text>', page.read_text(encoding="utf-8"))[:3:2] == [
-        f"{min(losses):.4g}",
-        f"{max(losses):.4g}",
-    ]
+    lowest, _, highest = re.findall(r'text-anchor="end">(\d+\.\d+)</text>', page.read_text(encoding="utf-8"))
+    assert float(lowest) == pytest.approx(min(losses), abs=0.01)
+    assert float(highest) == pytest.approx(max(losses), abs=0.01)
     assert page.read_text(encoding="utf-8").count("<polyline") == 2
     damaged = tmp_path / "model"
     shutil.copytree(small_run()["model"], damaged)
