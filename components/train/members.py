@@ -13,6 +13,7 @@ from torch import nn
 
 from components.tracking.running import watch_epochs
 from components.train.job import Job
+from components.train.jobstatus import JobStatus, watching
 from model_core.build import build_model, parameters_by_part
 from model_core.checkpoints.files import export_checkpoint, export_ensemble, member_name
 from model_core.checkpoints.local import BEST, LAST
@@ -50,6 +51,13 @@ class Surroundings:
     memory: MemoryLog
     ending: Ending
     dataset_sha256: str
+    status: JobStatus | None
+    """Whom the main process tells how far it is."""
+
+    @property
+    def members(self) -> int:
+        """Models that are trained."""
+        return len(self.job.training_settings.of_members())
 
 
 @dataclass(frozen=True)
@@ -86,19 +94,21 @@ def train_members(around: Surroundings, work: Path) -> list[Member]:
     """Train a model for each seed, one after the other; those that an earlier attempt finished are only read."""
     plans = around.job.training_settings.of_members()
     if len(plans) == 1:
-        return [_train_member(around, plans[0], work, around.job.checkpoint_uri, "")]
+        return [_train_member(around, plans[0], work, around.job.checkpoint_uri, "", 0)]
     members = []
     for number, settings in enumerate(plans, start=1):
         log.info("member %d of %d: seed %d", number, len(plans), settings.seed)
         name, uri = member_name(number), around.job.checkpoint_uri
         folder = work / name
         folder.mkdir(exist_ok=True)
-        members.append(_train_member(around, settings, folder, uri and f"{uri}/{name}", f"{name}/"))
+        members.append(
+            _train_member(around, settings, folder, uri and f"{uri}/{name}", f"{name}/", number - 1)
+        )
     return members
 
 
 def _train_member(
-    around: Surroundings, settings: TrainingSettings, folder: Path, uri: str | None, prefix: str
+    around: Surroundings, settings: TrainingSettings, folder: Path, uri: str | None, prefix: str, number: int
 ) -> Member:
     job, group, memory = around.job, around.group, around.memory
     seed_everything(settings.seed)
@@ -114,6 +124,9 @@ def _train_member(
     mirror = None
     if uri is not None and group.is_main:
         mirror = open_mirror(uri, folder, settings.keep_checkpoints, around.ending)
+    watch = None
+    if group.is_main:
+        watch = watching(around.status, settings.train_epochs, number, around.members, watch_epochs(prefix))
     with mirror or nullcontext():
         result = train(
             network,
@@ -127,7 +140,7 @@ def _train_member(
             group=group,
             mirror=mirror,
             dataset_sha256=around.dataset_sha256,
-            watch=watch_epochs(prefix) if group.is_main else None,
+            watch=watch,
         )
         peak_memory_mb = memory.peak_mb
         loss = validated = None

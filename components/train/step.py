@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from components.train.job import Job
+from components.train.jobstatus import job_status
 from components.train.members import (
     Member,
     Surroundings,
@@ -102,8 +103,11 @@ def _run(job: Job, ending: Ending, precision: Precision, group: ProcessGroup, wo
             memory=memory,
             ending=ending,
             dataset_sha256=_content_of(Path(job.dataset)),
+            status=job_status() if group.is_main else None,
         )
         members = train_members(around, work)
+        if around.status is not None:
+            around.status.finish()
         shrinkage, together = None, members[0].result.best_validation_loss
         validated = [member.validated for member in members if member.validated is not None]
         if len(validated) > 1:
