@@ -24,9 +24,13 @@ from model_core.store.endpoint import given
 from model_core.store.roles import role_of
 from model_core.variables import (
     ACCESS_KEY,
+    CONTAINER_PATH,
+    CONTAINER_URL,
     CREDENTIALS_FILE,
     CREDENTIALS_PROFILE,
+    IDENTITY_FILE,
     KEYS,
+    ROLE,
     SECRET_KEY,
     SESSION_TOKEN,
 )
@@ -51,6 +55,14 @@ def provider_of(environment: Mapping[str, str], pools: Pools) -> Provider:
         file.retrieve()
         return file
     return role_of(environment, pools)
+
+
+def only_here(environment: Mapping[str, str]) -> bool:
+    """Whether keys come from a file or role of this process, which one in a container of its own does not see."""
+    if any(environment.get(name) for name in KEYS):
+        return False
+    roles = (IDENTITY_FILE, ROLE, CONTAINER_URL, CONTAINER_PATH)
+    return _file_of(environment) is not None or any(environment.get(name) for name in roles)
 
 
 class _File(Provider):

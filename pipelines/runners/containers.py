@@ -21,7 +21,8 @@ from kfp.local.status import Status
 
 from components.steps import STEPS
 from model_core.errors import UserError
-from model_core.variables import STORE
+from model_core.store.locate import in_object_store
+from model_core.variables import KEYS, STORE
 from pipelines.resources import Cluster
 from pipelines.runners.kfp_patches import docker_handler
 from pipelines.runners.process import RunProgress, outputs_of, run_step, step_of, without_shell
@@ -116,6 +117,22 @@ def refuse_unmountable(paths: Iterable[Path]) -> None:
             raise UserError(
                 f"{path} contains a colon, which a path given to a container must not; rename it, or leave out "
                 "--runner docker"
+            )
+
+
+def refuse_keys_left_behind(uris: Iterable[str]) -> None:
+    """Check that containers can open the stores that the run needs: they get the environment's keys and no file.
+
+    Raises:
+        UserError: the keys come from elsewhere.
+    """
+    if remote := [uri for uri in uris if in_object_store(uri)]:
+        from model_core.store.credentials import only_here
+
+        if only_here(os.environ):
+            raise UserError(
+                f"{remote[0]} is opened by a file of keys or a role, which containers do not see; set "
+                f"{' and '.join(KEYS)} in the environment, or leave out --runner docker"
             )
 
 

@@ -35,7 +35,12 @@ from model_core.store.names import refuse_bad_run_name, scheme_of
 from model_core.store.probe import refuse_unwritable_folder
 from pipelines.cost import cost_text
 from pipelines.held import held_run
-from pipelines.runners.containers import Containers, refuse_unmountable, step_containers
+from pipelines.runners.containers import (
+    Containers,
+    refuse_keys_left_behind,
+    refuse_unmountable,
+    step_containers,
+)
 from pipelines.runners.leaving import leave_page, leave_page_of_failure, publish_ended, publish_failed
 from pipelines.runners.process import RunProgress, step_processes
 from pipelines.runners.reuse import verified_reuse
@@ -111,6 +116,7 @@ def run_locally(run: LocalRun) -> Path:
     if run.containers is not None:
         named = map(local_path, filter(None, (_absolute(run.source), run.checkpoint_uri)))
         refuse_unmountable([runs.resolve(), *(path for path in named if path is not None)])
+        refuse_keys_left_behind(filter(None, (run.source, run.checkpoint_uri, run.publish_uri)))
     with no_folders_left(runs / run.name):
         require_folder(runs, "--runs")
         fresh = not run.folder.exists()

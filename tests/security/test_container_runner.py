@@ -14,6 +14,7 @@ from pipelines.resources import Cluster
 from pipelines.runners.containers import Containers
 from pipelines.runners.local import LocalRun, run_locally
 from tests.data.market import table
+from tests.security.hostile_s3 import HostileS3, serving
 
 ROOT = Path(__file__).parent.parent.parent
 ENGINE = """#!/bin/sh
@@ -142,3 +143,23 @@ def test_no_image_is_called_as_an_option_or_a_command_is(given: Any) -> None:
     assert (
         Cluster(registry="Ghcr.io:443/a_b/", tag="1.0-x_y").image_of("train").endswith("pgat-train:1.0-x_y")
     )
+
+
+def test_keys_that_containers_do_not_see_are_refused_before_the_run_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(HostileS3(), monkeypatch):
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        (tmp_path / "keys").write_text(
+            "[default]\naws_access_key_id = user\naws_secret_access_key = secret\n", encoding="ascii"
+        )
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+        containers = Containers("podman", {}, "1")
+        to_store = LocalRun(
+            Settings(), "sample://nasdaq", tmp_path / "runs", "a", publish_uri="s3://bucket/pages",
+            containers=containers,
+        )  # fmt: skip
+        with pytest.raises(UserError, match="s3://bucket/pages is opened by a file of keys or a role, which"):
+            run_locally(to_store)
+    assert not (tmp_path / "runs").exists()
