@@ -67,6 +67,8 @@ class Index:
         self._store = store
         self._pieces: dict[str, Piece] = {}
         self._damaged: set[str] = set()
+        self._listed: list[str] = []
+        """Keys of the objects that there were when the index was read last."""
 
     def content(self) -> IndexContent:
         """What is published now; a damaged object is named in a warning and left out."""
@@ -83,10 +85,11 @@ class Index:
         self._append(Piece(deleted={name: when}), when)
 
     def fold_if_many(self) -> None:
-        """Fold the objects into one if there are many; the index is whole without it, so a failure is only told."""
+        """Fold the objects into one if many were read last; the index is whole without it: a failure is only told."""
+        if sum(not is_snapshot(key) for key in self._listed) <= MOST_LOOSE:
+            return
         try:
-            if sum(not is_snapshot(key) for key in self._refreshed()) > MOST_LOOSE:
-                self.fold()
+            self.fold()
         except StoreError as error:
             log.warning("the index of %s could not be made smaller: %s", self._store.uri, error)
 
@@ -126,7 +129,8 @@ class Index:
             read = together(self._read, new)
             # What somebody folded since they were listed is in a snapshot that was not.
             if all(read):
-                return [key for key in keys if key not in self._damaged]
+                self._listed = [key for key in keys if key not in self._damaged]
+                return self._listed
         raise StoreError(
             f"the index of {self._store.uri} changes faster than it can be read; try again",
             uri=self._store.uri,

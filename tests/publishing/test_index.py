@@ -74,6 +74,7 @@ def test_a_publisher_folds_when_there_are_many(store: Store) -> None:
     index = Index(store)
     for number in range(MOST_LOOSE + 1):
         index.add(record(f"r{number}"))
+        index.content()
         index.fold_if_many()
         assert sum(not is_snapshot(key) for key in keys(store)) <= MOST_LOOSE
     assert len(names(store)) == MOST_LOOSE + 1

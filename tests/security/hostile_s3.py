@@ -33,6 +33,8 @@ class HostileS3(ThreadingHTTPServer):
         """Called with the key of each object that has arrived, before that is answered."""
         self.refusing: dict[str, int] = {}
         """Key, or the beginning of some up to a slash → status with which writes are answered; 0 hangs up."""
+        self.answers_left: int | None = None
+        """After so many requests it is gone: connections end without an answer; None if it lives."""
         self.says: tuple[int, Iterable[bytes]] | None = None
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and headers of each request."""
@@ -49,6 +51,15 @@ class HostileS3(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: HostileS3
+
+    def parse_request(self) -> bool:
+        """False ends the connection."""
+        parsed = super().parse_request()
+        if self.server.answers_left is None or not parsed:
+            return parsed
+        self.server.answers_left -= 1
+        self.close_connection = self.server.answers_left < 0
+        return not self.close_connection
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, dict(self.headers)))
