@@ -143,8 +143,8 @@ def _list(given: Namespace) -> None:
     from pipelines.review.sources import opened
 
     with opened(given.runs) as runs:
-        runs.list()
-        _say(runs_as_json(runs.folder) if given.json else list_runs(runs.folder), runs)
+        found = runs.records()
+        _say(runs_as_json(runs.folder, found) if given.json else list_runs(runs.folder, found), runs)
 
 
 def _show(given: Namespace) -> None:
@@ -189,8 +189,9 @@ def _site(given: Namespace) -> None:
 
     comparisons = [names.split(",") for names in given.compare]
     with opened(given.runs) as runs:
-        runs.list()
-        written = build_site(runs.folder, given.out, comparisons, runs.fetch, runs.elsewhere)
+        written = build_site(
+            runs.folder, given.out, comparisons, fetch=runs.fetch, uri=runs.elsewhere, stamped=runs.stamped()
+        )
     index = str(given.out / INDEX)
     _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
 

@@ -18,6 +18,7 @@ from model_core.disk import writing
 from model_core.errors import ArtifactError
 from model_core.manifest import FileRecord, Manifest
 from model_core.publishing.pieces import FOLDER
+from model_core.publishing.record import sealed
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
 from model_core.results.run import SUCCEEDED, RunRecord
@@ -25,7 +26,7 @@ from model_core.results.scores import Scores
 from model_core.store.base import Store
 from model_core.store.names import contained, published_name, run_name_of, split_uri
 from model_core.store.together import together
-from pipelines.review.remote import keep_record, refuse_changed_copy
+from pipelines.review.remote import Stamped, keep_record, refuse_changed_copy
 from pipelines.review.wanted import Wanted, fits
 from pipelines.runs import headline_from
 
@@ -80,13 +81,17 @@ class ClusterRuns:
             return False
         return any(_OBJECT.search(_path(store, key)) for key in store.keys())  # noqa: SIM118
 
-    def fetch_records(self) -> None:
-        """Read what tells of each run.
+    def stamped(self) -> list[Stamped]:
+        """Each run with what tells of it, which is read now.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        together(self._known, sorted(self._runs))
+
+        def one(record: RunRecord) -> Stamped:
+            return Stamped(record.name, sealed(record).sha256 or "", lambda: record)
+
+        return [one(record) for record in together(self._known, sorted(self._runs))]
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
         """

@@ -1,6 +1,7 @@
 """What the terminal shows of runs: a line of each, or all of one."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_core.errors import ArtifactError, shown
@@ -15,13 +16,16 @@ _SKILL = 22
 """Width of ``−12.3 % [−45.6, +78.9]``."""
 
 
-def list_runs(runs: Path) -> str:
+def list_runs(runs: Path, found: Sequence[RunRecord] | None = None) -> str:
     """One line a run.
+
+    Args:
+        found: the runs; those in the folder ``runs`` if None.
 
     Raises:
         UserError: there is no such folder.
     """
-    found = records(runs)
+    found = records(runs) if found is None else found
     if not found:
         return f"no runs in {runs}; `make run` makes one"
     lines = [
@@ -34,13 +38,13 @@ def list_runs(runs: Path) -> str:
     return "\n".join(lines)
 
 
-def runs_as_json(runs: Path) -> JsonObject:
+def runs_as_json(runs: Path, found: Sequence[RunRecord] | None = None) -> JsonObject:
     """The same for programs.
 
     Raises:
         UserError: there is no such folder.
     """
-    return {"runs": [run_as_json(runs, record) for record in records(runs)]}
+    return {"runs": [run_as_json(runs, record) for record in (records(runs) if found is None else found)]}
 
 
 def run_as_json(runs: Path, record: RunRecord) -> JsonObject:

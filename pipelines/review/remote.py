@@ -1,9 +1,9 @@
 """A store of published runs, as much of it as is asked for as a folder of runs on this machine."""
 
 import json
-import os
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,8 @@ from model_core.disk import writing
 from model_core.errors import ArtifactError
 from model_core.manifest import FileRecord
 from model_core.publishing.index import Index
-from model_core.publishing.record import record_in
+from model_core.publishing.record import as_record, record_in
+from model_core.results.record import JsonObject
 from model_core.results.run import RECORD, RunRecord
 from model_core.store.base import Store
 from model_core.store.names import contained
@@ -20,11 +21,28 @@ from model_core.store.together import together
 from pipelines.review.wanted import Wanted, fits
 
 
+@dataclass(frozen=True)
+class Stamped:
+    """A run whose record need not be read if it has not changed."""
+
+    name: str
+    stamp: str
+    """Another one when the record changed."""
+    read: Callable[[], RunRecord]
+    """Gives the record.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    leave: Callable[[], None] = lambda: None
+    """Writes it to the run's folder, if it is not there."""
+
+
 class RunsElsewhere(Protocol):
     """Runs that are no folder of this machine."""
 
-    def fetch_records(self) -> None:
-        """Fetch the record of every run."""
+    def stamped(self) -> list[Stamped]:
+        """Every run, in no order."""
         ...
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
@@ -46,15 +64,24 @@ class PublishedRuns:
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
 
-    def fetch_records(self) -> None:
+    def stamped(self) -> list[Stamped]:
         """From the index: a few requests, however many runs there are.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        with writing(self._folder):
-            for content in Index(self._store).content().records:
-                keep_record(self._folder, content)
+
+        def one(content: JsonObject) -> Stamped:
+            name = str(content["name"])
+
+            return Stamped(
+                name,
+                stamp=f"{content['published_at']} {content.get('sha256')}",
+                read=partial(as_record, content, f"the record of {name} in the index of {self._store.uri}"),
+                leave=partial(keep_record, self._folder, content),
+            )
+
+        return [one(content) for content in Index(self._store).content().records]
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
         """A record comes from beside its files, so that it is the one that they belong to.
@@ -100,10 +127,8 @@ def refuse_changed_copy(path: Path, file: FileRecord) -> None:
 
 
 def keep_record(folder: Path, content: Mapping[str, object]) -> None:
-    """Write a record that was fetched; its time is that at which it was published, so an unchanged one looks so."""
+    """Write a record that was fetched to the folder of all runs."""
     path = folder / str(content["name"]) / RECORD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    published = datetime.fromisoformat(str(content["published_at"]))
-    nanoseconds = round(published.timestamp() * 1e6) * 1000
-    os.utime(path, ns=(nanoseconds, nanoseconds))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

@@ -4,6 +4,7 @@ Of a store only what somebody asks for is fetched: the list of its runs comes fr
 one. What a command prints names the store, not the folder.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,17 @@ from pathlib import Path
 
 from components.naming import named_by_uri, renamed
 from model_core.disk import temporary_folder
-from model_core.errors import UserError
+from model_core.errors import ArtifactError, UserError
 from model_core.publishing.pieces import FOLDER
 from model_core.publishing.record import ListedFile
+from model_core.results.run import RunRecord
 from model_core.store.locate import check_uri, local_path, open_store
 from pipelines.review.cluster import ClusterRuns
-from pipelines.review.remote import PublishedRuns, RunsElsewhere
+from pipelines.review.remote import PublishedRuns, RunsElsewhere, Stamped
 from pipelines.review.wanted import Wanted
+from pipelines.runs import records
+
+log = logging.getLogger("pgat.runs")
 
 
 class Runs:
@@ -33,14 +38,30 @@ class Runs:
         self.folder, self.uri = folder, uri
         self._store = store
 
-    def list(self) -> None:
-        """Fetch every run's record.
+    def stamped(self) -> list[Stamped] | None:
+        """Every run of a store, in no order; None where all of them lie in ``folder``.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        if self._store is not None:
-            self._store.fetch_records()
+        return None if self._store is None else self._store.stamped()
+
+    def records(self) -> list[RunRecord]:
+        """Every run's record, newest first; what only looks like one is named in a warning and left out.
+
+        Raises:
+            StoreError: the store cannot be read.
+            UserError: there is no such folder.
+        """
+        if (stamped := self.stamped()) is None:
+            return records(self.folder)
+        found = []
+        for each in stamped:
+            try:
+                found.append(each.read())
+            except ArtifactError as error:
+                log.warning("%s", error)
+        return sorted(found, key=lambda record: record.started_at, reverse=True)
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> None:
         """Fetch some runs' records and those of their files that are ``wanted``, as far as there are any.
@@ -52,7 +73,8 @@ class Runs:
         if self._store is None:
             return
         if not self._store.fetch(names, wanted):
-            self._store.fetch_records()  # so that whoever looks for a run that is not there is told which are
+            for each in self._store.stamped():
+                each.leave()  # so that whoever looks for a run that is not there is told which are
 
     def bring(self, file: ListedFile, target: Path) -> None:
         """Copy a run's file.

@@ -11,6 +11,7 @@ from model_core.publishing.record import ListedFile
 from model_core.results.run import SUCCEEDED, RunRecord
 from pipelines.review.comparison import Compared, compared
 from pipelines.review.files import files_of
+from pipelines.review.remote import Stamped
 from pipelines.review.wanted import COMPARED, COURSE, Wanted
 from pipelines.runs import find_run, require_runs
 from pipelines.site.figures import Figure, compare_figures, run_figures
@@ -27,8 +28,10 @@ def build_site(
     runs: Path,
     out: Path,
     comparisons: Sequence[Sequence[str]] = (),
+    *,
     fetch: Fetch = lambda names, wanted: None,
     uri: str | None = None,
+    stamped: Sequence[Stamped] | None = None,
 ) -> int:
     """Write the site of all runs to ``out``; returns how many pages of runs were written.
 
@@ -36,6 +39,7 @@ def build_site(
         comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made again when a run changed.
         fetch: called before files of runs are read.
         uri: of the store that ``runs`` stands in for; its reports stay there.
+        stamped: the runs of that store; None for those that lie in ``runs``.
 
     Raises:
         ArtifactError: a run that is to be compared is damaged, or the folder cannot be written.
@@ -46,7 +50,7 @@ def build_site(
     out = require_folder(out, "folder for the site")
     if any(out.iterdir()) and not (out / KEPT).exists():
         raise UserError(f"{out} holds files other than a site of runs; choose another folder")
-    rows, changed = rows_of(runs, out)
+    rows, changed = rows_of(runs, out, stamped)
     wanted = {_page_name(names): list(names) for names in [*_earlier(out), *comparisons]}
     known = {row.name for row in rows}
     for name in changed - known:

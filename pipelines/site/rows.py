@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,6 +17,7 @@ from model_core.results.headline import Headline
 from model_core.results.record import JsonObject
 from model_core.results.run import RECORD, RUNNING, RunRecord
 from model_core.store.names import published_name
+from pipelines.review.remote import Stamped
 from pipelines.runs import headline_in, read_record
 
 log = logging.getLogger("pgat.runs")
@@ -61,20 +62,25 @@ class _Kept(BaseModel):
 SEED = "training.seed"
 
 
-def rows_of(runs: Path, out: Path) -> tuple[list[Row], set[str]]:
-    """Every run, newest first, and the names of those whose record changed since the site was built last."""
+def rows_of(runs: Path, out: Path, stamped: Sequence[Stamped] | None = None) -> tuple[list[Row], set[str]]:
+    """Every run, newest first, and the names of those whose record changed since the site was built last.
+
+    Args:
+        stamped: the runs; those in the folder ``runs`` if None.
+    """
     kept = _kept(out / KEPT)
     found: dict[str, tuple[str, Row]] = {}
     changed = set(kept)
-    for name, stamp, path in _records(runs):
-        known = kept.get(name)
+    for each in _stamped(runs) if stamped is None else stamped:
+        name, stamp, known = each.name, each.stamp, kept.get(each.name)
         # A run that was going on may have been killed since.
         if known is not None and known[0] == stamp and known[1].status != RUNNING:
             found[name] = known
             changed.discard(name)
             continue
         try:
-            found[name] = (stamp, _row(runs, read_record(path)))
+            found[name] = (stamp, _row(runs, each.read()))
+            each.leave()
         except ArtifactError as error:
             log.warning("%s", error)
             continue
@@ -108,13 +114,14 @@ def by_configuration(rows: list[Row]) -> list[list[Row]]:
     return [group for group in groups.values() if len({row.seed for row in group}) > 1]
 
 
-def _records(runs: Path) -> Iterator[tuple[str, str, Path]]:
+def _stamped(runs: Path) -> Iterator[Stamped]:
     for path in (folder / RECORD for folder in entries(runs)):
         try:
             found = path.stat()
         except OSError:  # no run, or one that was deleted meanwhile
             continue
-        yield path.parent.name, f"{found.st_mtime_ns} {found.st_size}", path
+        stamp = f"{found.st_mtime_ns} {found.st_size}"
+        yield Stamped(path.parent.name, stamp, partial(read_record, path))
 
 
 def _row(runs: Path, record: RunRecord) -> Row:
