@@ -29,6 +29,7 @@ from model_core.evaluation.scores import scores
 from model_core.evaluation.verdict import percent
 from model_core.lineage import say_if_other_dataset
 from model_core.metrics.calibration import NOMINAL
+from model_core.results.calibration import JUDGED
 from model_core.results.record import read_result, write_result
 from model_core.results.scores import MODEL, Coverage, IntervalKind, Scores
 from model_core.results.tables import LOSSES, price_column
@@ -192,7 +193,7 @@ def _headline(result: Scores) -> dict[str, float]:
             "crps_skill_vs_best_baseline": calibration.headline.skill,
             "crps_skill_low": calibration.headline.low,
             "crps_skill_high": calibration.headline.high,
-            "coverage_90_close": close.coverage["90%"],
+            "coverage_90_close": close.coverage[JUDGED],
         }
     # Without a verdict there is no interval; a metric is a number or is left out.
     return {name: value for name, value in headline.items() if value is not None}

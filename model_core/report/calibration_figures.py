@@ -21,7 +21,7 @@ from model_core.report.drawing import (
     legend_below,
     svg_of,
 )
-from model_core.results.calibration import Calibrated
+from model_core.results.calibration import JUDGED, Calibrated
 
 Values = NDArray[np.float64]
 _BAND = 0.16
@@ -130,7 +130,7 @@ def by_day_figure(judged: Sequence[Judged], band: Band | None) -> str:
                     f"{one.title}: CRPS {100 * crps[0]:.2f} on day 1, {100 * crps[-1]:.2f} on day {len(crps)}"
                 )
             if held is not None:
-                share = held["90%"]
+                share = held[JUDGED]
                 shares.plot(range(1, len(share) + 1), 100 * np.asarray(share), **style)
                 told.append(f"the 90 % interval held {100 * share[0]:.0f} % and {100 * share[-1]:.0f} %")
         scores.set_ylim(bottom=0)
@@ -160,7 +160,7 @@ def thirds_figure(judged: Sequence[Judged], band: Band | None) -> str:
         for group, (color, marker, one) in enumerate(zip(_COLORS, "os", judged, strict=False)):
             thirds = one.close.coverage_by_volatility or {}
             names = list(thirds)
-            values = [100 * thirds[name]["90%"] for name in names]
+            values = [100 * thirds[name][JUDGED] for name in names]
             x = np.arange(len(names)) + 0.2 * group - 0.1
             axes.plot(x, values, marker, color=color, markersize=8)
             for left, value in zip(x, values, strict=True):

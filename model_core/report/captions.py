@@ -11,6 +11,7 @@ from model_core.report.bands import Band
 from model_core.report.calibration_figures import Judged
 from model_core.report.graph_figures import effective_number
 from model_core.report.regime_figures import LossPair
+from model_core.results.calibration import JUDGED
 from model_core.results.findings import Findings
 from model_core.results.regimes import Regimes, RegimeSkill
 from model_core.results.scores import ForecastScore, Scores
@@ -148,7 +149,7 @@ def reliability_caption(one: Judged, bands: Sequence[Band | None]) -> str:
 
 def thirds_caption(one: Judged, band: Band | None) -> str:
     """In which markets the interval is too narrow or too wide."""
-    thirds = {name: part["90%"] for name, part in (one.close.coverage_by_volatility or {}).items()}
+    thirds = {name: part[JUDGED] for name, part in (one.close.coverage_by_volatility or {}).items()}
     said = "Thirds of the windows by their recent range. "
     held = ", ".join(f"{percent(share, 0)} in {name}" for name, share in thirds.items())
     if band is None:
@@ -169,7 +170,7 @@ def by_day_caption(one: Judged, band: Band | None) -> str:
     said = f"{said} Beside it what the 90 % interval holds."
     if band is None:
         return said
-    shares = one.close.coverage_per_step["90%"]
+    shares = one.close.coverage_per_step[JUDGED]
     low, high = (sum(band.side(s) == side for s in shares) for side in (-1, 1))
     if low or high:
         return f"{said} {one.title} holds too little on {low} and too much on {high} of {len(shares)} days."

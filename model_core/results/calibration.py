@@ -8,6 +8,8 @@ from model_core.results.record import Interval, Number, Record, Rows, Share, Wor
 from model_core.results.skill import Comparison, need
 
 PIT_BINS = 10
+JUDGED = "90%"
+"""The level of the interval that figures and captions speak of."""
 
 
 class Calibrated(Record):
@@ -32,6 +34,19 @@ class Calibrated(Record):
     """The same in the ``calm``, ``medium`` and ``wild`` third of the windows, by their recent range."""
     pit: Annotated[tuple[Share, ...], Field(strict=False, min_length=PIT_BINS, max_length=PIT_BINS)]
     """Share of true values in each tenth of their forecast distribution; all are 0.1 if it is honest."""
+
+    @model_validator(mode="after")
+    def _every_level(self) -> Self:
+        levels = tuple({**self.coverage, JUDGED: None})
+        need(levels, self.coverage, "the coverage of level")
+        by_level = (self.coverage_interval, self.coverage_per_step)
+        for part in (*by_level, *(self.coverage_by_volatility or {}).values()):
+            if part is not None:
+                need(levels, part, "the coverage of level")
+        for steps in (self.crps_per_step, *(self.coverage_per_step or {}).values()):
+            if steps is not None and not steps:
+                raise ValueError("a measure by forecast day has no day")
+        return self
 
 
 class DistributionScore(Record):

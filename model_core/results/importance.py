@@ -1,6 +1,8 @@
 """What the waves of the sky are worth to a model: its error with the true ones beside its error with exchanged ones."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from model_core.results.record import Count, Record, Rows, Words
 from model_core.results.skill import Comparison
@@ -35,4 +37,4 @@ class SkyImportance(Record):
     """How often each part was exchanged with another window's; losses are means over them."""
     block: Count
     """Neighbors of the ``windows`` that were exchanged together."""
-    parts: Rows[WaveImportance]
+    parts: Annotated[Rows[WaveImportance], Field(min_length=1)]

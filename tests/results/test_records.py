@@ -119,6 +119,28 @@ def test_the_sentence_names_the_place_of_the_fault(tmp_path: Path) -> None:
     assert refusal.value.path == tmp_path / TrainResults.file
 
 
+@pytest.mark.parametrize(
+    "part", ["coverage", "coverage_interval", "coverage_per_step", "coverage_by_volatility.calm"]
+)
+def test_a_calibration_without_a_level_that_the_page_shows_is_refused(part: str, tmp_path: Path) -> None:
+    content: Any = content_of(Scores)
+    level = content["calibration"]["model"]["Close"]
+    for name in part.split("."):
+        level = level[name]
+    del level["90%"]
+    put(Scores, tmp_path, content)
+    with pytest.raises(ArtifactError, match=r"model\.Close: .*the coverage of level 90% is missing"):
+        read_result(Scores, tmp_path)
+
+
+def test_a_calibration_by_day_without_a_day_is_refused(tmp_path: Path) -> None:
+    content: Any = content_of(Scores)
+    content["calibration"]["model"]["Close"]["coverage_per_step"]["90%"] = []
+    put(Scores, tmp_path, content)
+    with pytest.raises(ArtifactError, match="a measure by forecast day has no day"):
+        read_result(Scores, tmp_path)
+
+
 def earlier(kind: type[Result]) -> JsonObject:
     return read_json(EARLIER / kind.file)
 
