@@ -47,10 +47,11 @@ def submit(
 
     Raises:
         SourceError: a table of this machine is refused, as the pods would refuse it.
-        UserError: the API refuses, or its credentials cannot be sent.
+        UserError: the pipeline breaks a rule, the API refuses, or its credentials cannot be sent.
         StoreError: the API, or the store for the table, cannot be reached.
         PipelineError: with ``wait``: the run failed or was stopped.
     """
+    _specification(submission)  # what breaks a rule is refused before anybody is asked anything
     api = Api(submission.host, over_http=submission.token_over_http)
     table = _table(submission)
     _check_namespace(submission, multi_user=api.health().multi_user)

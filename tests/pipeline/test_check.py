@@ -17,6 +17,8 @@ from pipelines.compile import cluster_pipeline, compile_pipeline
 from pipelines.pods.profiles import load_pods
 from pipelines.policy import RULES
 from pipelines.resources import Cluster
+from pipelines.submit import submit
+from tests.pipeline.test_submit import submission
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "pipeline.yaml"
 Document = dict[str, Any]
@@ -159,6 +161,8 @@ def test_what_breaks_a_rule_is_neither_compiled_nor_sent(tmp_path: Path) -> None
     ):
         compile_pipeline(tmp_path / "pipeline.yaml", Settings(), Cluster(tag="0123456", pods=pods), "code")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="tolerates no taint"):
+        submit(submission("http://127.0.0.1:9", cluster=Cluster(tag="0123456", pods=pods)))
     with pytest.raises(UserError, match="tolerates no taint"):
         cluster_pipeline(Settings(), Cluster(tag="0123456", pods=pods), "code")
 

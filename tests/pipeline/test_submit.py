@@ -344,6 +344,14 @@ def test_a_run_that_may_have_been_started_is_not_said_to_be_neither(api: Api, fa
         submit(submission(api.url))
 
 
+def test_a_store_that_a_role_opens_needs_no_secret(api: Api) -> None:
+    cluster = Cluster(tag="abc", role=True)
+    submit(submission(api.url, source="s3://bkt/t.csv", service_account="pgat-runner", cluster=cluster))
+    (run,) = api.runs
+    assert run["service_account"] == "pgat-runner"
+    assert "secretAsEnv" not in json.dumps(run)
+
+
 # --- what is refused before anything is sent --------------------------------------------------------
 
 
