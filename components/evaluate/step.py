@@ -133,7 +133,7 @@ def run(
             settings={"evaluation": settings.model_dump(mode="json")},
             inputs={"dataset": dataset, "model": model},
         )
-    log_results(score_metrics(result), evaluation / Scores.file)
+    log_results(score_metrics(result), {Scores.file: evaluation / Scores.file})
     for sentence in result.verdict.sentences:
         log.info(sentence)
     if result.candles.invalid_share > 0:

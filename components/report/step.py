@@ -61,7 +61,7 @@ def run(
         page = render_page(evidence, settings, run_name)
         _write(report, page)
         _write(summary, render_summary(evidence, run_name))
-    log_results({}, report, summary)
+    log_results({}, {"report.html": report, "summary.md": summary})
     if publish_uri:
         try:
             where = publish(publish_uri, run_name, report=report, summary=summary, evidence=evidence)

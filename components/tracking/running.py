@@ -45,14 +45,14 @@ class StepLog:
         """Settings of the step."""
         self._actions.put(lambda server: server.log(self._run_id, parameters=parameters(settings)))
 
-    def results(self, values: Mapping[str, float | None], files: Sequence[Path] = ()) -> None:
-        """Numbers without an epoch, and files to keep beside them."""
+    def results(self, values: Mapping[str, float | None], files: Mapping[str, Path]) -> None:
+        """Numbers without an epoch, and files to keep beside them, by name."""
         sent = points(values, _now())
 
         def send(server: TrackingServer) -> None:
             server.log(self._run_id, points=sent)
-            for file in files:
-                server.upload(self._run_id, file)
+            for name, file in files.items():
+                server.upload(self._run_id, file, name)
 
         self._actions.put(send)
 
@@ -103,10 +103,10 @@ def log_parameters(settings: Mapping[str, object]) -> None:
         step.parameters(settings)
 
 
-def log_results(values: Mapping[str, float | None], *files: Path) -> None:
-    """Tell what a step found, and wait until that was sent."""
+def log_results(values: Mapping[str, float | None], files: Mapping[str, Path] | None = None) -> None:
+    """Tell what a step found, with files by the name that they are to have there, and wait until that was sent."""
     if (step := _step_log()) is not None:
-        step.results(values, files)
+        step.results(values, files or {})
         step.finish()
 
 

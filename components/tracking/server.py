@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from components.tracking.entries import Point
+from model_core.disk import temporary_folder
 from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, shortened
 
 KEY_TAG = "pgat.key"
@@ -33,6 +35,8 @@ _WAYS = {
 }
 """How the client behaves where the environment says nothing else. By itself it tries for minutes, goes wherever it is
 sent, and reports what it was used for to its makers."""
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Its pages then show trainings, and not conversations; source: the scripts of those pages."""
 _SAID_CHARACTERS = 300
 _T = TypeVar("_T")
 
@@ -85,7 +89,7 @@ class TrackingServer:
         with self._told():
             found = self._client.get_experiment_by_name(name)
             if found is None:
-                return str(self._client.create_experiment(name))
+                return str(self._client.create_experiment(name, tags=_KIND))
         if found.lifecycle_stage != "active":
             raise UserError(
                 f"the experiment {name} was deleted at {self.uri}; restore it there, or choose another --experiment"
@@ -130,10 +134,12 @@ class TrackingServer:
             for some in _parts(list((tags or {}).items()), _PARAMETERS_AT_ONCE):
                 self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in some])
 
-    def upload(self, run_id: str, file: Path) -> None:
-        """Keep a file with a run, in place of an earlier one of its name."""
-        with self._told():
-            self._client.log_artifact(run_id, str(file))
+    def upload(self, run_id: str, file: Path, name: str) -> None:
+        """Keep a file with a run under ``name``, in place of an earlier one."""
+        with temporary_folder() as folder, self._told():
+            # MLflow's client takes the file's own name, and its pages show a file by its ending.
+            shutil.copyfile(file, folder / name)
+            self._client.log_artifact(run_id, str(folder / name))
 
     def steps(self, run_id: str, metric: str) -> set[int]:
         """At which steps a metric has a value."""

@@ -135,7 +135,7 @@ def _export(server: TrackingServer, experiment: str, record: RunRecord, entry: _
         return Exported(record.name, there.run_id, url, "unchanged")
     server.log(there.run_id, parameters=entry.parameters, points=entry.points, tags=entry.tags)
     for file in entry.files:
-        server.upload(there.run_id, file)
+        server.upload(there.run_id, file, file.name)
     status = _STATUS.get(record.status, "KILLED")
     if status == "RUNNING":
         server.goes_on(there.run_id)

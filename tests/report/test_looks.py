@@ -148,6 +148,25 @@ def test_the_pictures_of_readme_are_taken_of_any_page(
     assert {width for name, (width, _) in sizes.items() if name != "report"} == {pictures.FIGURE_WIDTH}
 
 
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_the_pictures_of_the_runs_are_taken_of_any_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, taken = tmp_path / "site", tmp_path / "taken"
+    (site / "compare").mkdir(parents=True)
+    taken.mkdir()
+    (site / "index.html").write_text("<p>runs", encoding="utf-8")
+    monkeypatch.setattr(pictures, "PICTURES", taken)
+    monkeypatch.setattr("sys.argv", ["pictures", "--site", str(site)])
+    with pytest.raises(SystemExit):
+        pictures.main()
+    assert "--compare first,second,third" in capsys.readouterr().err
+    (site / "compare/a+b.html").write_text("<p>two", encoding="utf-8")
+    pictures.main()
+    sizes = {p.stem: tuple(np.frombuffer(p.read_bytes(), ">u4", 2, 16).tolist()) for p in taken.iterdir()}
+    assert sizes == {file: size for file, (_, size) in pictures.SITE.items()}
+
+
 @pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm install --no-save axe-core")
 @pytest.mark.parametrize("mode", MODES)
 def test_axe_finds_no_fault_of_contrast_or_structure(mode: str, browser: Browser, page: Path) -> None:

@@ -12,9 +12,11 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from components.evaluate.step import run as evaluate
+from components.report.step import run as report
 from components.train.job import Job
 from components.train.launchers import launch_from_settings
 from model_core.artifacts import read_json, replace_json
+from model_core.config.run import ReportSettings
 from model_core.results.course import read_courses
 from model_core.results.findings import Findings
 from model_core.results.record import read_result
@@ -257,6 +259,22 @@ def test_several_models_have_curves_of_their_own(
     for number, course in enumerate(read_courses(tmp_path / "model"), 1):
         steps = [step for step, _ in history(client, run_id, f"member-{number}/validation_loss")]
         assert sorted(steps) == sorted(course.validated)
+
+
+def test_a_report_arrives_under_a_name_that_mlflow_shows(
+    port: int, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubeflow has a step write to paths of its own, without an ending."""
+    run_id = step_at(client, f"http://127.0.0.1:{port}", "report", monkeypatch)
+    report(
+        **{name: small_run()[name] for name in ("dataset", "model", "evaluation", "findings")},
+        report=tmp_path / "report",
+        summary=tmp_path / "summary",
+        settings=ReportSettings(example_windows=1),
+        publish_uri=None,
+        run_name="mine",
+    )
+    assert {file.path for file in client.list_artifacts(run_id)} == {"report.html", "summary.md"}
 
 
 def test_an_evaluation_tells_its_scores(
