@@ -114,7 +114,7 @@ def test_a_result_of_other_settings_or_a_damaged_one_is_not_sent(
     (scores,) = state.glob("*/*/0/evaluation/scores.json")
     scores.write_bytes(scores.read_bytes().replace(b"0.", b"1.", 1))
     assert run("evaluate", command) == 0
-    assert "is made again, since it is damaged" in caplog.text
+    assert "is damaged and will be made again" in caplog.text
     assert server.objects["evaluation/scores.json"] == (made / "evaluation" / "scores.json").read_bytes()
     assert not state.exists()
 
