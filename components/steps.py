@@ -58,6 +58,10 @@ STEPS: Mapping[str, Step] = {
 
 # What a cluster runs beside them: each has its folder, image and pod as a step has.
 BESIDE: Mapping[str, Step] = {
+    # Where a registry is named and the model is not worse than the best baselines.
+    "register_model": Step(
+        output="registration", lock="evaluate", cpu=("1", "4"), memory=("2Gi", "8Gi"), timeout_hours=2, retries=1,
+    ),
     # It never fails, so it is only begun again if its pod is killed.
     "finish": Step(
         output="page", lock="report", cpu=("100m", "1"), memory=("256Mi", "1Gi"), timeout_hours=1, retries=2,
@@ -66,3 +70,7 @@ BESIDE: Mapping[str, Step] = {
 # fmt: on
 ALL_STEPS: Mapping[str, Step] = {**STEPS, **BESIDE}
 """By name, as in Python; images, commands and folders of a cluster write ``-`` for ``_``."""
+REGISTERED_NAME = "celestial-enhanced-pgat"
+"""What a registry calls the model, unless it is told otherwise."""
+NOT_WORSE = "not_worse"
+"""What the report step answers of a model that is worse than none of the best baselines: a registry is offered it."""

@@ -40,6 +40,10 @@ KFP_TOKEN_FILE = "KFP_TOKEN_FILE"
 KFP_COOKIE = "KFP_COOKIE"
 """Cookie of a session that is signed in there."""
 KFP_COOKIE_FILE = "KFP_COOKIE_FILE"
+REGISTRY_TOKEN = "MODEL_REGISTRY_TOKEN"
+"""Token for Kubeflow's Model Registry."""
+REGISTRY_TOKEN_FILE = "MODEL_REGISTRY_TOKEN_FILE"
+"""A file that holds it, read again for each request."""
 WEBHOOK = "PGAT_WEBHOOK"
 """URL that is told how a run on a cluster ended; whoever knows it may post there, so it is a secret."""
 STEP_NOTES = "PGAT_STEP_NOTES"
@@ -68,7 +72,16 @@ WHEREABOUTS = (ENDPOINT, OTHER_ENDPOINT, REGION, OTHER_REGION, ROLE_ENDPOINT, LI
 """Where the store is and how long it may take: no secrets, so that they may stand in the description of a job."""
 STORE = (*KEYS, SESSION_TOKEN, *WHEREABOUTS)
 """What a step in a container may learn of its surroundings."""
-SECRETS = (SECRET_KEY, SESSION_TOKEN, KFP_TOKEN, KFP_COOKIE, WEBHOOK, MLFLOW_TOKEN, MLFLOW_PASSWORD)
+SECRETS = (
+    SECRET_KEY,
+    SESSION_TOKEN,
+    KFP_TOKEN,
+    KFP_COOKIE,
+    REGISTRY_TOKEN,
+    WEBHOOK,
+    MLFLOW_TOKEN,
+    MLFLOW_PASSWORD,
+)
 """Variables whose values no text may hold."""
 
 SECRET_FIELDS = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY}

@@ -19,6 +19,7 @@ from model_core.variables import (
     ENDPOINT,
     LIMITS,
     REGION,
+    REGISTRY_TOKEN,
     ROLE_ENDPOINT,
     SECRET_FIELDS,
     WEBHOOK,
@@ -65,6 +66,7 @@ class Cluster:
             those of the image.
         store_limits: how long that may take, as ``model_core.deadlines.Limits`` writes it; empty for the usual.
         webhook_secret: Secret whose key ``url`` is told how a run ended; empty for none.
+        registry_secret: Secret whose key ``token`` says to a model registry who asks; empty for none.
         caching: whether a step that ran with the same inputs before is reused.
     """
 
@@ -81,6 +83,7 @@ class Cluster:
     authorities: str = ""
     store_limits: str = ""
     webhook_secret: str = ""
+    registry_secret: str = ""
     caching: bool = True
 
     def __post_init__(self) -> None:
@@ -95,6 +98,8 @@ class Cluster:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
         if self.webhook_secret:
             refuse_bad_subdomain(self.webhook_secret, "--webhook-secret")
+        if self.registry_secret:
+            refuse_bad_subdomain(self.registry_secret, "--model-registry-secret")
         if self.region and not _REGION.fullmatch(self.region):
             raise UserError(f"--s3-region {quoted(self.region)} is not a region; write e.g. eu-central-1")
         self._check_images()
@@ -170,4 +175,6 @@ class Cluster:
             task.set_env_variable(LIMITS, self.store_limits)
         if self.webhook_secret and step == "finish":
             kubernetes.use_secret_as_env(task, self.webhook_secret, {"url": WEBHOOK})
+        if self.registry_secret and step == "register_model":
+            kubernetes.use_secret_as_env(task, self.registry_secret, {"token": REGISTRY_TOKEN})
         return task

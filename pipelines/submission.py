@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from components.register_model.registry import checked_registry
+from components.steps import REGISTERED_NAME
 from model_core.config.run import Settings
 from model_core.data.reading.samples import sample_of
 from model_core.errors import UserError, quoted
 from model_core.store.locate import check_uri, in_object_store, local_path
 from model_core.store.names import refuse_bad_run_name
+from model_core.web.address import is_readable_on_the_way
 from pipelines.kubeflow.address import checked_host
 from pipelines.kubeflow.names import refuse_bad_label, refuse_bad_subdomain, refuse_bad_title
 from pipelines.kubeflow.schedule import checked_cron
@@ -31,6 +34,8 @@ class Submission:
         pipeline_root: where artifacts go; empty: what the cluster's ``kfp-launcher`` says.
         checkpoint_uri: ``s3://…`` that keeps training checkpoints; empty for none.
         publish_uri: ``s3://…`` that also gets the report; empty for none.
+        model_registry: URL of a registry that is offered the model; empty for none.
+        registered_name: what it calls the model.
         caching: whether steps may be reused.
         token_over_http: whether the API's credentials may travel unencrypted to another machine.
         register: whether to store the pipeline under its name, so that it can be started from the UI.
@@ -51,6 +56,8 @@ class Submission:
     pipeline_root: str = ""
     checkpoint_uri: str = ""
     publish_uri: str = ""
+    model_registry: str = ""
+    registered_name: str = REGISTERED_NAME
     caching: bool = True
     register: bool = False
     token_over_http: bool = False
@@ -74,6 +81,7 @@ class Submission:
     def _check_names(self) -> None:
         if self.name:
             refuse_bad_run_name(self.name, "--name")
+        refuse_bad_run_name(self.registered_name, "--registered-name")
         refuse_bad_title(self.experiment, "--experiment")
         if self.mlflow_experiment:
             refuse_bad_title(self.mlflow_experiment, "--mlflow-experiment")
@@ -83,6 +91,7 @@ class Submission:
             refuse_bad_subdomain(self.service_account, "--service-account")
 
     def _check_uris(self) -> None:
+        self._check_registry()
         uris = {
             "--pipeline-root": self.pipeline_root,
             "--checkpoint-uri": self.checkpoint_uri,
@@ -101,6 +110,21 @@ class Submission:
             raise UserError(
                 f"{remote[0]} needs the store's keys; name the Kubernetes Secret that holds them, "
                 "e.g. --secret mlpipeline-minio-artifact, or say --store-role where the pods' ServiceAccount has a role"
+            )
+
+    def _check_registry(self) -> None:
+        if not self.model_registry:
+            return
+        url = checked_registry(self.model_registry)
+        if self.cluster.registry_secret and is_readable_on_the_way(url):
+            raise UserError(
+                f"--model-registry {url} is not encrypted, and the token of --model-registry-secret would be readable "
+                "on the way; use https://, or leave the secret out"
+            )
+        if not self.cluster.opens_a_store:
+            raise UserError(
+                "--model-registry compares with the registered model, which pods read from a store; name the "
+                "Kubernetes Secret with its keys, e.g. --secret mlpipeline-minio-artifact"
             )
 
     def _check_source(self) -> None:

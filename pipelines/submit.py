@@ -157,6 +157,8 @@ def _parameters(submission: Submission, name: str) -> dict[str, Any]:
         "run_name": "" if submission.cron else name,
         "checkpoint_uri": submission.checkpoint_uri,
         "publish_uri": submission.publish_uri,
+        "model_registry": submission.model_registry,
+        "registered_name": submission.registered_name,
         "code_version": code_version(),
         **settings_parameters(submission.cluster.pods.on_a_cluster(submission.settings)),
     }

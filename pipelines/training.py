@@ -17,7 +17,9 @@ from components.entry_points import parameters_of
 from components.evaluate.component import evaluate
 from components.finish.component import finish
 from components.prepare_data.component import prepare_data
+from components.register_model.component import register_model
 from components.report.component import report
+from components.steps import NOT_WORSE, REGISTERED_NAME
 from components.train.component import train
 from model_core.config.run import Settings
 from model_core.variables import STEP_NOTES
@@ -71,6 +73,8 @@ def training_pipeline(
         checkpoint_uri: str = "",
         launcher: str = "",
         publish_uri: str = "",
+        model_registry: str = "",
+        registered_name: str = REGISTERED_NAME,
         data_settings: dict = default["data_settings"],  # type: ignore[type-arg]
         model_settings: dict = default["model_settings"],  # type: ignore[type-arg]
         training_settings: dict = default["training_settings"],  # type: ignore[type-arg]
@@ -86,7 +90,8 @@ def training_pipeline(
         4. diagnose perturbs its inputs and checks what must always hold.
         5. report gathers all of it on one page and publishes the page under the run's name.
 
-        On a cluster finish writes how the run ended, whatever became of them.
+        On a cluster register_model offers the model to a registry, if one is named and it is not worse than the best
+        baselines, and finish writes how the run ended, whatever became of the others.
         """
         ending: AbstractContextManager[object] = nullcontext()
         if tells_its_end:
@@ -153,7 +158,25 @@ def training_pipeline(
             }
             for step, task in tasks.items():
                 configure_task(task, step)
-                if tells_its_end:
+            if tells_its_end:
+                with (
+                    dsl.If(model_registry != "", name="registry"),
+                    dsl.If(reported.outputs["Output"] == NOT_WORSE),
+                ):
+                    registered = register_model(
+                        dataset=prepared.outputs["dataset"],
+                        model=trained.outputs["model"],
+                        evaluation=evaluated.outputs["evaluation"],
+                        evaluation_settings=evaluation_settings,
+                        model_registry=model_registry,
+                        registered_name=registered_name,
+                        run_name=run_name,
+                        run_called=run_called,
+                        publish_uri=publish_uri,
+                        code_version=code_version,
+                    )
+                    configure_task(registered, "register_model")
+                for step, task in (*tasks.items(), ("register_model", registered)):
                     task.set_env_variable(STEP_NOTES, step)
         if tells_its_end:
             return None

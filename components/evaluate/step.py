@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -26,13 +25,14 @@ from model_core.evaluation.intervals import forecast_quantiles
 from model_core.evaluation.predict import Predictions, evaluate_model
 from model_core.evaluation.regimes import loss_table
 from model_core.evaluation.scores import scores
+from model_core.evaluation.table import prediction_table
 from model_core.evaluation.verdict import percent
 from model_core.lineage import say_if_other_dataset
 from model_core.metrics.calibration import NOMINAL
 from model_core.results.calibration import JUDGED
 from model_core.results.record import read_result, write_result
 from model_core.results.scores import MODEL, Coverage, IntervalKind, Scores
-from model_core.results.tables import LOSSES, price_column
+from model_core.results.tables import LOSSES
 from model_core.results.training import TrainResults
 from model_core.training.precision import resolve_device
 from model_core.training.threads import use_threads
@@ -156,23 +156,6 @@ def interval_coverage(p: Predictions, quantiles: dict[str, Values], kind: Interv
         overall=float(inside.mean()),
         per_target={name: float(inside[..., k].mean()) for k, name in enumerate(TARGETS)},
     )
-
-
-def prediction_table(p: Predictions, walk: Values, quantiles: dict[str, Values]) -> pa.Table:
-    """``predictions.parquet`` from displacements [n, P, T]: a row a day of a window, in log prices."""
-    count, horizon, _ = p.true.shape
-    columns = {
-        "anchor_date": pa.array(np.repeat(p.dates[:, 0], horizon), pa.date32()),
-        "date": pa.array(p.dates[:, 1:].ravel(), pa.date32()),
-        "step": pa.array(np.tile(np.arange(1, horizon + 1), count), pa.int32()),
-        "anchor": pa.array(np.repeat(p.anchor, horizon)),
-        "scale": pa.array(np.repeat(p.scale, horizon)),
-    }
-    parts = {"true": p.true, "forecast": p.forecast, "walk": walk, **quantiles}
-    for k, target in enumerate(TARGETS):
-        for name, values in parts.items():
-            columns[price_column(target, name)] = pa.array((values[..., k] + p.anchor[:, None]).ravel())
-    return pa.table(columns)
 
 
 def _headline(result: Scores) -> dict[str, float]:

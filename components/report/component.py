@@ -19,17 +19,21 @@ def report(
     metrics: dsl.Output[dsl.Metrics],
     publish_uri: str = "",
     run_called: str = "",
-) -> None:
+) -> str:
     """Write one self-contained page for whoever reviews the run, and publish it.
 
     ``code_version`` is not read: it makes KFP's cache notice an edit. ``run_called`` is the name of a run that was
     given no ``run_name``, as the cluster calls it.
+
+    Returns:
+        ``not_worse`` if no comparison shows the model to be worse than the best baselines, else ``worse``.
     """
     from pathlib import Path
 
     from components.entry_points import kfp_entry_point, section_of
     from components.notes import REPORT, SUMMARY
     from components.report.step import run
+    from components.steps import NOT_WORSE
     from model_core.config.run import ReportSettings
     from model_core.store.names import run_name_of
 
@@ -46,3 +50,4 @@ def report(
             publish_uri=publish_uri or None,
             run_name=run_name or run_name_of(run_called),
         )
+    return NOT_WORSE if headline[NOT_WORSE] else "worse"

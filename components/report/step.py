@@ -3,11 +3,13 @@
 import logging
 from pathlib import Path
 
+from components.steps import NOT_WORSE
 from components.tracking.running import log_results
 from model_core.artifacts import no_folders_left
 from model_core.config.run import ReportSettings
 from model_core.disk import disk_error, require_file
 from model_core.errors import InvariantError, StoreError, UploadError
+from model_core.evaluation.gate import against_baselines
 from model_core.report import phrases
 from model_core.report.evidence import read_evidence
 from model_core.report.page import render_page, render_summary
@@ -41,7 +43,7 @@ def run(
         run_name: what the run is called on the page and in the store.
 
     Returns:
-        Size of the page and the skills it reports.
+        Size of the page, the skills it reports, and whether none of them is worse than the best baseline's.
 
     Raises:
         ArtifactError: an input is missing or damaged, or an output cannot be written.
@@ -74,7 +76,10 @@ def run(
     log.info("%s", phrases.verdict(evidence).headline)
     if failed := phrases.failed_invariants(evidence.scores, evidence.findings):
         raise InvariantError(f"INVARIANT FAILED: {'; '.join(failed)}; the page is complete and shows it")
-    headline = {"report_mb": len(page.encode()) / 1e6}
+    headline = {
+        "report_mb": len(page.encode()) / 1e6,
+        NOT_WORSE: float(not against_baselines(evidence.scores)),
+    }
     judged = {
         "skill_vs_best_baseline": evidence.scores.headline,
         "crps_skill_vs_best_baseline": evidence.scores.calibration.headline,

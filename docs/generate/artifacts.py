@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from pydantic import BaseModel
 
+from components.notes import StepNote
 from components.steps import STEPS
 from model_core.checkpoints.control import (
     CheckpointManifest,
@@ -26,6 +27,7 @@ from model_core.results.explanation import Explanation
 from model_core.results.findings import Findings
 from model_core.results.quality import Quality
 from model_core.results.record import VERSION_FIELD, Result
+from model_core.results.registration import Registration
 from model_core.results.run import RunRecord
 from model_core.results.scores import Scores
 from model_core.results.shrinkage import Shrinkage
@@ -74,6 +76,8 @@ DOCUMENTS: tuple[Document, ...] = (
     Document("evaluation/scores.json", Scores),
     Document("evaluation/explanation.json", Explanation),
     Document("findings/findings.json", Findings),
+    Document("registration/registration.json", Registration),
+    Document("notes/train.json", StepNote, "note"),
     Document("run/run.json", RunRecord),
 )
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -105,6 +109,8 @@ memory.groupby("stage")["process_rss_mb"].max()""",
     "mirror/checkpoints/000001-00000000.json": """\
 record = pd.read_json("mirror/checkpoints/000001-00000000.json", typ="series")
 pd.DataFrame(record["files"]).T""",
+    "registration/registration.json": 'pd.read_json("registration/registration.json", typ="series")',
+    "notes/train.json": 'pd.read_json("notes/train.json", typ="series")',
     "run/run.json": 'pd.Series(pd.read_json("run/run.json", typ="series")["step_seconds"])',
     "dataset/quality.json": 'pd.DataFrame(pd.read_json("dataset/quality.json", typ="series")["out_of_train_range"])',
     "model/results.json": 'pd.Series(pd.read_json("model/results.json", typ="series")["parameters"]["by_part"])',

@@ -133,6 +133,11 @@ def add_cluster(parser: ArgumentParser) -> None:
         default="",
         help="Kubernetes Secret whose key url is told how the run ended; default: nobody is",
     )
+    group.add_argument(
+        "--model-registry-secret",
+        default="",
+        help="Kubernetes Secret whose key token says to --model-registry who asks; default: nothing does",
+    )
 
 
 def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
@@ -162,4 +167,5 @@ def cluster_of(given: Namespace, settings: "Settings") -> "Cluster":
         authorities=given.ca_config_map,
         store_limits=settings.store.limits().as_text(),
         webhook_secret=given.webhook_secret,
+        registry_secret=given.model_registry_secret,
     )

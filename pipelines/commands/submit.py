@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from components.arguments import examples
+from components.steps import REGISTERED_NAME
 from pipelines.commands.options import (
     DEFAULT_EXPERIMENT,
     DEFAULT_SOURCE,
@@ -63,6 +64,19 @@ def add(actions: Commands) -> None:
     uris.add_argument("--checkpoint-uri", default="", help="s3://… that keeps training checkpoints")
     uris.add_argument("--publish-uri", default="", help="s3://… that also gets the report")
     uris.add_argument("--pipeline-root", default="", help="s3://… for the artifacts; default: the cluster's")
+    registering = parser.add_argument_group("what is worth registering")
+    registering.add_argument(
+        "--model-registry",
+        default="",
+        metavar="URL",
+        help="of Kubeflow's Model Registry; default: none is told",
+    )
+    registering.add_argument(
+        "--registered-name",
+        default=REGISTERED_NAME,
+        metavar="NAME",
+        help=f"what it calls the model; default {REGISTERED_NAME}",
+    )
     add_cluster(parser)
     parser.add_argument_group("the pods").add_argument(
         "--service-account", default="", help="of the pods, e.g. one that may make TrainJobs"
@@ -100,6 +114,8 @@ def _act(given: Namespace) -> None:
         pipeline_root=given.pipeline_root,
         checkpoint_uri=given.checkpoint_uri,
         publish_uri=given.publish_uri,
+        model_registry=given.model_registry,
+        registered_name=given.registered_name,
         caching=not given.no_cache,
         register=given.register,
         token_over_http=given.token_over_http,

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, quoted
+from model_core.web.connection import Answer, Connection
 from pipelines.kubeflow.address import DASHBOARD_PATH, checked_host
-from pipelines.kubeflow.connection import Answer, Connection
+from pipelines.kubeflow.service import KUBEFLOW
 
 _ID = r"[A-Za-z0-9._-]{1,200}"
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
@@ -112,7 +113,7 @@ class Api:
     """
 
     def __init__(self, host: str, *, over_http: bool = False) -> None:
-        self._connection = Connection(checked_host(host), over_http=over_http)
+        self._connection = Connection(KUBEFLOW, checked_host(host), over_http=over_http)
 
     @property
     def host(self) -> str:

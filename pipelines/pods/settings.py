@@ -213,5 +213,7 @@ class Profile(Section):
     """The step of that name."""
     report: PodSettings = PodSettings()
     """The step of that name."""
+    register_model: PodSettings = PodSettings()
+    """Of what registers a model."""
     finish: PodSettings = PodSettings()
     """Of what ends a run."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from model_core.config.base import dotted
 from model_core.errors import UserError, shown
+from model_core.evaluation.paired import Paired, paired
 from model_core.evaluation.verdict import skill_words
 from model_core.results.headline import Headline
 from model_core.results.record import JsonObject
 from model_core.results.run import SUCCEEDED, RunRecord
 from model_core.results.skill import Comparison
 from pipelines.review.listing import run_as_json
-from pipelines.review.paired import Paired, paired
 from pipelines.runs import find_run, headline_in
 
 MOST_RUNS = 8

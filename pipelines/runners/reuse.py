@@ -46,7 +46,7 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
                 try:
                     outputs: dict[str, Any] | None = super().get(key)
                     # None: a run's folder was deleted, and its artifacts with it.
-                    paths = {name: Path(artifact.uri) for name, artifact in (outputs or {}).items()}
+                    paths = _paths(outputs or {})
                 except (AttributeError, RecursionError, TypeError, ValueError) as error:
                     raise ArtifactError(
                         f"{entry} is not a cache entry of this version", path=entry
@@ -61,11 +61,16 @@ def verified_reuse(say: Callable[[str], None]) -> Iterator[None]:
         def put(self, key: str, outputs: dict[str, Any]) -> None:
             super().put(key, outputs)
             entry = Path(self._entry_path(key))
-            sealed = {name: seal_of(Path(artifact.uri)) for name, artifact in outputs.items()}
+            sealed = {name: seal_of(path) for name, path in _paths(outputs).items()}
             replace_json(entry.with_suffix(_SEAL), {"entry": seal_of(entry), "outputs": sealed})
 
     with local_cache(SealedCache):
         yield
+
+
+def _paths(outputs: dict[str, Any]) -> dict[str, Path]:
+    """Where the artifacts among a step's outputs are; the others stand in the entry itself."""
+    return {name: Path(output.uri) for name, output in outputs.items() if not isinstance(output, str)}
 
 
 def _unchanged_entry(entry: Path) -> _Seal:

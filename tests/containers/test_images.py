@@ -86,7 +86,10 @@ def test_an_image_runs_kfps_executor_without_the_sdk_and_only_some_hold_torch(
         "import importlib.util as u, kfp.dsl.executor_main; "
         "print([n for n in ('torch','kfp.client','kfp.compiler','kfp.local','pip','kubernetes') if u.find_spec(n)])"
     )
-    allowed = {"train": ["torch", "kubernetes"], "evaluate": ["torch"], "diagnose": ["torch"]}
+    allowed = {
+        "train": ["torch", "kubernetes"],
+        **{name: ["torch"] for name in ("evaluate", "diagnose", "register-model")},
+    }
     assert engine.python(step, code) == str(allowed.get(step, []))
 
 

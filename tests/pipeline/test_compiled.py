@@ -13,10 +13,12 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.local.io import IOStore
+from kfp.local.orchestrator.enhanced_dag_orchestrator import ConditionEvaluator
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import cli
-from components.steps import ALL_STEPS, STEPS
+from components.steps import ALL_STEPS, NOT_WORSE, STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import UserError
@@ -37,6 +39,7 @@ SECTIONS = {
     "evaluate": {"evaluation_settings"},
     "diagnose": {"diagnostics_settings"},
     "report": {"report_settings"},
+    "register_model": {"evaluation_settings"},
     # It writes the run's record, which holds all of them.
     "finish": {f"{name}_settings" for name in Settings().of_steps()},
 }
@@ -65,9 +68,12 @@ def component(documents: list[dict[str, Any]], step: str) -> dict[str, Any]:
 
 
 def task(documents: list[dict[str, Any]], step: str) -> dict[str, Any]:
-    """The task of a step, which stands within the exit handler, or of the exit handler itself."""
-    tasks = documents[0]["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    return (tasks | documents[0]["root"]["dag"]["tasks"])[step.replace("_", "-")]
+    """The task of a step, in whichever group it stands."""
+    dags = [
+        each["dag"] for each in (documents[0]["root"], *documents[0]["components"].values()) if "dag" in each
+    ]
+    (found,) = (dag["tasks"][name] for dag in dags if (name := step.replace("_", "-")) in dag["tasks"])
+    return found
 
 
 def test_no_pod_of_a_step_may_run_as_root(documents: list[dict[str, Any]]) -> None:
@@ -93,7 +99,8 @@ def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_kfp_reads_the_pipeline_and_its_kubernetes_part(documents: list[dict[str, Any]]) -> None:
     spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
     assert set(spec.root.dag.tasks) == {"exit-handler-1", "finish"}
-    assert len(spec.components["comp-exit-handler-1"].dag.tasks) == len(STEPS)
+    # Beside them the condition under which the model is registered.
+    assert len(spec.components["comp-exit-handler-1"].dag.tasks) == len(STEPS) + 1
     executors = platform(documents)
     assert executors
     for config in executors.values():
@@ -145,6 +152,35 @@ def test_the_end_of_a_run_is_told_whatever_became_of_its_steps(documents: list[d
         "taskFinalStatus": {"producerTask": "exit-handler-1"}
     }
     assert "enableCache" not in handler.get("cachingOptions", {})
+
+
+def test_a_model_is_offered_to_a_registry_that_is_named_if_it_is_not_worse_than_the_best_baselines(
+    documents: list[dict[str, Any]],
+) -> None:
+    dags = [each["dag"] for each in documents[0]["components"].values() if "dag" in each]
+    asked = [
+        each["triggerPolicy"]["condition"]
+        for dag in dags
+        for each in dag["tasks"].values()
+        if "condition" in each.get("triggerPolicy", {})
+    ]
+    registry, verdict = sorted(asked)
+    assert registry == "inputs.parameter_values['pipelinechannel--model_registry'] != ''"
+    assert verdict == f"inputs.parameter_values['pipelinechannel--report-Output'] == '{NOT_WORSE}'"
+    assert documents[0]["root"]["inputDefinitions"]["parameters"]["model_registry"]["defaultValue"] == ""
+    # As kfp.local decides it.
+    for answer, offered in ((NOT_WORSE, True), ("worse", False)):
+        around = IOStore()
+        around.put_task_output("report", "Output", answer)
+        assert ConditionEvaluator().evaluate_condition(verdict, IOStore(parent=around)) is offered
+
+
+def test_only_what_registers_a_model_is_given_the_registrys_token(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    assert main(["compile", "--tag", "abc", "--model-registry-secret", "r", "--output", str(path)]) == 0
+    documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    given = {name for name, config in platform(documents).items() if "MODEL_REGISTRY_TOKEN" in str(config)}
+    assert given == {"exec-register-model"}
 
 
 def test_only_the_end_of_a_run_is_given_the_webhook(tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_of_two_places_the_more_particular_one_counts(tmp_path: Path) -> None:
     path.write_text("extends: base.yaml\ntrain: {cpu_limit: 6, gpus: 4}\n", encoding="utf-8")
     pods = load_pods(path, ["report.cpu_limit=0.5", "diagnose.gpus=0"], gpus=1).of_step
     assert {step: pod.cpu_limit for step, pod in pods.items()} == {
-        "prepare_data": "3", "train": "6", "evaluate": "3", "diagnose": "3", "report": "0.5", "finish": "3",
+        "prepare_data": "3", "train": "6", "evaluate": "3", "diagnose": "3", "report": "0.5",
+        "register_model": "3", "finish": "3",
     }  # fmt: skip
     assert {step: pod.gpus for step, pod in pods.items() if pod.gpus} == {"train": 1, "evaluate": 1}
     assert {pod.retries for pod in pods.values()} == {0}

@@ -14,6 +14,7 @@ import pytest
 from model_core.artifacts import read_json, replace_json, sha256_of, write_manifest
 from model_core.config.run import Settings
 from model_core.errors import ArtifactError, PipelineError, UserError
+from model_core.evaluation.paired import paired
 from model_core.evaluation.verdict import skill_words
 from model_core.results.course import courses_of, read_courses
 from model_core.results.quality import Quality
@@ -24,7 +25,6 @@ from model_core.results.training import MemberResults, TrainResults
 from pipelines.__main__ import main
 from pipelines.review.comparison import compared, comparison_text
 from pipelines.review.listing import list_runs, show_run
-from pipelines.review.paired import paired
 from pipelines.runners.process import RunProgress
 from pipelines.runs import find_run, headline_in, read_record, scores_sha256
 from pipelines.site.build import build_site

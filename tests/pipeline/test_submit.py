@@ -12,6 +12,7 @@ import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from components.steps import STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import DeniedError, SourceError, StoreError, UserError
@@ -56,7 +57,7 @@ def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: py
     assert parameters["training_settings"]["train_epochs"] == 50
     spec = json_format.ParseDict(run["pipeline_spec"]["pipeline_spec"], pipeline_spec_pb2.PipelineSpec())
     steps = spec.components["comp-exit-handler-1"].dag.tasks
-    assert all(task.caching_options.enable_cache for task in steps.values())
+    assert all(steps[step.replace("_", "-")].caching_options.enable_cache for step in STEPS)
     json_format.ParseDict(run["pipeline_spec"]["platform_spec"], pipeline_spec_pb2.PlatformSpec())
     assert api.tokens == {"Bearer token"}
 
@@ -114,7 +115,7 @@ def test_a_schedule_names_none_of_its_runs_and_reuses_nothing(api: Api) -> None:
     assert schedule["runtime_config"]["parameters"]["run_name"] == ""
     pipeline = schedule["pipeline_spec"]["pipeline_spec"]
     tasks = pipeline["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert not any(task["cachingOptions"] for task in tasks.values())
+    assert not any(tasks[step.replace("_", "-")]["cachingOptions"] for step in STEPS)
     called = tasks["report"]["inputs"]["parameters"]["run_called"]
     assert called == {"runtimeValue": {"constant": "{{$.pipeline_job_uuid}}"}}
 

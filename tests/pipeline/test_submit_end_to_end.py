@@ -14,14 +14,22 @@ from kfp import components, local
 
 from components.steps import STEPS
 from model_core.config.load import load_settings
+from model_core.evaluation.gate import against_baselines
 from model_core.results.record import read_result
 from model_core.results.scores import Scores
+from pipelines import resources
+from pipelines.pods.profiles import load_pods
 from pipelines.submit import submit
 from tests.pipeline.kubeflow_server import Api, Object, serving
+from tests.pipeline.registry_server import ModelRegistry
+from tests.pipeline.registry_server import serving as serving_registry
 from tests.pipeline.test_submit import submission
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TINY = str(Path(__file__).parent / "tiny.yaml")
+
+
+PODS = resources.Cluster(tag="abc", pods=load_pods(overrides=["all.retries=0"]), secret="keys")
 
 
 class Cluster(threading.Thread):
@@ -51,10 +59,17 @@ def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     threads: list[Cluster] = []
     told: list[str] = []
-    with serving(Api(["RUNNING"])) as api:
+    with serving(Api(["RUNNING"])) as api, serving_registry(ModelRegistry()) as registry:
         api.started = lambda run: threads.append(Cluster(api, run, tmp_path))
         settings = load_settings(TINY, [])
-        wanted = submission(api.url, settings=settings, source="sample://synthetic", name="far")
+        wanted = submission(
+            api.url,
+            settings=settings,
+            source="sample://synthetic",
+            name="far",
+            cluster=PODS,
+            model_registry=registry.url,
+        )
         submit(wanted, wait=True, poll_seconds=1.0, say=told.append)
         threads[0].join()
     assert told[-1] == "run a: succeeded"
@@ -64,3 +79,8 @@ def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert scores.windows > 0
     assert scores.verdict.sentences
     assert "far" in (run / "report/report").read_text(encoding="utf-8")
+    assert "RUN SUCCEEDED" in (run / "finish/page").read_text(encoding="utf-8")
+    # The untrained model is its own baseline, and so not worse than that.
+    assert against_baselines(scores) == ()
+    assert [version["customProperties"]["run"]["string_value"] for version in registry.versions] == ["far"]
+    assert registry.artifacts["1"][0]["uri"] == str(run / "train/model")

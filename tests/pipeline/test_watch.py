@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from model_core.errors import DeniedError, PipelineError, StoreError
+from model_core.web import connection
 from pipelines.__main__ import main
-from pipelines.kubeflow import connection
 from pipelines.kubeflow.api import Api as Client
 from pipelines.kubeflow.watch import watch
 from pipelines.submit import submit

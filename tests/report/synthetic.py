@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from components.evaluate.step import interval_coverage, prediction_table
+from components.evaluate.step import interval_coverage
 from model_core.axes import TARGETS
 from model_core.config.run import EvaluationSettings
 from model_core.data.dataset import MarketDataset
@@ -22,6 +22,7 @@ from model_core.evaluation.predict import Predictions
 from model_core.evaluation.regimes import WindowLosses, loss_table
 from model_core.evaluation.scores import scores
 from model_core.evaluation.significance import compare
+from model_core.evaluation.table import prediction_table
 from model_core.manifest import FileRecord, Manifest
 from model_core.nn.bundles import Mixture
 from model_core.report.evidence import Evidence

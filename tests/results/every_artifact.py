@@ -6,11 +6,15 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 
+from components.entry_points import kfp_entry_point
+from components.register_model.step import run as register
 from model_core.checkpoints.files import ENSEMBLE, export_ensemble
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.mirror import Mirror
@@ -24,10 +28,12 @@ from model_core.results.shrinkage import FittedShare, Shrinkage
 from model_core.store.local import LocalStore
 from model_core.training.rescue import dump_nonfinite
 from model_core.training.step import StepResult
+from model_core.variables import STEP_NOTES
 from pipelines.runners.process import RunProgress
 from pipelines.state import RunState
 from tests.data.market import noise_dataset
-from tests.evaluation.small_run import small_run
+from tests.evaluation.small_run import EVALUATION, small_run
+from tests.pipeline.registry_server import ModelRegistry, serving
 from tests.training.processes import HANGS_AFTER
 
 
@@ -43,6 +49,8 @@ def every_artifact() -> Path:
     _write_nonfinite(root / "checkpoints")
     _write_run(root)
     _publish(root)
+    _write_note(root)
+    _write_registration(root)
     return root
 
 
@@ -93,3 +101,34 @@ def _publish(root: Path) -> None:
     summary.write_text("summary")
     evidence = read_evidence(**{name: root / name for name in small_run()})
     publish(str(root / "published"), "name", report=page, summary=summary, evidence=evidence)
+
+
+@dataclass
+class _Metrics:
+    uri: str
+    path: str
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """KFP's own business."""
+
+
+def _write_note(root: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STEP_NOTES, "train")
+        with kfp_entry_point(_Metrics(f"{root}/train/metrics", str(root / "metrics"))) as headline:
+            headline["epochs"] = 1.0
+
+
+def _write_registration(root: Path) -> None:
+    folders = {name: small_run()[name] for name in ("dataset", "model", "evaluation")}
+    with serving(ModelRegistry()) as registry:
+        register(
+            **folders,
+            model_uri="s3://market/model",
+            registration=root / "registration",
+            settings=EVALUATION,
+            model_registry=registry.url,
+            registered_name="pgat",
+            run_name="name",
+            publish_uri=None,
+        )

@@ -13,9 +13,9 @@ from model_core.store import client as store_client
 from model_core.store import s3
 from model_core.store.locate import open_store
 from model_core.store.pace import PacedRetry
-from pipelines.kubeflow import connection
+from model_core.web import connection
+from model_core.web.connection import NotTheApiError
 from pipelines.kubeflow.api import Api
-from pipelines.kubeflow.connection import NotTheApiError
 from pipelines.kubeflow.watch import watch
 from pipelines.store_doors import _status
 from tests.security.endless import ENDLESS, SLOW, speaking

@@ -1,4 +1,4 @@
-"""Two runs, window by window: whether one forecasts better than the other, from what both said of the same days."""
+"""Two models, window by window: whether one forecasts better than the other, from what both said of the same days."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ _QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 
 @dataclass(frozen=True)
 class Paired:
-    """The first of two runs against the second, on the windows that both scored."""
+    """The first of two models against the second, on the windows that both forecast."""
 
     windows: int
     """That both scored."""
@@ -38,7 +38,11 @@ def paired(first: Path, second: Path, confidence: float) -> Paired:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    one, other = _predictions(first), _predictions(second)
+    return paired_tables(predictions_in(first), predictions_in(second), confidence)
+
+
+def paired_tables(one: pd.DataFrame, other: pd.DataFrame, confidence: float) -> Paired:
+    """The same of two tables as ``predictions.parquet`` holds them."""
     if one["step"].max() != other["step"].max():
         return Paired(0, None, None, "they forecast different numbers of days")
     both = one.merge(other, on=["anchor_date", "date", "step"], suffixes=("", "_other"))
@@ -63,7 +67,12 @@ def paired(first: Path, second: Path, confidence: float) -> Paired:
     return Paired(len(both) // horizon, point, distribution)
 
 
-def _predictions(evaluation: Path) -> pd.DataFrame:
+def predictions_in(evaluation: Path) -> pd.DataFrame:
+    """``predictions.parquet`` as the evaluate step left it.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
     intact_file(evaluation, PREDICTIONS.file, producer=PREDICTIONS.step)
     return read_table(PREDICTIONS, evaluation, PREDICTIONS.always)
 

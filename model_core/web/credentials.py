@@ -1,6 +1,6 @@
-"""Who asks the API: a bearer token or a session's cookie from the environment, read again for every request.
+"""Who asks an API: a bearer token or a session's cookie from the environment, read again for every request.
 
-Both run out while a run is watched. A variable cannot change within a process, so each may also name a file, such as
+Both run out while somebody waits. A variable cannot change within a process, so each may also name a file, such as
 the token that a cluster projects into a pod and renews.
 """
 
@@ -12,13 +12,26 @@ from pathlib import Path
 
 from model_core.documents import DocumentError, read_text
 from model_core.errors import UserError
-from model_core.variables import KFP_COOKIE, KFP_COOKIE_FILE, KFP_TOKEN, KFP_TOKEN_FILE
 from model_core.web.address import is_readable_on_the_way
 
 _FILE_BYTES = 2**16
 _SHORTEST_SECRET = 6
-_KINDS = {"Authorization": (KFP_TOKEN, KFP_TOKEN_FILE), "Cookie": (KFP_COOKIE, KFP_COOKIE_FILE)}
-"""Header → the variable that holds its secret, and the one that names a file with it."""
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Where a server's credentials stand in the environment, and how its URL is given.
+
+    Args:
+        headers: ``Authorization`` or ``Cookie`` → the variable that holds its secret, and the one that names a file
+            with it.
+        address: the flag with the server's URL.
+        over_http: the flag that lets credentials travel unencrypted; empty: there is none.
+    """
+
+    headers: Mapping[str, tuple[str, str]]
+    address: str
+    over_http: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,14 +58,14 @@ class Credentials:
         return text
 
 
-def credentials_for(host: str, *, over_http: bool) -> Credentials:
+def credentials_for(host: str, variables: Variables, *, over_http: bool) -> Credentials:
     """Those of the environment, where they may travel to ``host``.
 
     Raises:
         UserError: one cannot be read or sent, or would go over the network for everybody to read.
     """
     headers, named, renewed = {}, [], False
-    for header, (variable, file_variable) in _KINDS.items():
+    for header, (variable, file_variable) in variables.headers.items():
         name, text = variable, os.environ.get(variable, "")
         if not text.strip() and (file := os.environ.get(file_variable)):
             name, text, renewed = file_variable, _content(file_variable, file), True
@@ -60,9 +73,10 @@ def credentials_for(host: str, *, over_http: bool) -> Credentials:
             headers[header] = _sendable(name, secret, header)
             named.append(name)
     if named and is_readable_on_the_way(host) and not over_http:
+        trusted = f", or {variables.over_http} where the network is trusted" if variables.over_http else ""
         raise UserError(
-            f"--host {host} is not encrypted, and {named[0]} would be readable on the way; use https://, or "
-            "--token-over-http where the network is trusted"
+            f"{variables.address} {host} is not encrypted, and {named[0]} would be readable on the way; use "
+            f"https://{trusted}"
         )
     return Credentials(headers, tuple(named), renewed)
 

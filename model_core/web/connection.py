@@ -1,9 +1,10 @@
-"""One request to the API of Kubeflow Pipelines and its answer, which is believed only if it is one of the API's.
+"""One request to an API that speaks JSON, and its answer, which is believed only if it is one of the API's.
 
 Whoever answers may be another server, such as a page to sign in, and may repeat what it was sent.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -23,10 +24,8 @@ from model_core.errors import (
 from model_core.store.answers import EndlessError, framed, whole
 from model_core.store.certificates import authorities, unsafe
 from model_core.store.pace import Pace, paced, pool_of
-from pipelines.kubeflow.address import DASHBOARD_PATH, EXAMPLE
-from pipelines.kubeflow.credentials import Credentials, credentials_for
+from model_core.web.credentials import Credentials, Variables, credentials_for
 
-_PREFIX = "/apis/v2beta1"
 _LIMITS = Limits(
     connect_seconds=10.0,
     read_seconds=60.0,
@@ -52,6 +51,33 @@ class NotTheApiError(StoreError):
     """Something else answers."""
 
 
+class UnknownError(UserError):
+    """The API does not know what was asked for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """An API, as its messages call it.
+
+    Args:
+        title: what it is called.
+        prefix: path of its version.
+        variables: where its credentials stand.
+        if_denied: what to set if it asks who asks.
+        if_forbidden: what to check if it does not let them.
+        if_another: what to check if something else answers.
+        checks: what to check if it refuses what it was asked.
+    """
+
+    title: str
+    prefix: str
+    variables: Variables
+    if_denied: str
+    if_forbidden: str
+    if_another: str
+    checks: str
+
+
 _Answer = TypeVar("_Answer", bound=Answer)
 
 
@@ -59,6 +85,7 @@ class Connection:
     """Requests to one host.
 
     Args:
+        service: the API that is expected there.
         host: URL, without a slash at its end.
         over_http: whether credentials may travel unencrypted to another machine.
 
@@ -66,22 +93,22 @@ class Connection:
         UserError: the credentials cannot be read or sent, or there are no certificates where they should be.
     """
 
-    def __init__(self, host: str, *, over_http: bool) -> None:
-        self.host, self._over_http = host, over_http
+    def __init__(self, service: Service, host: str, *, over_http: bool = False) -> None:
+        self.service, self.host, self._over_http = service, host, over_http
         self.credentials()
         self._pool = _pool(host)
 
     def credentials(self) -> Credentials:
         """Those of this moment."""
-        return credentials_for(self.host, over_http=self._over_http)
+        return credentials_for(self.host, self.service.variables, over_http=self._over_http)
 
     def beside(self, path: str) -> Self:
         """The same host, with ``path`` behind it."""
-        return type(self)(self.host + path, over_http=self._over_http)
+        return type(self)(self.service, self.host + path, over_http=self._over_http)
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Where the API has ``path``."""
-        return f"{self.host}{_PREFIX}{path}" + (f"?{urlencode(query)}" if query else "")
+        return f"{self.host}{self.service.prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def ask(
         self,
@@ -120,23 +147,24 @@ class Connection:
                 response = whole(answer, method, _ANSWER_BYTES)
         except StoreTimeoutError as error:
             raise UnavailableError(
-                f"{self.host} did not answer in full within {_LIMITS.total_seconds:g} s; check --host and the "
-                "network, or look at the cluster"
+                f"{self.host} did not answer in full within {_LIMITS.total_seconds:g} s; check {self._address} and "
+                "the network, or look at the cluster"
             ) from error
         except EndlessError as error:
             raise self._not_the_api(f"sends more than {_ANSWER_BYTES:,} bytes as one answer") from error
         except urllib3.exceptions.SSLError as error:
-            raise StoreError(unsafe(error, self.host, "--host"), uri=self.host) from error
+            raise StoreError(unsafe(error, self.host, self._address), uri=self.host) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             reason = credentials.cut_out(shortened(str(error).rpartition(": ")[2]))
             raise UnavailableError(
-                f"cannot reach {self.host} ({reason or type(error).__name__}); check --host and the network"
+                f"cannot reach {self.host} ({reason or type(error).__name__}); check {self._address} and the "
+                "network"
             ) from error
         self._refuse_status(response, credentials)
         try:
             return kind.model_validate(parse_json(response.data))
         except (DocumentError, ValidationError) as error:
-            raise self._not_the_api("does not answer as the API of Kubeflow Pipelines does") from error
+            raise self._not_the_api(f"does not answer as {self.service.title} does") from error
 
     def _refuse_status(self, response: urllib3.BaseHTTPResponse, credentials: Credentials) -> None:
         status = response.status
@@ -148,18 +176,28 @@ class Connection:
             raise self._not_the_api(f"redirects to {target}, as to a sign-in page")
         said = f"{status} {credentials.cut_out(_said(response))}".strip()
         if status in {401, 403}:
-            raise DeniedError(f"{self.host} answered {said}; {_remedy(status, credentials)}")
+            raise DeniedError(f"{self.host} answered {said}; {self._remedy(status, credentials)}")
         if status in _PASSING:
             raise UnavailableError(f"{self.host} answered {said}; try again, or look at the cluster")
         if _is_page(response):
             raise self._not_the_api(f"answers with a web page ({status})")
-        raise UserError(f"{self.host} answered {said}; check --host and the submission")
+        kind = UnknownError if status == 404 else UserError
+        raise kind(f"{self.host} answered {said}; check {self._address} and {self.service.checks}")
 
     def _not_the_api(self, what: str) -> NotTheApiError:
-        return NotTheApiError(
-            f"{self.host} {what}; set KFP_TOKEN or KFP_COOKIE if it asks for credentials, and check --host: behind "
-            f"Kubeflow's dashboard, the API is below {DASHBOARD_PATH}, e.g. {EXAMPLE}"
-        )
+        return NotTheApiError(f"{self.host} {what}; {self.service.if_another}")
+
+    @property
+    def _address(self) -> str:
+        return self.service.variables.address
+
+    def _remedy(self, status: int, credentials: Credentials) -> str:
+        if not credentials.named:
+            return self.service.if_denied
+        given = " and ".join(credentials.named)
+        if status == 401:
+            return f"{given} may have run out; get a new one"
+        return f"the user of {given} may not do this; {self.service.if_forbidden}"
 
 
 def _pool(host: str) -> urllib3.PoolManager:
@@ -178,15 +216,3 @@ def _said(response: urllib3.BaseHTTPResponse) -> str:
     except (DocumentError, TypeError, KeyError):
         message = response.reason
     return shortened(str(message or ""), _SAID_CHARACTERS)
-
-
-def _remedy(status: int, credentials: Credentials) -> str:
-    if not credentials.named:
-        return (
-            "set KFP_TOKEN to a bearer token, KFP_TOKEN_FILE to a file that holds one, or KFP_COOKIE to the cookie of "
-            "a signed-in page (NAME=VALUE)"
-        )
-    given = " and ".join(credentials.named)
-    if status == 401:
-        return f"{given} may have run out; get a new one"
-    return f"the user of {given} may not do this; ask for permission, or check --namespace"
