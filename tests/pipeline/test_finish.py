@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,6 +38,7 @@ from pipelines.pods.profiles import load_pods
 from pipelines.resources import Cluster
 from pipelines.store import running_server
 from pipelines.training import settings_parameters
+from tests.serving import answering
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
 ROOT = "mlpipeline/v2/artifacts/celestial-training-pipeline/0b7c"
@@ -326,12 +326,8 @@ class Visitor(BaseHTTPRequestHandler):
 
 @contextmanager
 def room(code: int = 200) -> Iterator[Room]:
-    with Room(code) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with answering(Room(code)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def by_hand(folder: Path, state: str = "FAILED", *more: str) -> list[str]:

@@ -3,7 +3,6 @@
 import html
 import http.client
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pipelines.site.build import build_site
 from pipelines.site.drawing import Curve, bar, curves
 from pipelines.site.serve import SiteServer
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
+from tests.serving import answering
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -146,12 +146,8 @@ def test_a_run_that_others_use_or_that_is_going_on_is_not_deleted(runs: Path) ->
 
 @pytest.fixture
 def server(runs: Path) -> Iterator[SiteServer]:
-    with SiteServer(runs, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(SiteServer(runs, 0)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def asked(server: SiteServer, path: str, host: str | None = None) -> tuple[int, str]:

@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import ssl
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import kfp_server_api
 import pytest
@@ -13,36 +10,14 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components.steps import STEPS
-from model_core.config.load import load_settings
-from model_core.config.run import Settings
-from model_core.errors import DeniedError, SourceError, StoreError, UserError
+from model_core.errors import SourceError, UserError
 from pipelines.__main__ import main
 from pipelines.kubeflow.schedule import checked_cron
-from pipelines.pods.profiles import load_pods
 from pipelines.resources import Cluster
-from pipelines.store_tls import write_certificate
-from pipelines.submission import Submission
 from pipelines.submit import dry_run, submit
 from tests.data.market import saved, table
-from tests.pipeline.kubeflow_server import Api, Object, page, redirect, reset, serving, status
-
-PLACES = {"cluster": Cluster(tag="abc", secret="keys")}
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with serving(Api(["PENDING", "RUNNING", "SUCCEEDED"])) as server:
-        yield server
-
-
-def submission(host: str, **more: Any) -> Submission:
-    given: dict[str, Any] = {
-        "settings": Settings(),
-        "cluster": Cluster(tag="abc"),
-        "source": "sample://nasdaq",
-        "name": "a",
-    }
-    return Submission(host, **(given | more))
+from tests.pipeline.kubeflow_server import Api
+from tests.pipeline.submissions import PLACES, submission
 
 
 def test_a_run_carries_the_pipeline_and_its_parameters(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,223 +178,9 @@ def test_a_table_that_the_pods_would_refuse_is_refused_before_anything_is_sent(
     assert api.namespaces == set()
 
 
-# --- who answers ------------------------------------------------------------------------------------
-
-
-def test_a_refusal_is_told_in_the_apis_own_words(api: Api) -> None:
-    api.fail("POST .*/experiments", status(404, "no such namespace"))
-    with pytest.raises(UserError, match="answered 404 no such namespace"):
-        submit(submission(api.url))
-
-
-def test_an_api_that_is_not_there_is_named() -> None:
-    with pytest.raises(StoreError, match="cannot reach http"):
-        submit(submission("http://127.0.0.1:9"))
-
-
-@pytest.mark.parametrize(
-    "answer", [page(), redirect("https://login.example/auth?state=x")], ids=["page", "redirect"]
-)
-@pytest.mark.parametrize(
-    "request_", ["GET .*/healthz", "GET .*/experiments", "POST .*/experiments", "POST .*/runs"]
-)
-def test_a_page_to_sign_in_is_never_a_run(api: Api, request_: str, answer: Any) -> None:
-    api.fail(request_, answer)
-    with pytest.raises(StoreError, match="KFP_TOKEN or KFP_COOKIE"):
-        submit(submission(api.url))
-    assert api.runs == []
-
-
-@pytest.mark.parametrize("request_", ["POST .*/experiments", "POST .*/runs"])
-@pytest.mark.parametrize(
-    "body", [{}, {"run_id": None, "experiment_id": None}, {"run_id": "", "experiment_id": ""}]
-)
-def test_an_answer_without_an_id_starts_nothing(api: Api, request_: str, body: Object) -> None:
-    api.fail(request_, lambda handler: handler.answer(body))
-    with pytest.raises(StoreError, match="does not answer as the API"):
-        submit(submission(api.url))
-
-
-@pytest.mark.parametrize(
-    ("code", "variable", "remedy"),
-    [
-        (401, None, "set KFP_TOKEN to a bearer token"),
-        (403, None, "set KFP_TOKEN to a bearer token"),
-        (401, "KFP_TOKEN", "KFP_TOKEN may have run out"),
-        (403, "KFP_COOKIE", "the user of KFP_COOKIE may not do this"),
-    ],
-)
-def test_who_asks_is_asked_for_at_once(
-    api: Api, code: int, variable: str | None, remedy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if variable:
-        monkeypatch.setenv(variable, "session=0123456789")
-    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waited"))
-    api.fail("GET .*/healthz", status(code, "no session=0123456789 here"))
-    with pytest.raises(DeniedError, match=remedy) as caught:
-        submit(submission(api.url))
-    assert variable is None or "0123456789" not in str(caught.value)
-    assert api.runs == []
-
-
-def test_a_cookie_opens_what_a_page_to_sign_in_guards(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    api.accepts = {"authservice_session=abc; other=1"}
-    monkeypatch.setenv("KFP_COOKIE", "authservice_session=abc; other=1")
-    submit(submission(api.url))
-    assert len(api.runs) == 1
-
-
-def test_credentials_come_from_files_too(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "token").write_text("from-a-file\n", encoding="utf-8")
-    monkeypatch.setenv("KFP_TOKEN_FILE", str(tmp_path / "token"))
-    submit(submission(api.url))
-    assert api.tokens == {"Bearer from-a-file"}
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "reason"),
-    [
-        ("KFP_TOKEN_FILE", "missing", "names a file that cannot be read"),
-        ("KFP_COOKIE", "no-name", "write NAME=VALUE"),
-        ("KFP_COOKIE", "Cookie: a=b", "write NAME=VALUE"),
-        ("KFP_COOKIE", "a=b\nc", "cannot be sent"),
-    ],
-)
-def test_credentials_that_are_none_are_refused(
-    api: Api, variable: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(UserError, match=reason):
-        submit(submission(api.url))
-
-
-def test_a_host_whose_api_stands_below_pipeline_is_told_so_and_the_remedy_works() -> None:
-    with serving(Api(["SUCCEEDED"], prefix="/pipeline")) as api:
-        with pytest.raises(StoreError, match=f"write --host {api.url}/pipeline"):
-            submit(submission(api.url))
-        assert submit(submission(f"{api.url}/pipeline/")) == f"{api.url}/pipeline/#/runs/details/r1"
-
-
-def test_a_private_authority_is_named_with_the_remedy_and_the_remedy_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    server = Api(["SUCCEEDED"])
-    write_certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.scheme = "https"
-    with serving(server) as api:
-        with pytest.raises(StoreError, match="SSL_CERT_FILE"):
-            submit(submission(api.url))
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        assert submit(submission(api.url)).startswith(api.url)
-        with pytest.raises(StoreError, match="cannot reach"):
-            submit(submission(api.url.replace("https", "http")))
-
-
-def test_an_http_port_behind_https_and_a_missing_file_of_certificates_are_one_sentence(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(StoreError, match="does not speak TLS as it should"):
-        submit(submission(api.url.replace("http", "https")))
-    monkeypatch.setenv("SSL_CERT_FILE", "/missing.pem")
-    with pytest.raises(UserError, match="SSL_CERT_FILE names '/missing"):
-        submit(submission(api.url.replace("http", "https")))
-
-
-def test_a_cluster_of_several_users_wants_a_namespace(api: Api) -> None:
-    api.multi_user = True
-    with pytest.raises(UserError, match="--namespace"):
-        submit(submission(api.url))
-    submit(submission(api.url, namespace="team"))
-    assert api.experiments[0]["namespace"] == "team"
-    assert "team" in api.namespaces
-
-
-@pytest.mark.parametrize("fault", [status(503), reset], ids=["503", "reset"])
-def test_a_run_that_may_have_been_started_is_not_said_to_be_neither(api: Api, fault: Any) -> None:
-    api.fail("POST .*/runs", fault)
-    with pytest.raises(StoreError, match="whether a was started is unknown"):
-        submit(submission(api.url))
-
-
 def test_a_store_that_a_role_opens_needs_no_secret(api: Api) -> None:
     cluster = Cluster(tag="abc", role=True)
     submit(submission(api.url, source="s3://bkt/t.csv", service_account="pgat-runner", cluster=cluster))
     (run,) = api.runs
     assert run["service_account"] == "pgat-runner"
     assert "secretAsEnv" not in json.dumps(run)
-
-
-# --- what is refused before anything is sent --------------------------------------------------------
-
-
-def torchrun() -> Settings:
-    return load_settings(None, ["training.launcher.kind=torchrun"])
-
-
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ({"source": "table.csv"}, "--upload-uri"),
-        ({"source": "table.csv", "upload_uri": "s3://bkt/t"}, "needs the store's keys"),
-        ({"source": "sample://nasdq"}, "is not a sample"),
-        ({"source": "s3://bkt/t.csv"}, "needs the store's keys"),
-        ({"publish_uri": "/reports"}, "name an s3://"),
-        ({"checkpoint_uri": "file:///c", **PLACES}, "name an s3://"),
-        ({"pipeline_root": "minio://b"}, "use a path, file:// or s3://"),
-        ({"name": "Not A Name"}, "cannot name a run"),
-        ({"name": "a" * 64}, "cannot name a run"),
-        ({"experiment": ""}, "cannot be a title"),
-        ({"experiment": "e" * 129}, "cannot be a title"),
-        ({"experiment": "two\nlines"}, "cannot be a title"),
-        ({"mlflow_experiment": " m"}, "--mlflow-experiment"),
-        ({"namespace": "Team"}, "--namespace 'Team'"),
-        ({"namespace": "a" * 64}, "--namespace"),
-        ({"service_account": "-a"}, "--service-account"),
-        ({"host": "kubeflow.example"}, "is not a URL"),
-        ({"host": "https://k.example/pipeline/#/runs"}, "leave out #"),
-        ({"host": "https://k.example:0/"}, "no host and port"),
-        ({"cron": "0 0 6 * * *", "checkpoint_uri": "s3://bkt/c", **PLACES}, "would be shared by all runs"),
-        ({"cron": "0 0 6 * * *", "source": "t.csv", "upload_uri": "s3://bkt/t", **PLACES}, "uploaded once"),
-        ({"settings": torchrun()}, "the pod of train gets none"),
-        ({"settings": load_settings(None, ["training.launcher.kind=trainer"])}, "training.launcher.image"),
-        ({"settings": load_settings(None, ["evaluation.device=cuda"])}, "the pod of evaluate gets no GPU"),
-    ],
-)
-def test_what_only_fails_in_the_pods_is_refused_before(more: Object, reason: str) -> None:
-    with pytest.raises(UserError, match=reason):
-        submission(**({"host": "http://127.0.0.1:9"} | more))
-
-
-def test_settings_that_their_pods_can_follow_are_taken() -> None:
-    submission("http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="abc", pods=load_pods(gpus=2)))
-    chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:1", "training.device=cuda"]
-    submission(
-        "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://bkt/c", **PLACES
-    )
-
-
-@pytest.mark.parametrize("command", ["compile", "submit"])
-@pytest.mark.parametrize(
-    ("flags", "reason"),
-    [
-        (["--tag", "abc-dirty"], "no image contains"),
-        (["--tag", "abc", "--gpus=-1"], "train.gpus is -1"),
-        (["--tag", "abc", "--set-pod", "train.gpu=1"], "did you mean"),
-        (["--tag", "abc", "--profile", "missing.yaml"], "does not exist"),
-    ],
-)
-def test_both_commands_refuse_what_no_pod_can_run(
-    command: str, flags: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    more = (
-        ["--output", str(tmp_path / "p.yaml")] if command == "compile" else ["--host", "http://127.0.0.1:9"]
-    )
-    assert main([command, *flags, *more]) == 2
-    told = capsys.readouterr().err
-    assert reason in told
-    assert told.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []

@@ -20,10 +20,11 @@ from model_core.results.scores import Scores
 from pipelines import resources
 from pipelines.pods.profiles import load_pods
 from pipelines.submit import submit
-from tests.pipeline.kubeflow_server import Api, Object, serving
+from tests.pipeline.kubeflow_server import Api, Object
 from tests.pipeline.registry_server import ModelRegistry
 from tests.pipeline.registry_server import serving as serving_registry
-from tests.pipeline.test_submit import submission
+from tests.pipeline.submissions import submission
+from tests.serving import answering
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TINY = str(Path(__file__).parent / "tiny.yaml")
@@ -59,7 +60,7 @@ def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     threads: list[Cluster] = []
     told: list[str] = []
-    with serving(Api(["RUNNING"])) as api, serving_registry(ModelRegistry()) as registry:
+    with answering(Api(["RUNNING"])) as api, serving_registry(ModelRegistry()) as registry:
         api.started = lambda run: threads.append(Cluster(api, run, tmp_path))
         settings = load_settings(TINY, [])
         wanted = submission(

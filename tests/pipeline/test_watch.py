@@ -1,6 +1,5 @@
 """Waiting for a run on a cluster: gateways fail, tokens run out, people press Ctrl-C; the run goes on."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,8 @@ from pipelines.__main__ import main
 from pipelines.kubeflow.api import Api as Client
 from pipelines.kubeflow.watch import watch
 from pipelines.submit import submit
-from tests.pipeline.kubeflow_server import Api, page, reset, serving, silence, status
-from tests.pipeline.test_submit import submission
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with serving(Api(["PENDING", "RUNNING", "SUCCEEDED"])) as server:
-        yield server
+from tests.pipeline.kubeflow_server import Api, page, reset, silence, status
+from tests.pipeline.submissions import submission
 
 
 def watched(api: Api, **more: Any) -> list[str]:

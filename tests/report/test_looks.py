@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,17 +12,14 @@ from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
-import numpy as np
 import pytest
 
-from docs.generate import pictures
 from model_core.config.run import ReportSettings
 from model_core.report.page import render_page
-from tests.conftest import GOLDEN
+from tests.conftest import AXE, GOLDEN
 from tests.report.synthetic import evidence
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+pytestmark = [pytest.mark.browser, pytest.mark.webdriver, pytest.mark.slow]
 MODES = {
     "wide": {"width": 1280, "scheme": "light", "media": ""},
     "dark": {"width": 1280, "scheme": "dark", "media": ""},
@@ -65,13 +61,10 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    driver = shutil.which("chromedriver")
-    if driver is None:
-        pytest.skip("needs chromedriver (chromium-driver)")
     with closing(socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL) as process:
         try:
             yield opened(port)
         finally:
@@ -135,39 +128,7 @@ def test_whatever_scrolls_can_be_reached_by_keyboard_and_says_what_it_is(
     assert nameless == []
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_the_pictures_of_readme_are_taken_of_any_page(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "PICTURES", tmp_path)
-    monkeypatch.setattr("sys.argv", ["pictures", str(page)])
-    pictures.main()
-    sizes = {p.stem: tuple(np.frombuffer(p.read_bytes(), ">u4", 2, 16).tolist()) for p in tmp_path.iterdir()}
-    assert sizes.keys() == {"report", *pictures.FIGURES}
-    assert sizes["report"] == pictures.SCREEN
-    assert {width for name, (width, _) in sizes.items() if name != "report"} == {pictures.FIGURE_WIDTH}
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_the_pictures_of_the_runs_are_taken_of_any_site(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site, taken = tmp_path / "site", tmp_path / "taken"
-    (site / "compare").mkdir(parents=True)
-    taken.mkdir()
-    (site / "index.html").write_text("<p>runs", encoding="utf-8")
-    monkeypatch.setattr(pictures, "PICTURES", taken)
-    monkeypatch.setattr("sys.argv", ["pictures", "--site", str(site)])
-    with pytest.raises(SystemExit):
-        pictures.main()
-    assert "--compare first,second,third" in capsys.readouterr().err
-    (site / "compare/a+b.html").write_text("<p>two", encoding="utf-8")
-    pictures.main()
-    sizes = {p.stem: tuple(np.frombuffer(p.read_bytes(), ">u4", 2, 16).tolist()) for p in taken.iterdir()}
-    assert sizes == {file: size for file, (_, size) in pictures.SITE.items()}
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core: npm install --no-save axe-core")
+@pytest.mark.axe
 @pytest.mark.parametrize("mode", MODES)
 def test_axe_finds_no_fault_of_contrast_or_structure(mode: str, browser: Browser, page: Path) -> None:
     browser.look(page, mode)

@@ -1,12 +1,13 @@
 """A server of HTTP that says the same to everybody, byte for byte, for as long as somebody listens."""
 
 import gzip
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from socketserver import StreamRequestHandler, ThreadingTCPServer
+
+from tests.serving import answering
 
 BLOCK = b"x" * 2**16
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -87,11 +88,5 @@ class _Handler(StreamRequestHandler):
 def speaking(pieces: Callable[[], Iterable[bytes]]) -> Iterator[EndlessServer]:
     """The server runs."""
     server = EndlessServer(pieces)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

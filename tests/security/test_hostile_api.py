@@ -1,15 +1,13 @@
 """Whoever answers instead of Kubeflow Pipelines' API: one sentence, no traceback, and no secret repeated."""
 
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from pipelines.__main__ import main as pipelines
+from tests.serving import answering
 
 TOKEN = "canary-of-the-api-token"
 STEERING = "\x1b]0;owned\x07\x1b[2J"
@@ -52,18 +50,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests need no log."""
 
 
-@contextmanager
-def running(server: Impostor) -> Iterator[Impostor]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(autouse=True)
 def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KFP_TOKEN", TOKEN)
@@ -89,7 +75,7 @@ ANSWERS: dict[str, object] = {
 def test_an_answer_that_is_none_of_the_apis_is_one_sentence_and_no_run(
     name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with running(Impostor(ANSWERS[name])) as server:
+    with answering(Impostor(ANSWERS[name])) as server:
         assert submit(server, *(["--register"] if name in {"null", "a list"} else [])) == 2
     out, err = capfd.readouterr()
     assert out == ""
@@ -101,7 +87,7 @@ def test_an_answer_that_is_none_of_the_apis_is_one_sentence_and_no_run(
 def test_a_server_that_repeats_the_token_and_steers_gets_neither_printed(
     status: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with running(Impostor({"message": f"{STEERING}{TOKEN}"}, status)) as server:
+    with answering(Impostor({"message": f"{STEERING}{TOKEN}"}, status)) as server:
         assert submit(server) == 2
     said = "".join(capfd.readouterr()) + caplog.text
     assert TOKEN not in said
@@ -113,7 +99,7 @@ def test_a_server_that_repeats_the_token_and_steers_gets_neither_printed(
 def test_a_run_is_watched_as_long_as_the_api_answers_for_it(
     answer: object, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(Impostor({"experiment_id": "e1", "run_id": "r1"})) as server:
+    with answering(Impostor({"experiment_id": "e1", "run_id": "r1"})) as server:
 
         def turned(seconds: float) -> None:
             server.content = json.dumps(answer).encode()
@@ -130,8 +116,8 @@ def test_a_run_is_watched_as_long_as_the_api_answers_for_it(
 
 
 def test_a_redirect_to_another_server_is_not_followed() -> None:
-    with running(Impostor({"experiment_id": "e1", "run_id": "r1"})) as thief:
-        with running(Impostor(redirect=thief.url)) as server:
+    with answering(Impostor({"experiment_id": "e1", "run_id": "r1"})) as thief:
+        with answering(Impostor(redirect=thief.url)) as server:
             assert submit(server) == 2
         assert f"Bearer {TOKEN}" in server.heard
         assert thief.heard == []

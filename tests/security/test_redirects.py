@@ -8,7 +8,7 @@ from model_core.errors import StoreError, UserError
 from model_core.store.locate import open_store
 from model_core.web.address import is_loopback
 from pipelines.submit import submit
-from tests.pipeline.test_submit import submission
+from tests.pipeline.submissions import submission
 from tests.security.hostile_s3 import HostileS3, serving
 
 

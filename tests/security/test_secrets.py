@@ -12,9 +12,9 @@ import pytest
 from model_core.errors import PgatError, StoreError, UserError, redacted, shown
 from model_core.store.locate import open_store
 from pipelines.__main__ import main as pipelines
+from tests.pipeline.conftest import api  # noqa: F401  a fixture
 from tests.pipeline.kubeflow_server import Api, status
 from tests.pipeline.test_end_to_end import TINY
-from tests.pipeline.test_submit import api  # noqa: F401  a fixture
 from tests.security.hostile_s3 import HostileS3, _Handler, serving
 
 CANARY = re.compile("canary", re.IGNORECASE)

@@ -7,7 +7,6 @@ the real server's keys and passed on.
 
 import json
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from minio.credentials.credentials import Credentials
 from minio.signer import sign_v4_s3
 
 from pipelines.store import Server
+from tests.serving import answering
 
 AGENT_TOKEN = "what-the-agent-wants-to-hear"
 
@@ -60,14 +60,8 @@ def gateway(store: Server | None = None) -> Iterator[Gateway]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with answering(server):
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

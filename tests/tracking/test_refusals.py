@@ -1,7 +1,6 @@
 """What is no MLflow server, or will not have us, is told in one sentence, and costs a step nothing but a warning."""
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from model_core.results.training import TrainResults
 from pipelines.__main__ import main
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 from tests.security.hostile_s3 import HostileS3
+from tests.serving import answering
 from tests.training.prepared import MODEL, TRAINING
 
 
@@ -36,12 +36,8 @@ def runs(tmp_path: Path) -> Path:
 @pytest.fixture
 def other() -> Iterator[HostileS3]:
     """A server that is not MLflow."""
-    with HostileS3() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(HostileS3()) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def refusal(

@@ -2,12 +2,13 @@
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.serving import answering
 
 Object = dict[str, Any]
 RUNTIME: Object = {
@@ -147,11 +148,5 @@ def running(cluster: FakeCluster, kubeconfig: Path) -> Iterator[FakeCluster]:
             }
         )
     )
-    thread = threading.Thread(target=cluster.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with answering(cluster):
         yield cluster
-    finally:
-        cluster.shutdown()
-        thread.join()
-        cluster.server_close()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -199,7 +200,8 @@ def test_a_wrong_input_is_tried_once_and_told_without_a_traceback(
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["theirs.txt"]
 
 
-def launch_two(dataset: Path, model: Path, epochs: int) -> None:
+def launch_two(dataset: Path, model: Path, epochs: int, python: str) -> None:
+    sys.executable = python
     settings = TRAINING.model_copy(update={"train_epochs": epochs, "checkpoint_interval": 10_000})
     TorchrunLauncher(processes=2).run(job_for(dataset, model, training_settings=settings))
 
@@ -207,7 +209,7 @@ def launch_two(dataset: Path, model: Path, epochs: int) -> None:
 @contextmanager
 def a_launcher(dataset: Path, model: Path, epochs: int) -> Iterator[Any]:
     """A launcher in a process of its own; a test that fails leaves neither it nor its processes running."""
-    launcher = started_later(launch_two, dataset, model, epochs)
+    launcher = started_later(launch_two, dataset, model, epochs, sys.executable)
     launcher.start()
     try:
         yield launcher
@@ -227,7 +229,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "preloaded")
 def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
     dataset: Path, tmp_path: Path
 ) -> None:
@@ -242,7 +244,7 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("one_thread", "preloaded")
 def test_processes_that_lost_one_of_them_start_again_and_go_on(dataset: Path, tmp_path: Path) -> None:
     with a_launcher(dataset, tmp_path / "model", epochs=10) as launcher:
         eventually(lambda: (tmp_path / ".model-training" / "last").exists())
