@@ -18,8 +18,9 @@ from model_core.variables import SECRET_FIELDS
 from pipelines.compile import cluster_pipeline
 from pipelines.resources import Cluster
 from pipelines.submit import dry_run
-from tests.pipeline.kubeflow_server import Api, serving
-from tests.pipeline.test_submit import submission
+from tests.pipeline.kubeflow_server import Api
+from tests.pipeline.submissions import submission
+from tests.serving import answering
 
 MANIFESTS = sorted((Path(__file__).parents[2] / "manifests").glob("*.yaml"))
 VERSIONS = ("1.29.0", "1.37.0")
@@ -125,7 +126,7 @@ def test_the_recurring_run_sends_a_request_that_the_api_takes(tmp_path: Path) ->
     pod = named("recurring-run", "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["command"][1:] == ["-c"]
-    with serving(Api(["PENDING"])) as api:
+    with answering(Api(["PENDING"])) as api:
         request = json.loads(dry_run(submission(api.url, name="")))
         assert request["url"] == f"{api.url}/apis/v2beta1/runs"
         body = request["body"] | {"experiment_id": "1", "display_name": "every morning"}
