@@ -18,7 +18,7 @@ from pipelines.pods.profiles import load_pods
 from pipelines.policy import RULES
 from pipelines.resources import Cluster
 from pipelines.submit import submit
-from tests.pipeline.test_submit import submission
+from tests.pipeline.submissions import submission
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "pipeline.yaml"
 Document = dict[str, Any]
