@@ -31,7 +31,7 @@ from pipelines.resources import Cluster
 from pipelines.submission import Submission
 from tests.evaluation.small_run import small_run
 from tests.pipeline.registry_server import ModelRegistry, serving
-from tests.pipeline.test_submit import submission
+from tests.pipeline.submissions import submission
 
 
 @pytest.fixture
