@@ -6,9 +6,10 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -63,10 +64,38 @@ class Board:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = _Appended(folder / name)
+        self._path = folder / name
+        self._file = _Appended(self._path)
         self._records = RecordWriter(self._file)
         self._harmless = Harmless(folder)
         self._add(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def forget(self, gone: Callable[[str, int], bool]) -> None:
+        """Take from the files of earlier processes what a resumed run does again: TensorBoard would show it twice.
+
+        Args:
+            gone: whether a value with this name and step is done again.
+        """
+        self._harmless(lambda: self._forget(gone))
+
+    def _forget(self, gone: Callable[[str, int], bool]) -> None:
+        for path in sorted(self._path.parent.glob("events.out.tfevents.*")):
+            if path == self._path:
+                continue
+            events = list(_events_in(path))
+            kept = [
+                event
+                for event in events
+                if not any(gone(each.tag, event.step) for each in event.summary.value)
+            ]
+            if len(kept) < len(events):
+                staged = path.with_name(f".{path.name}.part")
+                file = _Appended(staged)
+                records = RecordWriter(file)
+                for event in kept:
+                    records.write(event.SerializeToString())
+                file.close()
+                staged.replace(path)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add the values of a step by their names."""
@@ -79,6 +108,18 @@ class Board:
 
     def _add(self, event: Event) -> None:
         self._harmless(lambda: self._records.write(event.SerializeToString()))
+
+
+def _events_in(path: Path) -> Iterator[Event]:
+    """Up to where the file ends or is damaged, as TensorBoard reads it."""
+    # It imports much, and only a resumed run needs it.
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+    for content in RawEventFileLoader(str(path)).Load():
+        try:
+            yield Event.FromString(content)
+        except DecodeError:
+            return
 
 
 class _Appended:

@@ -43,6 +43,7 @@ class RunLog:
         repair_log(steps, StepLine, lambda at: (at.epoch - 1, at.step) <= (progress.epoch, progress.step))
         self._steps = LineLog(steps)
         self._board = Board(folder / "tensorboard") if settings.tensorboard else None
+        self._resumed_at: tuple[int, int] | None = (progress.epoch, progress.step)
         if progress.history:
             self._write_history(progress)
 
@@ -73,6 +74,7 @@ class RunLog:
         }
         self._steps.write(line)
         if self._board is not None:
+            self._forget_what_is_done_again(self._board, steps)
             scalars = {**result.losses, "gradient_norm": result.gradient_norm, "learning_rate": learning_rate}
             self._board.scalars(
                 {f"step/{name}": value for name, value in scalars.items()},
@@ -104,6 +106,7 @@ class RunLog:
         if self._watch is not None:
             self._watch(row)
         if self._board is not None:
+            self._forget_what_is_done_again(self._board, progress.step)
             self._board.scalars({f"epoch/{name}": value for name, value in row.items()}, progress.epoch)
         log.info(
             "epoch %d: train %.5f, validation %.5f, learning rate %.2e, %.1f s",
@@ -113,6 +116,14 @@ class RunLog:
             row["learning_rate"],
             row["seconds"],
         )
+
+    def _forget_what_is_done_again(self, board: Board, steps: int) -> None:
+        """At the first value of a run; ``steps`` are those of an epoch."""
+        if self._resumed_at is None:
+            return
+        (epoch, step), self._resumed_at = self._resumed_at, None
+        last = {"step": epoch * steps + step, "epoch": epoch}
+        board.forget(lambda name, at: at > last.get(name.partition("/")[0], at))
 
     def _write_history(self, progress: Progress) -> None:
         # The checkpoints hold it, too, and it is written once more at the end.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from model_core.artifacts import sha256_of
 from model_core.checkpoints.files import load_training, verify_checkpoint
@@ -87,6 +88,38 @@ def test_a_run_killed_again_and_again_goes_on_bit_for_bit(
         assert attempt(tmp_path, EVERY_STEP, "forward", calls) == -signal.SIGKILL
     assert attempt(tmp_path, EVERY_STEP) == 0
     assert what_is_left(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls"),
+    [(EVERY_EPOCH, (14,)), (EVERY_EPOCH, (20,)), (EVERY_STEP, (8, 6, 9)), (EVERY_EPOCH, (3, 9, 20))],
+)
+def test_tensorboard_shows_each_step_and_epoch_of_a_killed_run_once(
+    settings: TrainingSettings, calls: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Read by TensorBoard itself, whose own rule for restarted runs knows one axis only, and here there are two."""
+    settings = settings.model_copy(update={"tensorboard": True})
+    for number in calls:
+        assert attempt(tmp_path, settings, "forward", number) == -signal.SIGKILL
+    assert attempt(tmp_path, settings) == 0
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    steps = board.Scalars("step/total")
+    assert [event.step for event in steps] == list(range(1, 13))
+    lines = json_lines(tmp_path / "steps.jsonl")
+    assert [event.value for event in steps] == pytest.approx([line["loss_total"] for line in lines])
+    epochs = board.Scalars("epoch/validation_loss")
+    assert [event.step for event in epochs] == [1, 2, 3]
+
+
+def test_a_resumed_run_leaves_event_files_alone_that_hold_nothing_it_does_again(tmp_path: Path) -> None:
+    settings = EVERY_EPOCH.model_copy(update={"tensorboard": True})
+    assert attempt(tmp_path, settings) == 0
+    (path,) = (tmp_path / "tensorboard").iterdir()
+    before = (path.read_bytes(), path.stat().st_ino)
+    assert attempt(tmp_path, settings.model_copy(update={"train_epochs": 4})) == 0
+    assert (path.read_bytes(), path.stat().st_ino) == before
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("epoch/validation_loss")] == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
