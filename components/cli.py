@@ -20,8 +20,9 @@ from components.entry_points import exit_on_user_error, start_logging
 from components.naming import named_by_uri
 from components.outbox import Outbox, outbox, request_of
 from components.output import check_said, keep_saying
+from components.sending import named_files
 from components.work import Work
-from model_core.artifacts import code_version
+from model_core.artifacts import MANIFEST, code_version
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.disk import temporary_folder
@@ -126,7 +127,7 @@ class Files:
         self._stack.close()
 
     def input(self, uri: str) -> Path:
-        """The folder at ``uri``, fetched if need be.
+        """The folder at ``uri``, fetched if need be: of an artifact what its manifest names, and nothing beside it.
 
         Raises:
             StoreError: nothing is there, a key would lead out of the folder, or the store cannot be reached.
@@ -139,6 +140,9 @@ class Files:
         keys = list(store.keys())
         if not keys:
             raise StoreError(f"{uri} holds no objects; give the output folder of a finished step", uri=uri)
+        if MANIFEST in keys:
+            named = {MANIFEST, *named_files(store, MANIFEST)}
+            keys = [key for key in keys if key in named]
         with ProgressMeter(f"fetching {uri}", len(keys), "files") as meter:
             for key in keys:
                 store.download(key, contained(folder, key))

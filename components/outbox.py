@@ -21,12 +21,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.sending import send
 from components.work import WORK_VARIABLE, Work, discard_finished, named_folder
 from model_core.artifacts import MANIFEST, read_json, replace_json
-from model_core.disk import files_below
 from model_core.errors import PgatError, StoreError, UploadError
 from model_core.locks import try_lock
-from model_core.progress import ProgressMeter
 from model_core.sealed import refuse_changed, seal_of
 from model_core.store.locate import check_uri, local_path, open_store
 from model_core.store.ownership import distrusted_folder
@@ -113,7 +112,7 @@ class Outbox:
         """
         for uri, path in self._paths.items():
             try:
-                _upload(path, uri)
+                send(path, uri)
             except StoreError as error:
                 self._unsent = True
                 raise UploadError(
@@ -274,16 +273,3 @@ def _locked(folder: Path, uri: str) -> Iterator[Path]:
             with suppress(OSError):
                 empty.rmdir()
         os.close(handle)
-
-
-def _upload(path: Path, uri: str) -> None:
-    parent, name = parent_of(uri)
-    store = open_store(parent)
-    # A link may lead to what nobody meant to send.
-    found = files_below(path) if path.is_dir() else [path]
-    files = sorted(file for file in found if not file.is_symlink())
-    with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
-        for file in sorted(files, key=lambda p: p.name == MANIFEST):
-            key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"
-            store.upload(key, file)
-            meter.update()

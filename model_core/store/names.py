@@ -49,7 +49,7 @@ def contained(root: Path, name: object) -> Path:
             uri=str(root),
             key=shortened(name),
         )
-    if not isinstance(name, str) or not _is_plain(name):
+    if not isinstance(name, str) or not is_plain(name):
         raise StoreError(
             f"the name {quoted(name)} may lead out of {root}, so nothing is read or written there",
             uri=str(root),
@@ -98,6 +98,7 @@ def published_name(uri: str) -> str:
     return PurePosixPath(unquote(path)).name if scheme.lower() == "file" else uri
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
+    """Whether ``name`` is made of segments that lead nowhere else, as those of a key and of a manifest are."""
     segments = name.split("/")
     return "\\" not in name and printable(name) == name and not {"", ".", ".."} & set(segments)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.outbox import outbox
 from components.steps import STEPS
@@ -234,3 +235,47 @@ def test_limits_beyond_what_a_socket_takes_are_as_none(
     monkeypatch.setenv(LIMITS, json.dumps(dict.fromkeys(names, float(seconds))))
     server.objects["a"] = b"content"
     assert open_store("s3://bucket").read("a") == b"content"
+
+
+def test_a_training_that_replaces_another_in_a_store_leaves_nothing_of_it_and_nobody_elses_files_alone(
+    made: Path, server: HostileS3, state: Path, tmp_path: Path
+) -> None:
+    """What TensorBoard reads there is the new training, each step once."""
+    for seed in (1, 2):
+        more = ["--set", "training.tensorboard=true", "--set", f"training.seed={seed}"]
+        assert run("train", [*words("train", made, "s3://bucket"), *more]) == 0
+        server.objects.setdefault("model/notes.txt", b"somebody's")
+    manifest = json.loads(server.objects["model/manifest.json"])
+    assert manifest["seed"] == 2
+    there = {key.removeprefix("model/") for key in server.objects if key.startswith("model/")}
+    assert there == {*manifest["files"], "manifest.json", "notes.txt"}
+    for key in there:
+        if key.startswith("tensorboard/"):
+            (tmp_path / key).parent.mkdir(exist_ok=True)
+            (tmp_path / key).write_bytes(server.objects[f"model/{key}"])
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    steps = [event.step for event in board.Scalars("step/total")]
+    assert steps == sorted(set(steps))
+
+
+def test_what_lies_beside_an_input_is_not_fetched(made: Path, server: HostileS3, state: Path) -> None:
+    """An older training may have left it there."""
+    for name in ("dataset", "model"):
+        for path in (made / name).rglob("*"):
+            if path.is_file():
+                server.objects[f"{name}/{path.relative_to(made / name).as_posix()}"] = path.read_bytes()
+    server.objects["model/best/member-2/model.safetensors"] = b"of another training"
+    assert run("evaluate", words("evaluate", "s3://bucket", "s3://bucket")) == 0
+    assert any(path.endswith("/model/best/model.safetensors") for path, _ in server.requests)
+    assert not any("member-2" in path for path, _ in server.requests)
+
+
+def test_a_damaged_manifest_of_what_is_replaced_deletes_nothing(
+    made: Path, server: HostileS3, state: Path
+) -> None:
+    server.objects |= {
+        "evaluation/manifest.json": b'{"schema_version": 2, "files": {"notes.txt": {}}, "sha256": "0"}',
+        "evaluation/notes.txt": b"somebody's",
+    }
+    assert run("evaluate", words("evaluate", made, "s3://bucket")) == 0
+    assert server.objects["evaluation/notes.txt"] == b"somebody's"
