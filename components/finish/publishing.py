@@ -9,7 +9,7 @@ from model_core.disk import disk_error, temporary_folder
 from model_core.errors import ArtifactError
 from model_core.publishing.publish import publish_run, renew_record
 from model_core.publishing.record import ListedFile, record_in
-from model_core.results.run import SUCCEEDED, RunRecord
+from model_core.results.run import RunRecord
 from model_core.store.locate import open_store
 
 log = logging.getLogger("pgat.finish")
@@ -20,13 +20,13 @@ def publish_end(uri: str, record: RunRecord, files: Mapping[str, bytes]) -> None
 
     Args:
         record: of the run, as far as its steps' notes tell.
-        files: name → content of a failed run's page; of one that succeeded none, since its report stands there.
+        files: name → content of the page of a run without a report; of one with a report none, since it stands there.
 
     Raises:
         StoreError: the store cannot be reached or written.
     """
     earlier = _published(uri, record.name)
-    if earlier is not None and _is_of_this_run(earlier, record, files):
+    if earlier is not None and _is_of_this_run(earlier, files):
         kept = ("headline", "files", "artifacts", "git_commit")
         told = earlier.model_dump(include=set(kept))
         renew_record(uri, RunRecord.model_validate(record.model_dump() | told))
@@ -44,13 +44,16 @@ def _published(uri: str, name: str) -> RunRecord | None:
         return None
 
 
-def _is_of_this_run(earlier: RunRecord, record: RunRecord, files: Mapping[str, bytes]) -> bool:
-    """Whether the report of this run published it, and not a run before of the same name."""
-    if record.status == SUCCEEDED:
-        # It cannot have succeeded without publishing: a report that KFP reuses was asked for under the same name.
-        return earlier.status == SUCCEEDED
+def _is_of_this_run(earlier: RunRecord, files: Mapping[str, bytes]) -> bool:
+    """Whether the report of this run published it, and not a run before of the same name.
+
+    A report that ended has published, also one that KFP reuses: it was asked for under the same name. One that failed
+    has, or not.
+    """
     there = {name: file.sha256 for name, file in earlier.files.items()}
-    return there == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return not files or there == {
+        name: hashlib.sha256(content).hexdigest() for name, content in files.items()
+    }
 
 
 def _written(path: Path, content: bytes) -> ListedFile:

@@ -12,6 +12,7 @@ from components.finish.ending import RunEnd, end_of, seconds_of, told_steps
 from components.finish.publishing import publish_end
 from components.finish.webhook import post
 from components.notes import REPORT, SUMMARY, StepNote, read_notes
+from components.steps import BESIDE
 from model_core.artifacts import code_version, no_folders_left
 from model_core.config.run import Settings
 from model_core.disk import disk_error, require_file
@@ -129,7 +130,7 @@ def run(
     tried("the page could not be written", lambda: _write(page, shows))
     if publish_uri:
         record = _record(run_name, source, end, noted.steps, settings)
-        files = {} if end.status == SUCCEEDED else noted.files_beside(shows)
+        files = {} if _has_report(end) else noted.files_beside(shows)
         tried("nothing could be published", lambda: publish_end(publish_uri, record, files))
     if webhook:
         message = _message(run_name, source, end, publish_uri)
@@ -159,12 +160,22 @@ class _Noted:
         return {REPORT: page} | ({} if self.summary is None else {SUMMARY: self.summary})
 
 
+def _has_report(end: RunEnd) -> bool:
+    """Whether all five steps ended, and only what came after them may have failed."""
+    return end.status == SUCCEEDED or end.step in BESIDE
+
+
 def _page(run_name: str, source: str, end: RunEnd, notes: Mapping[str, StepNote], run: str) -> bytes:
     called = f" Kubeflow calls this run {run}." if run else ""
     table = published_name(source)
     if end.status == SUCCEEDED:
         texts: tuple[str, ...] = (
             f"{run_name}, from {table}: its report is the artifact of the step report.{called}",
+        )
+    elif _has_report(end):
+        texts = (
+            f"{run_name}, from {table}: {shown(end.reason)}",
+            f"Its report is whole, the artifact of the step report: only what comes after it failed.{called}",
         )
     else:
         texts = failure_texts(run_name, table, shown(end.reason), _REMEDY + called)

@@ -402,6 +402,24 @@ def test_of_what_the_report_published_of_a_run_that_succeeded_nothing_is_lost(tm
     assert (tmp_path / "shelf/mine/report.html").read_bytes() == b"the report"
 
 
+def test_a_registry_that_refuses_takes_nothing_from_a_report_that_is_published(tmp_path: Path) -> None:
+    publish(tmp_path, str(tmp_path / "shelf"), "mine", b"the report", git_commit="abc")
+    (tmp_path / "notes").mkdir()
+    refused = note("failed", reason="the registry answered 403")
+    for step, noted in (DONE | {"register_model": refused}).items():
+        (tmp_path / f"notes/{step}.json").write_text(noted.model_dump_json(), encoding="utf-8")
+    notes, shelf = str(tmp_path / "notes"), str(tmp_path / "shelf")
+    main(by_hand(tmp_path, "FAILED", "--notes", notes, "--publish-uri", shelf))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "RUN FAILED in the step register_model" in page
+    assert "Its report is whole" in page
+    assert "no scores" not in page
+    record = record_in(open_store(shelf), "mine")
+    assert record is not None
+    assert (record.status, record.failed_step, record.git_commit) == ("failed", "register_model", "abc")
+    assert (tmp_path / "shelf/mine/report.html").read_bytes() == b"the report"
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"error": {}}', "{" * 2000])
 def test_a_status_that_is_none_is_refused(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
