@@ -195,3 +195,16 @@ def test_no_other_file_repeats_those_flags() -> None:
     ]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert set(listed) == {"docker/step", "docs/images.md", "pipelines/runners/containers.py"}
+
+
+# --- servers of tests -------------------------------------------------------------------------------
+
+
+def test_servers_of_tests_run_in_one_place() -> None:
+    """``tests.serving`` frees the port whatever happens; what is no test of pytest runs until its process ends."""
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if "target=" in (text := path.read_text(encoding="utf-8")) and ".serve_forever" in text
+    }
+    assert files - {"tests/test_one_place.py"} == {"tests/serving.py", "tests/faults/seconds.py"}

@@ -30,13 +30,14 @@ from model_core.variables import REGISTRY_TOKEN
 from pipelines.resources import Cluster
 from pipelines.submission import Submission
 from tests.evaluation.small_run import small_run
-from tests.pipeline.registry_server import ModelRegistry, serving
+from tests.pipeline.registry_server import ModelRegistry
 from tests.pipeline.submissions import submission
+from tests.serving import answering
 
 
 @pytest.fixture
 def registry() -> Iterator[ModelRegistry]:
-    with serving(ModelRegistry()) as server:
+    with answering(ModelRegistry()) as server:
         yield server
 
 
@@ -305,7 +306,7 @@ def test_another_server_is_told_in_one_sentence_and_nothing_is_left(
 def test_a_registry_of_another_version_is_told_as_that(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(ModelRegistry("/api/model_registry/v1")) as server:
+    with answering(ModelRegistry("/api/model_registry/v1")) as server:
         told = refused(words(server.url, judged(tmp_path, "better"), tmp_path / "out"), capsys)
     assert (
         "has no /api/model_registry/v1alpha3: it is another server, or a registry of another version" in told

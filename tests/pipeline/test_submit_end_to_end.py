@@ -22,7 +22,6 @@ from pipelines.pods.profiles import load_pods
 from pipelines.submit import submit
 from tests.pipeline.kubeflow_server import Api, Object
 from tests.pipeline.registry_server import ModelRegistry
-from tests.pipeline.registry_server import serving as serving_registry
 from tests.pipeline.submissions import submission
 from tests.serving import answering
 
@@ -60,7 +59,7 @@ def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     threads: list[Cluster] = []
     told: list[str] = []
-    with answering(Api(["RUNNING"])) as api, serving_registry(ModelRegistry()) as registry:
+    with answering(Api(["RUNNING"])) as api, answering(ModelRegistry()) as registry:
         api.started = lambda run: threads.append(Cluster(api, run, tmp_path))
         settings = load_settings(TINY, [])
         wanted = submission(

@@ -33,7 +33,8 @@ from pipelines.runners.process import RunProgress
 from pipelines.state import RunState
 from tests.data.market import noise_dataset
 from tests.evaluation.small_run import EVALUATION, small_run
-from tests.pipeline.registry_server import ModelRegistry, serving
+from tests.pipeline.registry_server import ModelRegistry
+from tests.serving import answering
 from tests.training.processes import HANGS_AFTER
 
 
@@ -121,7 +122,7 @@ def _write_note(root: Path) -> None:
 
 def _write_registration(root: Path) -> None:
     folders = {name: small_run()[name] for name in ("dataset", "model", "evaluation")}
-    with serving(ModelRegistry()) as registry:
+    with answering(ModelRegistry()) as registry:
         register(
             **folders,
             model_uri="s3://market/model",

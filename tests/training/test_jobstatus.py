@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ import pytest
 from components.train.jobstatus import job_status, watching
 from components.train.worker import main
 from pipelines.store_tls import write_certificate
+from tests.serving import answering
 from tests.training.test_launchers import job_for
 
 trainer = pytest.importorskip("kubeflow_trainer_api.models", reason="the extra 'trainer' is not installed")
@@ -63,14 +63,8 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatusSer
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", f"https://127.0.0.1:{server.server_port}{PATH}")
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_CA_CERT", str(folder / "ca.pem"))
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(folder / "token"))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
