@@ -140,12 +140,13 @@ class Files:
         keys = list(store.keys())
         if not keys:
             raise StoreError(f"{uri} holds no objects; give the output folder of a finished step", uri=uri)
+        paths = {key: contained(folder, key) for key in keys}
         if MANIFEST in keys:
             named = {MANIFEST, *named_files(store, MANIFEST)}
-            keys = [key for key in keys if key in named]
-        with ProgressMeter(f"fetching {uri}", len(keys), "files") as meter:
-            for key in keys:
-                store.download(key, contained(folder, key))
+            paths = {key: path for key, path in paths.items() if key in named}
+        with ProgressMeter(f"fetching {uri}", len(paths), "files") as meter:
+            for key, path in paths.items():
+                store.download(key, path)
                 meter.update()
         return folder
 

@@ -41,9 +41,13 @@ def add(actions: Commands) -> None:
     site = _add(
         commands, "site", _site, "pages of all runs in a folder, to be read without a server",
         "%(prog)s review", "%(prog)s review --compare first,second,third",
+        "%(prog)s s3://market/site --runs s3://market/runs",
     )  # fmt: skip
     site.add_argument(
-        "out", type=stated_path, metavar="OUT", help="folder of the pages; only what changed is written again"
+        "out",
+        type=stated,
+        metavar="OUT",
+        help="folder or s3://bucket/prefix of the pages; only what changed is written again",
     )
     site.add_argument(
         "--compare",
@@ -184,15 +188,25 @@ def _open(given: Namespace) -> None:
 
 
 def _site(given: Namespace) -> None:
+    from model_core.store.locate import check_uri, local_path
+    from pipelines.review.opening import fetched_pages
     from pipelines.review.sources import opened
     from pipelines.site.build import INDEX, build_site
+    from pipelines.site.sending import refuse_foreign_store, send_site
 
     comparisons = [names.split(",") for names in given.compare]
+    check_uri(given.out)
+    out = local_path(given.out)
+    if out is None:
+        refuse_foreign_store(given.out)
+    built = fetched_pages(given.out) if out is None else out
     with opened(given.runs) as runs:
         written = build_site(
-            runs.folder, given.out, comparisons, fetch=runs.fetch, uri=runs.elsewhere, stamped=runs.stamped()
+            runs.folder, built, comparisons, fetch=runs.fetch, uri=runs.elsewhere, stamped=runs.stamped()
         )
-    index = str(given.out / INDEX)
+    if out is None:
+        send_site(built, given.out)
+    index = f"{given.out.rstrip('/')}/{INDEX}" if out is None else str(out / INDEX)
     _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
 
 

@@ -1,6 +1,9 @@
 """What ``runs`` says of runs in a store is what it says of the same runs in a folder; and of a cluster's artifacts."""
 
+import html
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from model_core.artifacts import content_digest, read_json, sha256_of
 from pipelines.__main__ import main
 from pipelines.review.publishing import publish
+from pipelines.store import running_server
 from tests.evaluation.small_run import small_run
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 from tests.security.hostile_s3 import HostileS3, serving
@@ -270,3 +274,85 @@ def test_a_folder_of_published_runs_is_a_folder_of_runs(
     assert "one" in said(capsys, "show", "one", "--runs", str(tmp_path / "shelf"))
     said(capsys, "download", "one", str(tmp_path / "copy"), "--runs", str(tmp_path / "shelf"))
     assert (tmp_path / "copy/evaluation/scores.json").is_file()
+
+
+def test_a_site_goes_to_a_store_and_only_what_changed_again(
+    runs: Path, server: HostileS3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = "s3://bucket/team one/site"
+    line = ["site", site, "--runs", SHELF, "--compare", "one,other"]
+    assert said(capsys, *line) == f"{site}/index.html: 3 runs written\n"
+    pages = {key for key in server.objects if "/site/" in key}
+    names = ("index.html", "run/one/index.html", "compare/one+other.html", "site.json")
+    assert {f"team one/site/{name}" for name in names} <= pages
+    sent: list[str] = []
+    server.on_put = lambda key: sent.append(key.removeprefix("team one/site/"))
+    assert said(capsys, "site", site, "--runs", SHELF).endswith("0 runs written\n")
+    assert sent == []
+    main(["runs", "delete", "one", "--runs", SHELF])
+    del sent[:]
+    said(capsys, "site", site, "--runs", SHELF)
+    assert sent == ["index.html", "site.json"]
+    assert not any("/site/run/one/" in key for key in server.objects)
+
+
+@pytest.mark.parametrize("out", [SHELF, "s3://bucket/other", "s3:/bucket/site", "s3://bucket/a//b"])
+def test_a_site_goes_to_no_place_of_something_else(
+    out: str,
+    runs: Path,
+    server: HostileS3,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.objects["other/notes.txt"] = b"somebody's"
+    before = dict(server.objects), sorted(tmp_path.iterdir())
+    capsys.readouterr()
+    assert main(["runs", "site", out, "--runs", SHELF]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (server.objects, sorted(tmp_path.iterdir())) == before
+
+
+ODD = ["a#b", "a?b=c", "with blank", "größe/ключ", "50%20off", "plus+sign", "a&b;c"]
+
+
+@pytest.mark.parametrize("prefix", ODD)
+def test_runs_below_an_odd_prefix_are_told_apart_from_every_other(
+    prefix: str, server: HostileS3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_through(prefix, "bucket", tmp_path, capsys)
+    assert all(key.startswith(f"{prefix}/runs/") for key in server.objects)
+
+
+@pytest.mark.s3
+@pytest.mark.slow
+def test_a_real_server_keeps_odd_prefixes_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_server(tmp_path / "objects", "shelf") as (server, _):
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        for number, prefix in enumerate(ODD):
+            (tmp_path / str(number)).mkdir()
+            go_through(prefix, "shelf", tmp_path / str(number), capsys)
+
+
+def go_through(prefix: str, bucket: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Publish two runs below the prefix, read one, delete the other."""
+    shelf = f"s3://{bucket}/{prefix}/runs"
+    for number, name in enumerate(("kept", "gone")):
+        write_record(folder / "runs", synthetic_record(number, name=name))
+        (folder / "runs" / name / "report.html").write_text(f"{name} below {prefix}", encoding="utf-8")
+        said(capsys, "publish", name, shelf, "--runs", str(folder / "runs"))
+    assert len(said(capsys, "list", "--runs", shelf).splitlines()) == 3
+    said(capsys, "download", "kept", str(folder / "copy"), "--runs", shelf)
+    assert (folder / "copy/report.html").read_text(encoding="utf-8") == f"kept below {prefix}"
+    said(capsys, "site", str(folder / "site"), "--runs", shelf)
+    page = (folder / "site/run/kept/index.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"To copy them: <code>([^<]*)</code>", page)
+    words = shlex.split(html.unescape(command).replace("FOLDER", str(folder / "again")))
+    assert main(words[words.index("runs") :]) == 0
+    assert (folder / "again/report.html").is_file()
+    said(capsys, "delete", "gone", "--runs", shelf)
+    assert len(said(capsys, "list", "--runs", shelf).splitlines()) == 2

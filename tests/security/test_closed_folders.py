@@ -24,7 +24,7 @@ for words in (["list"], ["show", "a"], ["compare", "a", "b"], ["open", "a"]):
 READERS = """
 import sys
 from pathlib import Path
-from components.outbox import _upload
+from components.sending import send
 from components.work import unfinished
 from model_core.checkpoints.local import kept
 from model_core.disk import entries, files_below
@@ -39,7 +39,7 @@ for read in (
     lambda: kept(folder),
     lambda: list(LocalStore(folder).keys()),
     lambda: list(LocalStore(folder.parent).keys()),
-    lambda: _upload(folder.parent, "s3://bucket/place"),
+    lambda: send(folder.parent, "s3://bucket/place"),
 ):
     try:
         print("read", read())
