@@ -22,6 +22,7 @@ from model_core.config.run import LauncherSettings
 from model_core.errors import ArtifactError, SettingsError, TrainingError
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
+from tests.starting.stand_in import REAL_PYTHON
 from tests.training.cluster import FakeCluster, Object, running
 from tests.training.prepared import MODEL, TRAINING
 from tests.training.processes import HANGS_AFTER, started_later
@@ -207,9 +208,12 @@ def launch_two(dataset: Path, model: Path, epochs: int, python: str) -> None:
 
 
 @contextmanager
-def a_launcher(dataset: Path, model: Path, epochs: int) -> Iterator[Any]:
-    """A launcher in a process of its own; a test that fails leaves neither it nor its processes running."""
-    launcher = started_later(launch_two, dataset, model, epochs, sys.executable)
+def a_launcher(dataset: Path, model: Path, epochs: int, python: str = REAL_PYTHON) -> Iterator[Any]:
+    """A launcher in a process of its own; a test that fails leaves neither it nor its processes running.
+
+    Of ``preloaded`` processes only the launcher's own is its child; the others end with the server that forked them.
+    """
+    launcher = started_later(launch_two, dataset, model, epochs, python)
     launcher.start()
     try:
         yield launcher
@@ -229,12 +233,12 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread", "preloaded")
+@pytest.mark.usefixtures("one_thread")
 def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
-    dataset: Path, tmp_path: Path
+    dataset: Path, tmp_path: Path, preloaded: str
 ) -> None:
     work_folder = tmp_path / ".model-training"
-    with a_launcher(dataset, tmp_path / "model", epochs=10_000) as launcher:
+    with a_launcher(dataset, tmp_path / "model", epochs=10_000, python=preloaded) as launcher:
         eventually(lambda: (work_folder / "last").exists())
         launcher.terminate()
         launcher.join(HANGS_AFTER)
@@ -244,8 +248,9 @@ def test_sigterm_at_the_launcher_reaches_the_processes_which_save_and_leave(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread", "preloaded")
+@pytest.mark.usefixtures("one_thread")
 def test_processes_that_lost_one_of_them_start_again_and_go_on(dataset: Path, tmp_path: Path) -> None:
+    """Real ones, which are the launcher's descendants and so can be found."""
     with a_launcher(dataset, tmp_path / "model", epochs=10) as launcher:
         eventually(lambda: (tmp_path / ".model-training" / "last").exists())
         workers = [
