@@ -51,7 +51,8 @@ def test_garch_is_archs_own_forecast_from_each_anchor(dataset: MarketDataset) ->
     def model(count: int) -> object:
         return arch_model(moves[:count] / unit, mean="Zero", vol="GARCH", p=1, q=1, dist="t", rescale=False)
 
-    fitted = model(last).fit(disp="off")  # type: ignore[attr-defined]
+    precise = {"ftol": 1e-12, "maxiter": 1000}
+    fitted = model(last).fit(disp="off", options=precise)  # type: ignore[attr-defined]
     assert found.degrees == pytest.approx(fitted.params["nu"], rel=1e-6)
     for i, anchor in enumerate(range(TEST.first, TEST.stop)):
         shown = model(anchor).fix(fitted.params)  # type: ignore[attr-defined]
