@@ -19,9 +19,10 @@ from time import time
 
 from components.tracking.entries import WATCHED, Point, curve_points, epoch_points, parameters, points
 from components.tracking.server import TrackingServer, client_is_installed
-from model_core.errors import ArtifactError, UserError, shown
+from model_core.errors import ArtifactError, UserError, quoted, shown
 from model_core.results.course import read_courses
 from model_core.results.training import HistoryRow
+from model_core.store.names import scheme_of
 from model_core.variables import MLFLOW_RUN, MLFLOW_URI
 
 log = logging.getLogger("pgat.tracking")
@@ -152,6 +153,11 @@ def _log_of(uri: str, run_id: str) -> StepLog | None:
         return None
     if not uri:
         log.warning("%s is set and %s is not, so MLflow is told nothing", MLFLOW_RUN, MLFLOW_URI)
+        return None
+    if scheme_of(uri) not in {"http", "https"}:
+        log.warning(
+            "%s %s is no server (http://… or https://…), so MLflow is told nothing", MLFLOW_URI, quoted(uri)
+        )
         return None
     if not client_is_installed():
         log.warning(

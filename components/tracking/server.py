@@ -90,6 +90,8 @@ class TrackingServer:
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 return str(self._client.create_experiment(name, tags=_KIND))
+        if not found.experiment_id:
+            raise self._another("it names no experiment")
         if found.lifecycle_stage != "active":
             raise UserError(
                 f"the experiment {name} was deleted at {self.uri}; restore it there, or choose another --experiment"
@@ -162,12 +164,15 @@ class TrackingServer:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        from google.protobuf.json_format import ParseError
         from mlflow.exceptions import MlflowException
 
         try:
             yield
         except MlflowException as error:
             raise self._sentence(error.get_http_status_code(), str(error)) from error
+        except (ParseError, ValueError) as error:
+            raise self._another(shortened(str(error), _SAID_CHARACTERS)) from error
         except ImportError as error:
             raise StoreError(
                 f"{self.uri} keeps its files where this client cannot write without another package "
@@ -204,12 +209,15 @@ class TrackingServer:
             or status == 404
             or said.startswith("INTERNAL_ERROR: Response:")
         ):
-            return StoreError(
-                f"{self.uri} does not answer as MLflow does ({words}), as a page to sign in or another server would; "
-                "check the address, and set MLFLOW_TRACKING_TOKEN if it asks for credentials",
-                uri=self.uri,
-            )
+            return self._another(words)
         return UserError(f"{self.uri} refused ({words}); look at the server's log")
+
+    def _another(self, what: str) -> StoreError:
+        return StoreError(
+            f"{self.uri} does not answer as MLflow does ({what}), as a page to sign in or another server would; check "
+            "the address, and set MLFLOW_TRACKING_TOKEN if it asks for credentials",
+            uri=self.uri,
+        )
 
 
 def client_is_installed() -> bool:

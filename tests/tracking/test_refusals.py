@@ -97,6 +97,9 @@ def test_no_address_names_the_flag_and_the_variable_which_is_read(
         (200, b"<html>Sign in", "does not answer as MLflow does (<html>Sign in), as a page to sign in"),
         (404, b"<html>Not here", "does not answer as MLflow does"),
         (404, b'{"detail": "Not Found"}', "does not answer as MLflow does"),
+        (200, b"{}", "(it names no experiment)"),
+        (200, b'{"experiment": 5}', "does not answer as MLflow does (Failed to parse experiment field"),
+        (200, b"\xff", "does not answer as MLflow does"),
         (503, b"later", "(too many 503 error responses); check the address"),
     ],
 )
@@ -162,6 +165,16 @@ def test_a_run_without_an_address_is_said_once(
     assert [record.getMessage() for record in caplog.records] == [
         "MLFLOW_RUN_ID is set and MLFLOW_TRACKING_URI is not, so MLflow is told nothing"
     ]
+
+
+def test_a_step_is_not_sent_to_a_database_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "2" * 32)
+    running.log_results({"skill": 0.1})
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "MLFLOW_TRACKING_URI 'sqlite:///runs.db' is no server" in warning
 
 
 def test_numbers_that_are_none_have_no_metric_and_words_no_json() -> None:
