@@ -115,7 +115,7 @@ def noted(artifact: str, left: Mapping[str, Path]) -> Iterator[None]:
 
 
 def read_notes(store: Store) -> dict[str, StepNote]:
-    """Step → its note; what is no note is named in a warning and left out.
+    """Step → its note; anything else is named in a warning and left out.
 
     Raises:
         StoreError: the store cannot be reached.

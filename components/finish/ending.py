@@ -12,8 +12,8 @@ _SUCCESS = {"SUCCEEDED", "COMPLETE", "CACHED"}
 _CANCELED = "CANCEL"
 """How its state begins, with one L or two."""
 _KILLED = (
-    "its pod ended without a word, as one does that ran out of memory or time, or was evicted; the pod's events, on "
-    "Kubeflow's page of the run, say which"
+    "its pod ended without saying why, as one does that ran out of memory or time, or was evicted; the pod's events, "
+    "on Kubeflow's page of the run, say which"
 )
 _SILENT = (
     "no step noted why; one whose pod never began (its image, its secrets, no room on the nodes) cannot, nor one "

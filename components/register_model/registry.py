@@ -81,7 +81,7 @@ class Registry:
     """The registry at ``url``.
 
     Raises:
-        UserError: the URL is none, or the token cannot be sent; by each method, if the registry refuses.
+        UserError: the URL is not one, or the token cannot be sent; by each method, if the registry refuses.
         StoreError: by each method, if it cannot be reached, or something else answers.
     """
 

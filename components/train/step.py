@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from components.train.group import refuse_incomplete_group
 from components.train.job import Job
 from components.train.jobstatus import job_status
 from components.train.members import (
@@ -18,7 +19,6 @@ from components.train.members import (
     mirrored,
     train_members,
 )
-from components.train.team import refuse_incomplete_team
 from components.train.termination import leaving_on_termination
 from components.train.workspace import workspace
 from components.work import begin, mark_finished
@@ -61,7 +61,7 @@ def run(job: Job) -> dict[str, float]:
         StoreError: the checkpoint URI cannot be reached at the start.
         TrainingError: losses stayed non-finite, or the memory is not enough.
     """
-    refuse_incomplete_team()
+    refuse_incomplete_group()
     settings = job.training_settings
     precision = resolve_precision(settings)
     identity: dict[str, object] = {}

@@ -78,7 +78,7 @@ def unpacked(content: bytes, key: str) -> Piece:
         raise ValueError(f"it is not of version {_VERSION}")
     records, deleted = value.get("records"), value.get("deleted")
     if not isinstance(records, list) or not all(map(_is_record, records)):
-        raise ValueError("one of its records is none")
+        raise ValueError("one of its records is not one")
     if not isinstance(deleted, dict) or not all(map(_is_time, deleted.values())):
         raise ValueError("its deleted runs are not names with times")
     return Piece(tuple(records), deleted)

@@ -130,7 +130,7 @@ def renew_page(store: Store, index: Index) -> None:
 
 
 def indexed_records(store: Store, index: Index) -> list[RunRecord]:
-    """Every run in the index, newest first; what is none is named in a warning and left out.
+    """Every run in the index, newest first; anything else is named in a warning and left out.
 
     Raises:
         StoreError: the store cannot be read.

@@ -85,7 +85,7 @@ class _File(Provider):
             found: Credentials = self._reader.retrieve()
         except (OSError, ValueError, configparser.Error) as error:
             # Its text may be the line with the key.
-            reason = error.strerror if isinstance(error, OSError) else "it lacks them, or is no such file"
+            reason = error.strerror if isinstance(error, OSError) else "it lacks them, or is not such a file"
             raise StoreError(
                 f"{self._path} gives no keys for the profile {quoted(self._profile)} ({reason}); write "
                 f"aws_access_key_id and aws_secret_access_key there, or set {' and '.join(KEYS)}"

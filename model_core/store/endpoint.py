@@ -43,7 +43,7 @@ def checked_url(url: str, name: str) -> SplitResult:
         name: of the variable or flag that holds it; the URL itself is not repeated, since it may hold a password.
 
     Raises:
-        StoreError: it is no URL, or has more than these parts.
+        StoreError: it is not a URL, or has more than these parts.
     """
     wanted = f"{name} is not a URL like {CLUSTER_STORE}"
     try:

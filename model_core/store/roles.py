@@ -37,7 +37,7 @@ from model_core.variables import (
 )
 
 _MARGIN_SECONDS = 300.0
-"""So long before their end keys are asked for again; of short-lived ones a quarter of their time."""
+"""New keys are asked for this long before the old ones end; of short-lived ones a quarter of their time."""
 _PAUSE_SECONDS = 30.0
 """Between two attempts while the old keys still hold."""
 _TOKEN_BYTES = 2**16
@@ -56,7 +56,7 @@ def role_of(environment: Mapping[str, str], pools: Callable[[str, bool], urllib3
     """The keys of the role that this pod, container or machine has; who gives them is asked before the first request.
 
     Raises:
-        StoreError: the role is described by halves, or there is none.
+        StoreError: only half of a role is described, or there is none.
     """
     names = (IDENTITY_FILE, ROLE, ROLE_SESSION, CONTAINER_URL, CONTAINER_PATH, MACHINE_ENDPOINT)
     values = {name: given(environment, name) for name in (*names, ROLE_ENDPOINT, MACHINE_DISABLED)}
@@ -143,7 +143,7 @@ class _Telling(urllib3.PoolManager):
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **more: Any
     ) -> urllib3.BaseHTTPResponse:
-        """One request; an answer that is none is an error."""
+        """One request; an answer that is not one is an error."""
         answer = self._pool.urlopen(method, url, redirect, **more)
         if answer.status < 400:
             return answer
@@ -235,7 +235,7 @@ def _token_in(file: Path) -> str:
         if not re.fullmatch(r"[!-~]+", token):
             raise ValueError("no token")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is empty, or no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is empty or not text"
         raise StoreError(
             f"{IDENTITY_FILE} names {quoted(str(file))}, which holds no token ({reason}); the cluster mounts it for "
             "a ServiceAccount that has a role"

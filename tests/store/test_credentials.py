@@ -179,7 +179,7 @@ def test_a_server_that_is_overloaded_is_asked_again(sts: Gateway) -> None:
         ("AWS_ROLE_ARN", "", "AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "", "AWS_ROLE_ARN is set and AWS_WEB_IDENTITY_TOKEN_FILE is not"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token", "holds no token (No such file or directory)"),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/dev/null", "holds no token (it is empty, or no text)"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/dev/null", "holds no token (it is empty or not text)"),
         ("AWS_ENDPOINT_URL_STS", "", "a role for a store that is not Amazon's needs AWS_ENDPOINT_URL_STS"),
         ("AWS_ENDPOINT_URL_STS", "http://host:port", "AWS_ENDPOINT_URL_STS is not a URL"),
         (
@@ -189,7 +189,7 @@ def test_a_server_that_is_overloaded_is_asked_again(sts: Gateway) -> None:
         ),
     ],
 )
-def test_a_role_that_is_described_by_halves_is_refused_with_what_is_missing(
+def test_a_role_that_is_half_described_is_refused_with_what_is_missing(
     name: str, value: str, told: str, sts: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)

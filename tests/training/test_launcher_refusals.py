@@ -121,7 +121,7 @@ def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: P
         ),
     ],
 )
-def test_a_team_that_is_described_by_halves_is_refused_with_what_is_wrong(
+def test_a_group_that_is_half_described_is_refused_with_what_is_wrong(
     variables: dict[str, str],
     said: str,
     dataset: Path,

@@ -1,4 +1,4 @@
-"""What torchrun tells each process of a team, looked through before the process relies on it."""
+"""What torchrun tells each process of a group, looked through before the process relies on it."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from model_core.errors import UserError, quoted
 _REMEDY = "torchrun sets them all; start the step with training.launcher.kind: torchrun, or unset them"
 
 
-def refuse_incomplete_team(environment: Mapping[str, str] = os.environ) -> None:
+def refuse_incomplete_group(environment: Mapping[str, str] = os.environ) -> None:
     """Check the variables of a process that is to train with others; none are needed to train alone.
 
     Raises:
-        UserError: one is missing, is no number, or contradicts another one.
+        UserError: one is missing, is not a number, or contradicts another one.
     """
     size = _number(environment, "WORLD_SIZE", 1)
     rank = _number(environment, "RANK", None if size > 1 else 0)
