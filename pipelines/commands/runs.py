@@ -71,7 +71,7 @@ def add(actions: Commands) -> None:
     export = _add(
         commands, "export", _export, "send runs to an MLflow server; sent again, a run is brought up to date there",
         "%(prog)s NAME OTHER --mlflow http://127.0.0.1:5000",
-        "MLFLOW_TRACKING_TOKEN=… %(prog)s NAME --mlflow https://mlflow.example --experiment forecasts",
+        "%(prog)s NAME --mlflow https://mlflow.example --experiment forecasts",
     )  # fmt: skip
     export.add_argument("names", nargs="+", metavar="NAME", help="of the runs")
     export.add_argument("--mlflow", metavar="URL", help="address of the server; default: MLFLOW_TRACKING_URI")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from components.arguments import EXAMPLES
-from components.steps import STEPS
+from components.steps import ALL_STEPS
 from components.train.__main__ import main as train
 from docs.generate.commands import _parsers_of_pipelines
 from pipelines.__main__ import SCRIPT
@@ -66,7 +66,7 @@ def test_other_unknown_words_get_no_such_hint(capsys: pytest.CaptureFixture[str]
 
 
 def parsers() -> list[ArgumentParser]:
-    steps = [importlib.import_module(f"components.{step}.__main__").step_parser() for step in STEPS]
+    steps = [importlib.import_module(f"components.{step}.__main__").step_parser() for step in ALL_STEPS]
     return [*_parsers_of_pipelines(), *steps]
 
 

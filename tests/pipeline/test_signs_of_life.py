@@ -53,6 +53,7 @@ def test_the_steps_with_a_model_speak_of_all_their_work(
         "forecasting test windows",
         "forecasting validation windows",
         "exchanging inputs",
+        "exchanging the sky",
         "reading the learned graph",
         "forecasting clean windows",
         "perturbing windows",
