@@ -246,6 +246,7 @@ def test_a_run_that_fails_at_its_store_leaves_no_secret_in_any_file(
 
 @pytest.mark.slow
 @pytest.mark.e2e
+@pytest.mark.usefixtures("preloaded")
 def test_a_whole_run_with_a_store_leaves_no_secret_in_any_file(
     tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
