@@ -2,10 +2,12 @@
 cut off is completed by the same call."""
 
 import json
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,21 @@ def test_the_hundredth_run_costs_as_many_requests_as_the_second(server: HostileS
     period = MOST_LOOSE + 1
     assert costs[period + 1 : 2 * period] == costs[2 * period + 1 : 3 * period]
     assert len(indexed_records(open_store(SHELF), Index(open_store(SHELF)))) == 100
+
+
+def test_publishers_at_the_same_time_lose_nothing_and_the_page_has_all_of_them(server: HostileS3) -> None:
+    def publish_some(publisher: int) -> None:
+        for number in range(4):
+            publish_run(SHELF, synthetic_record(number, name=f"p{publisher}-{number}"), [])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(publish_some, range(4)))
+    names = {f"p{publisher}-{number}" for publisher in range(4) for number in range(4)}
+    store = open_store(SHELF)
+    assert {record.name for record in indexed_records(store, Index(store))} == names
+    assert set(re.findall(rb"<td>(p\d-\d)</td>", server.objects["team/runs/index.html"])) == {
+        name.encode() for name in names
+    }
 
 
 def test_the_same_again_sends_no_file_twice_and_a_changed_file_anew(
