@@ -43,8 +43,10 @@ def indexed(store: LocalStore, content: bytes) -> str:
     "content",
     [
         *DAMAGED,
-        *map(gzip.compress, DAMAGED),
-        gzip.compress(json.dumps({"schema_version": 2, "records": [PUBLISHED], "deleted": {}}).encode()),
+        *(gzip.compress(content, mtime=0) for content in DAMAGED),
+        gzip.compress(
+            json.dumps({"schema_version": 2, "records": [PUBLISHED], "deleted": {}}).encode(), mtime=0
+        ),
         packed(Piece(({"name": "no name"},))),
         packed(Piece((PUBLISHED,)))[:-9],
     ],
