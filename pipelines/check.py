@@ -63,7 +63,9 @@ def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) ->
         for config in executors.values():
             json_format.ParseDict(config, KubernetesExecutorConfig())
     except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{name} is not a pipeline of KFP's ({shortened(str(error))}); {_REMEDY}") from error
+        # Its first line says what; the next ones list every field that there might be.
+        reason = shortened(str(error).partition("\n")[0].rstrip("."))
+        raise UserError(f"{name} is not a pipeline of KFP's ({reason}); {_REMEDY}") from error
     pods = list(pods_of(spec, platform))
     if not pods:
         raise UserError(f"{name} has no task that runs in a pod; {_REMEDY}")

@@ -11,7 +11,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from components.steps import ALL_STEPS
-from model_core.errors import UserError, quoted
+from model_core.errors import UserError, quoted, shortened
 from model_core.store.endpoint import checked_url
 from model_core.variables import (
     CERTIFICATES,
@@ -96,6 +96,12 @@ class Cluster:
         self._check_store()
         if self.authorities:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
+        if "://" in self.webhook_secret:
+            # Not quoted: whoever knows the URL may post there.
+            raise UserError(
+                "--webhook-secret names a Kubernetes Secret, and was given a URL; put that into the Secret's key url, "
+                "as docs/endings.md says, and give its name"
+            )
         if self.webhook_secret:
             refuse_bad_subdomain(self.webhook_secret, "--webhook-secret")
         if self.registry_secret:
@@ -132,6 +138,11 @@ class Cluster:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(ALL_STEPS)}")
         for step in ALL_STEPS:
             image = self.image_of(step)
+            if "://" in image:
+                raise UserError(
+                    f"{quoted(image)} cannot be an image: its name has no protocol; leave out "
+                    f"{quoted(image.partition('://')[0] + '://')}"
+                )
             if not _IMAGE.fullmatch(image):
                 raise UserError(
                     f"{quoted(image)} cannot be an image: a name starts with a letter or digit and has only letters, "
@@ -147,6 +158,11 @@ class Cluster:
                 raise UserError(
                     "this checkout has changes that no image contains; commit them, or name the images' --tag"
                 )
+        if self.registry and self.registry[-1].isalnum():
+            raise UserError(
+                f"--registry {quoted(self.registry)} would name an image {shortened(self.registry)}pgat-train; end it "
+                "with a slash"
+            )
 
     def image_of(self, step: str) -> str:
         """Full name of a step's image."""

@@ -1,5 +1,7 @@
 """Every way in which a table can be bad gets one sentence that names the place."""
 
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from components.prepare_data import __main__ as prepare_data
 from model_core.config.data import DataSettings
 from model_core.config.table import FormatSettings
 from model_core.data.prepare import prepare
+from model_core.documents import parse_yaml
 from model_core.errors import SettingsError, SkyError, SourceError
 from tests.data.market import SETTINGS, saved, table
 
@@ -232,6 +235,7 @@ def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> N
     [
         ({"date_format": "%Q"}, "data.date_format", "'%Q' cannot read dates"),
         ({"columns": {"Clsoe": "c"}}, "data.columns.Clsoe", "did you mean Close"),
+        ({"columns": {"Tag": "date"}}, "data.columns.Tag", "comes first: --set 'data.columns={Date: Tag}'"),
         (
             {"format": FormatSettings(epoch_unit="s")},
             "data.format.epoch_unit",
@@ -254,6 +258,23 @@ def test_a_mapped_column_that_is_not_there_is_named_with_the_map(tmp_path: Path)
     settings = SETTINGS.model_copy(update={"columns": {"Close": "settle"}})
     with pytest.raises(SourceError, match=r"lacks Close \(data\.columns calls it settle\)"):
         prepare(saved(table(), tmp_path), settings)
+
+
+THEIRS = {"Date": "Handelstag", "Open": "Erster", "High": "Hoch: Tag", "Low": "D'Or", "Close": "on"}
+
+
+@pytest.mark.parametrize("told", [[], ["Date"], ["Low", "High"], ["Open", "Date", "Close"]])
+def test_the_map_in_the_message_names_all_columns_that_are_missing_and_keeps_those_that_are_told(
+    told: list[str], tmp_path: Path
+) -> None:
+    path = saved(table().rename(columns=THEIRS), tmp_path)
+    settings = SETTINGS.model_copy(update={"columns": {name: THEIRS[name] for name in told}})
+    with pytest.raises(SourceError) as refused:
+        prepare(path, settings)
+    remedy = shlex.split(re.findall(r"--set ('data\.columns=.*?')", str(refused.value))[0])[0]
+    columns = parse_yaml(remedy.partition("=")[2])
+    assert columns == {name: THEIRS[name] if name in told else "its name" for name in THEIRS}
+    assert prepare(path, SETTINGS.model_copy(update={"columns": columns | THEIRS})).quality
 
 
 def test_a_thousand_scattered_problems_are_counted_and_listed_one_by_one_beside_the_message(

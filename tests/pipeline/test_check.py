@@ -189,6 +189,7 @@ def test_pods_with_gpus_tolerate_the_taint_of_their_makers_nodes(resource: str) 
         ("- 1", "is not a compiled pipeline"),
         ("a: 1\n---\nb: 1\n---\nc: 1", "is not a compiled pipeline"),
         ("kind: Deployment\nspec: {}", "is not a pipeline of KFP's"),
+        ("extends: standard.yaml", 'has no field named "extends" at "PipelineSpec"); give the file'),
         ("components: 7", "is not a pipeline of KFP's"),
         ("root: {dag: {tasks: {a: 1}}}", "is not a pipeline of KFP's"),
         ("schemaVersion: 2.1.0", "has no task that runs in a pod"),

@@ -254,6 +254,19 @@ def test_compiling_imports_neither_torch_nor_the_model() -> None:
     [
         (["--tag", "latest"], "may change under its name"),
         (["--image", "train=ghcr.io/example/pgat-train", "--tag", "abc"], "may change under its name"),
+        (
+            ["--tag", "abc", "--registry", "ghcr.io/example"],
+            "an image ghcr.io/examplepgat-train; end it with a slash",
+        ),
+        (["--tag", "abc", "--registry", "https://ghcr.io/example"], "no protocol; leave out 'https://'"),
+        (
+            ["--tag", "abc", "--image", "train=docker://ghcr.io/pgat-train:1"],
+            "no protocol; leave out 'docker://'",
+        ),
+        (
+            ["--tag", "abc", "--webhook-secret", "https://chat.example/hooks/1"],
+            "was given a URL; put that into the",
+        ),
         (["--image", "trian=x@sha256:0", "--tag", "abc"], "names no step"),
         (["--image", "train", "--tag", "abc"], "names no step"),
         (["--tag", "abc", "--output", "pipeline.json"], "is not a YAML file name"),
@@ -272,6 +285,7 @@ def test_what_cannot_be_compiled_is_refused_in_one_sentence(
     told = capsys.readouterr().err
     assert reason in told
     assert told.count("\n") == 1
+    assert "hooks/1" not in told
     assert list(tmp_path.iterdir()) == []
 
 

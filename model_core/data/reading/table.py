@@ -1,6 +1,7 @@
 """The quality gate: a table as found becomes a checked price table, or one error lists what is wrong."""
 
 import difflib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from model_core.data.reading.problems import format_row_ranges, refusal, row_nam
 from model_core.data.reading.sources import SourceTable
 from model_core.data.reading.strays import without_strays
 from model_core.data.reading.warnings import find_warnings, note
+from model_core.documents import parse_yaml
 from model_core.errors import Problem, SettingsError, SourceError, shortened
 from model_core.results.quality import TableWarning
 
@@ -31,6 +33,8 @@ _UNNAMED = (column_name(0).lower(), INDEX)
 _LISTED = 20
 """Columns named in a message; the rest are counted."""
 _LONGEST_NAME = 60
+_MAPPED = 8
+"""Columns that an example of a map holds; a table that lacks more is of another layout."""
 _CALLED = " (data.columns calls it "
 """Between our name and the mapped one that the table lacks."""
 _FLOAT_NOISE = 1e-9
@@ -126,7 +130,7 @@ def find_columns(
         else:
             missing.append(name + (f"{_CALLED}{mapped[name]})" if name in mapped else ""))
     if missing:
-        problems.append(Problem("missing column", _missing(missing, source)))
+        problems.append(Problem("missing column", _missing(missing, source, mapped)))
     return found, problems
 
 
@@ -148,7 +152,7 @@ def _plain_name(column: str) -> str:
     return re.sub(r" \(column \d+\)$", "", column.strip().lower()).strip("<> ")
 
 
-def _missing(names: Sequence[str], source: SourceTable) -> str:
+def _missing(names: Sequence[str], source: SourceTable, mapped: Mapping[str, str]) -> str:
     columns = list(map(str, source.frame.columns))
     listed = ", ".join(shortened(column, _LONGEST_NAME) for column in columns[:_LISTED]) or "none"
     more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
@@ -156,8 +160,7 @@ def _missing(names: Sequence[str], source: SourceTable) -> str:
         lacking = f"{', '.join(names[:_LISTED])} and {len(names) - _LISTED} more"
     else:
         lacking = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    example = names[0].split(_CALLED)[0]
-    advice = f"if a column has another name, give it, e.g. --set 'data.columns={{{example}: its name}}'"
+    advice = f"if a column has another name, give it, e.g. --set 'data.columns={{{_mapping(names, mapped)}}}'"
     if len(columns) == 1:
         advice += "; if another delimiter separates the columns, --set 'data.format.delimiter=…'"
     if source.reading.get("encoding") == WESTERN and (other := other_encoding(columns)):
@@ -165,13 +168,33 @@ def _missing(names: Sequence[str], source: SourceTable) -> str:
     return f"lacks {lacking}; columns found: {listed}{more} ({advice})"
 
 
+def _mapping(missing: Sequence[str], mapped: Mapping[str, str]) -> str:
+    """The column map that names each missing column, and keeps what is mapped and there: a new map replaces the old."""
+    wanted = [name.split(_CALLED)[0] for name in missing]
+    if len(wanted) > _MAPPED:
+        return f"{wanted[0]}: its name, …"
+    kept = [f"{name}: {_as_yaml(theirs)}" for name, theirs in mapped.items() if name not in wanted]
+    return ", ".join([*kept, *(f"{name}: its name" for name in wanted)])
+
+
+def _as_yaml(name: str) -> str:
+    """A column's name within a map that stands in single quotes in a shell."""
+    if len(name) > _LONGEST_NAME:
+        return "…"
+    plain = re.fullmatch(r"[^\W\d][\w.-]*(?: [\w.-]+)*", name) and parse_yaml(name) == name
+    return name if plain else json.dumps(name, ensure_ascii=False).replace("'", "\\u0027")
+
+
 def _column_map(ours: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
     by_lower = {name.lower(): name for name in ours}
-    for name in columns:
+    for name, theirs in columns.items():
         if name.lower() not in by_lower:
             close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.0)
+            remedy = f"did you mean {by_lower[close[0]]}?"
+            if turned := by_lower.get(theirs.lower()):
+                remedy = f"our name comes first: --set 'data.columns={{{turned}: {_as_yaml(name)}}}'"
             raise SettingsError(
-                f"data.columns.{name} is not a column that this layout needs; did you mean {by_lower[close[0]]}?",
+                f"data.columns.{name} is not a column that this layout needs; {remedy}",
                 keys=[f"data.columns.{name}"],
             )
     return {by_lower[name.lower()]: theirs for name, theirs in columns.items()}
