@@ -5,21 +5,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from model_core.artifacts import sha256_of
-from model_core.errors import ArtifactError, StoreError
+from model_core.errors import ArtifactError, StoreError, shortened
 from model_core.manifest import FileRecord
 from model_core.progress import ProgressMeter
 from model_core.publishing.index import Index
-from model_core.publishing.page import index_page
+from model_core.publishing.page import REPORT, index_page
 from model_core.publishing.record import ListedFile, as_record, record_in, record_key, sealed, write_record
-from model_core.results.run import RunRecord
+from model_core.results.run import RECORD, RunRecord
 from model_core.store.base import Store
 from model_core.store.locate import open_store
-from model_core.store.names import INDEX, published_name
+from model_core.store.names import INDEX, is_run_name, published_name
 from model_core.store.together import together
 
 log = logging.getLogger("pgat.runs")
 _TRIES = 10
 """Of writing the page while others publish, too."""
+_EARLIER_RECORD = "manifest.json"
+"""What runs had that earlier code published."""
 
 
 def publish_run(
@@ -170,7 +172,8 @@ def withdraw_run(uri: str, name: str) -> int:
 def reindex(uri: str) -> int:
     """Make the index again from the records of all runs in the store; returns how many there are.
 
-    For a store whose index was damaged or deleted. A run that has no record any more leaves the index.
+    For a store whose index was damaged or deleted. A run that has no record any more leaves the index, and one that
+    earlier code published without a record is named in a warning.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -189,9 +192,19 @@ def reindex(uri: str) -> int:
         if record is not None and record.published_at is not None and known.get(name) != record.sha256:
             index.add(record)
 
-    keys = store.keys()
-    names = [name for key in keys if key == record_key(name := key.partition("/")[0])]
+    folders = [key.partition("/") for key in store.keys()]  # noqa: SIM118  a store is not a dict
+    names = [name for name, _, file in folders if file == RECORD]
     together(seen, names)
+    earlier = {name for name, _, file in folders if file == _EARLIER_RECORD and is_run_name(name)} - set(
+        names
+    )
+    if earlier:
+        log.warning(
+            "published by earlier code, without a record, and therefore not listed: %s; publish them again, or open "
+            "their %s",
+            shortened(", ".join(sorted(earlier))),
+            REPORT,
+        )
     for name in known.keys() - set(names):
         index.bury(name, content.after(name, datetime.now(UTC)))
     index.fold()

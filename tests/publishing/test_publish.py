@@ -278,3 +278,16 @@ def test_a_run_whose_store_refuses_at_its_end_is_whole_here_and_the_named_comman
     server.refusing = {}
     assert main(shlex.split(str(refused.value).split("`")[1])) == 0
     assert "team/runs/whole/run.json" in server.objects
+
+
+def test_runs_that_earlier_code_published_are_named_when_the_index_is_made_again(
+    runs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They had a manifest where runs now have a record."""
+    shelf = tmp_path / "shelf"
+    publish(runs, "whole", str(shelf))
+    for name in ("old", "older"):
+        (shelf / name).mkdir()
+        (shelf / name / "manifest.json").write_text("{}")
+    assert reindex(str(shelf)) == 1
+    assert "not listed: old, older; publish them again, or open their report.html" in caplog.text
