@@ -22,7 +22,7 @@ _MAGIC = b"PAR1"
 _ENDING_BYTES = 8
 """The footer's length, and PAR1."""
 _DEPTH = 12
-"""Of structures: a file's row group, its column, its metadata, its statistics; and as much again."""
+"""Of structures and lists of them: a file's row group, its column, its metadata, its statistics; and as much again."""
 
 _FILE_ROWS, _FILE_GROUPS = 3, 4
 _GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS = 1, 2, 3

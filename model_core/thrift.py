@@ -30,7 +30,7 @@ class CompactReader:
     Args:
         end: where the content ends that may be read.
         name: what is read, for errors.
-        depth: of structures within structures.
+        depth: of structures, lists and maps within one another.
     """
 
     def __init__(self, content: Content, at: int, end: int, name: str, depth: int) -> None:
@@ -43,9 +43,7 @@ class CompactReader:
         Raises:
             ValueError: the structure has no end, or lies too deep in others.
         """
-        if self._depth == 0:
-            raise ValueError(f"{self._name} holds structures within structures without end")
-        self._depth -= 1
+        self._go_deeper()
         field = 0
         while (start := self._byte()) != _END:
             step = start >> 4
@@ -54,11 +52,17 @@ class CompactReader:
         self._depth += 1
 
     def items(self) -> Iterator[int]:
-        """Kind of each value of a list, which has to be read or skipped before the next."""
+        """Kind of each value of a list, which has to be read or skipped before the next.
+
+        Raises:
+            ValueError: the list has no end, or lies too deep in others.
+        """
+        self._go_deeper()
         start = self._byte()
         size = start >> 4
         for _ in range(self.unsigned() if size == _LONG_LIST else size):
             yield start & 15
+        self._depth += 1
 
     def unsigned(self) -> int:
         """An integer that is never negative.
@@ -108,11 +112,18 @@ class CompactReader:
             raise ValueError(f"{self._name} holds a value of no known kind")
 
     def _skip_map(self) -> None:
+        self._go_deeper()
         size = self.unsigned()
         kinds = self._byte() if size else 0
         for _ in range(size):
             self.skip(kinds >> 4, in_list=True)
             self.skip(kinds & 15, in_list=True)
+        self._depth += 1
+
+    def _go_deeper(self) -> None:
+        if self._depth == 0:
+            raise ValueError(f"{self._name} holds values within values without end")
+        self._depth -= 1
 
     def _pass_bytes(self, count: int) -> None:
         if count > self._end - self.at:

@@ -208,6 +208,20 @@ def test_a_footer_of_a_million_columns_is_refused_before_it_is_read(tmp_path: Pa
     assert megabytes < 100
 
 
+@pytest.mark.parametrize(
+    ("field", "within"),
+    [(b"\x19", b"\x19"), (b"\x1b", b"\x01\xbb"), (b"", b"\x1c")],
+    ids=["lists", "maps", "structures"],
+)
+def test_a_footer_of_values_within_values_is_refused_however_deep_it_goes(
+    field: bytes, within: bytes, tmp_path: Path
+) -> None:
+    footer = field + within * 50_000
+    content = b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1"
+    with pytest.raises(SourceError, match="its footer holds values within values without end"):
+        read_source(put(tmp_path, content), DataSettings())
+
+
 def test_a_row_group_that_contradicts_the_schema_does_not_end_the_process(tmp_path: Path) -> None:
     """A column that says it is never empty, beside counts of its empty values: PyArrow aborts when asked for it."""
     sink = io.BytesIO()
