@@ -11,7 +11,6 @@ The first of these that is set up counts, and is never passed over when it fails
 """
 
 import configparser
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,8 +18,9 @@ import urllib3
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import AWSConfigProvider, Provider, StaticProvider
 
+from model_core.documents import read_text
 from model_core.errors import StoreError, quoted
-from model_core.store.endpoint import given
+from model_core.store.endpoint import given, is_sendable
 from model_core.store.roles import role_of
 from model_core.variables import (
     ACCESS_KEY,
@@ -35,6 +35,7 @@ from model_core.variables import (
     SESSION_TOKEN,
 )
 
+_FILE_BYTES = 2**20
 Pools = Callable[[str, bool], urllib3.PoolManager]
 """A pool of connections for ``http`` or ``https``; for a machine that may not be there, one that gives up soon."""
 
@@ -79,9 +80,8 @@ class _File(Provider):
             StoreError: the file cannot be read, or does not hold two keys that can be sent.
         """
         try:
-            # A file that cannot be read is an empty one for the reader.
-            with self._path.open("rb"):
-                pass
+            # A file that cannot be read is an empty one for the reader, and a device has no end.
+            read_text(self._path, _FILE_BYTES)
             found: Credentials = self._reader.retrieve()
         except (OSError, ValueError, configparser.Error) as error:
             # Its text may be the line with the key.
@@ -90,7 +90,7 @@ class _File(Provider):
                 f"{self._path} gives no keys for the profile {quoted(self._profile)} ({reason}); write "
                 f"aws_access_key_id and aws_secret_access_key there, or set {' and '.join(KEYS)}"
             ) from error
-        if not all(re.fullmatch(r"[!-~]*", part or "") for part in (found.access_key, found.session_token)):
+        if not all(map(is_sendable, (found.access_key, found.session_token or "-"))):
             raise StoreError(
                 f"a key of the profile {quoted(self._profile)} in {self._path} holds a character that cannot be "
                 "sent; copy it again"
@@ -106,7 +106,7 @@ def _file_of(environment: Mapping[str, str]) -> _File | None:
         return _File(Path(named), profile)
     try:
         path = Path("~/.aws/credentials").expanduser()
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        text = read_text(path, _FILE_BYTES) if path.is_file() else ""
     except (RuntimeError, PermissionError):  # no home, or somebody else's
         text = ""
     except (OSError, ValueError):

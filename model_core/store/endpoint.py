@@ -12,6 +12,11 @@ _REGIONAL_HOST = re.compile(r"s3(?:\.dualstack)?[.-]([a-z]+-[a-z-]+-\d+)\.amazon
 _HEADER_VALUE = re.compile(r"[!-~]+")
 
 
+def is_sendable(value: str) -> bool:
+    """Whether ``value`` can stand in an HTTP header."""
+    return _HEADER_VALUE.fullmatch(value) is not None
+
+
 def given(environment: Mapping[str, str], name: str) -> str:
     """A variable's value without white space around it; it will travel in an HTTP header.
 
@@ -19,7 +24,7 @@ def given(environment: Mapping[str, str], name: str) -> str:
         StoreError: it cannot be sent; it is not repeated.
     """
     value = environment.get(name, "").strip()
-    if value and not _HEADER_VALUE.fullmatch(value):
+    if value and not is_sendable(value):
         raise StoreError(
             f"{name} holds a character that cannot be sent, for example a line break or a blank; copy it again"
         )

@@ -20,11 +20,13 @@ import urllib3
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import IamAwsProvider, Provider, WebIdentityProvider
 
+from model_core.documents import DocumentError, read_text
 from model_core.errors import StoreError, UnavailableError, quoted, shortened
 from model_core.store.certificates import unsafe
-from model_core.store.endpoint import checked_url, endpoint_of, given, is_amazons, region_of
+from model_core.store.endpoint import checked_url, endpoint_of, given, is_amazons, is_sendable, region_of
 from model_core.variables import (
     CONTAINER_PATH,
+    CONTAINER_TOKEN_FILE,
     CONTAINER_URL,
     CREDENTIALS_FILE,
     IDENTITY_FILE,
@@ -58,7 +60,15 @@ def role_of(environment: Mapping[str, str], pools: Callable[[str, bool], urllib3
     Raises:
         StoreError: only half of a role is described, or there is none.
     """
-    names = (IDENTITY_FILE, ROLE, ROLE_SESSION, CONTAINER_URL, CONTAINER_PATH, MACHINE_ENDPOINT)
+    names = (
+        IDENTITY_FILE,
+        ROLE,
+        ROLE_SESSION,
+        CONTAINER_URL,
+        CONTAINER_PATH,
+        CONTAINER_TOKEN_FILE,
+        MACHINE_ENDPOINT,
+    )
     values = {name: given(environment, name) for name in (*names, ROLE_ENDPOINT, MACHINE_DISABLED)}
     if values[IDENTITY_FILE] or values[ROLE]:
         made = _pods_role(environment, values, pools)
@@ -118,7 +128,7 @@ class _Renewed(Provider):
     def _asked(self) -> Credentials:
         provider = self._make()
         try:
-            return provider.retrieve()
+            keys = provider.retrieve()
         except urllib3.exceptions.SSLError as error:
             raise StoreError(self._failed(unsafe(error, "that server", ROLE_ENDPOINT))) from None
         except urllib3.exceptions.NewConnectionError as error:
@@ -128,9 +138,21 @@ class _Renewed(Provider):
         except urllib3.exceptions.HTTPError as error:
             # Its text may have the URL in it, and that the token.
             raise UnavailableError(self._failed(type(error).__name__)) from None
-        except (ValueError, KeyError, TypeError, AttributeError, ParseError, OSError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            ParseError,
+            OSError,
+        ) as error:
             # An answer may be of any kind, and the client takes it for granted.
             raise StoreError(self._failed("its answer holds no keys")) from error
+        # Of a header that cannot be sent the whole stands in the error, and that is a secret.
+        if not all(map(is_sendable, (keys.access_key, keys.session_token or "-"))):
+            raise StoreError(self._failed("its keys hold a character that cannot be sent"))
+        return keys
 
 
 class _Telling(urllib3.PoolManager):
@@ -149,8 +171,9 @@ class _Telling(urllib3.PoolManager):
             return answer
         text = answer.data[:_TOKEN_BYTES].decode("utf-8", "replace")
         # Whoever answers may repeat what it was sent.
-        for token in parse_qs(urlsplit(url).query).get("WebIdentityToken", []):
-            text = text.replace(token, "…")
+        sent = [*(more.get("headers") or {}).values()]
+        for token in [*parse_qs(urlsplit(url).query).get("WebIdentityToken", []), *sent]:
+            text = text.replace(token or "…", "…")
         found = [re.search(rf"<{name}>([^<]*)", text) for name in ("Code", "Message")]
         told = ": ".join([f"HTTP {answer.status}", *(shortened(match[1]) for match in found if match)])
         kind = UnavailableError if answer.status >= 500 or answer.status == 429 else StoreError
@@ -177,7 +200,7 @@ def _pods_role(
     failed = partial(_refused, f"the role {shortened(values[ROLE])}", url.netloc)
 
     def make() -> Provider:
-        token = _token_in(Path(values[IDENTITY_FILE]))
+        token = _token_in(Path(values[IDENTITY_FILE]), IDENTITY_FILE)
         return WebIdentityProvider(
             jwt_provider_func=lambda: {"access_token": token},
             sts_endpoint=f"{url.scheme}://{url.netloc}",
@@ -197,13 +220,21 @@ def _containers_role(
     if full and not values[CONTAINER_PATH]:
         parts = urlsplit(full)
         scheme, host = parts.scheme, parts.hostname or ""
-        if scheme != "https" and (scheme != "http" or host not in _AGENTS):
+        # A backslash ends the host for some readers of a URL, and not for others.
+        elsewhere = scheme != "https" and (scheme != "http" or host not in _AGENTS)
+        if elsewhere or "@" in full or "\\" in full:
             raise StoreError(
                 f"{CONTAINER_URL} is neither https:// nor an agent of this machine; let the cluster set it"
             )
     failed = partial(_refused, "this container's role", host)
     pool = _Telling(pools(scheme, False), failed)
-    return _Renewed(lambda: IamAwsProvider(http_client=pool), failed)
+
+    def make() -> Provider:
+        if full and values[CONTAINER_TOKEN_FILE]:
+            _token_in(Path(values[CONTAINER_TOKEN_FILE]), CONTAINER_TOKEN_FILE)
+        return IamAwsProvider(http_client=pool)
+
+    return _Renewed(make, failed)
 
 
 def _machines_role(values: Mapping[str, str], pools: Callable[[str, bool], urllib3.PoolManager]) -> _Renewed:
@@ -223,22 +254,24 @@ def _refused(whose: str, server: str, reason: str) -> str:
     )
 
 
-def _token_in(file: Path) -> str:
+def _token_in(file: Path, variable: str) -> str:
     """The token as the cluster last wrote it.
+
+    Args:
+        variable: that names the file.
 
     Raises:
         StoreError: it cannot be read or sent.
     """
     try:
-        with file.open("rb") as opened:
-            token = opened.read(_TOKEN_BYTES).decode("ascii").strip()
-        if not re.fullmatch(r"[!-~]+", token):
-            raise ValueError("no token")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is empty or not text"
+        token = read_text(file, _TOKEN_BYTES).strip()
+        if not is_sendable(token.replace(" ", "-")):  # Basic, then the token
+            raise DocumentError("it is empty or not text")
+    except (OSError, DocumentError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
-            f"{IDENTITY_FILE} names {quoted(str(file))}, which holds no token ({reason}); the cluster mounts it for "
-            "a ServiceAccount that has a role"
+            f"{variable} names {quoted(str(file))}, which holds no token ({reason}); the cluster mounts it for a "
+            "ServiceAccount that has a role"
         ) from error
     return token
 

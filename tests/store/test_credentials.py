@@ -1,16 +1,23 @@
 """Keys come from the environment, a file or a role, in this order; those of a role are renewed before they end."""
 
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from minio.credentials.credentials import Credentials
 
 from model_core.errors import StoreError
 from model_core.store import roles
 from model_core.store.locate import open_store
 from pipelines.store import Server, running_server
+from tests.security.hostile_s3 import HostileS3
+from tests.serving import answering
 from tests.store.gateway import AGENT_TOKEN, Gateway, gateway
 
+END = datetime.now(UTC) + timedelta(hours=1)
+KEYS = {"access_key": "AK", "secret_key": "SK", "session_token": "T"}
 ROLE = "arn:aws:iam::123456789012:role/pgat"
 pytestmark = pytest.mark.usefixtures("_nobody")
 
@@ -155,6 +162,60 @@ def test_a_server_that_repeats_the_token_does_not_make_it_known(
         assert "canary" not in message
 
 
+@pytest.mark.parametrize("damaged", ["access_key", "session_token"])
+def test_keys_that_cannot_be_sent_are_refused_and_not_repeated(
+    damaged: str, sts: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a header that cannot be sent the whole stands in the error of Python's client."""
+    monkeypatch.setattr(
+        sts, "give", lambda: Credentials(**KEYS | {damaged: "canary&#10;canary"}, expiration=END)
+    )
+    message = refusal()
+    assert "its keys hold a character that cannot be sent" in message
+    assert "canary" not in message
+
+
+@pytest.mark.parametrize("answer", ["[" * 100_000, "null", '{"Expiration": 5}'])
+def test_an_agent_that_says_anything_else_is_told_so(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(HostileS3()) as agent:
+        agent.says = (200, [answer.encode()])
+        monkeypatch.setenv("AWS_ENDPOINT_URL", agent.url)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{agent.url}/keys")
+        assert "its answer holds no keys" in refusal()
+
+
+def test_an_agent_that_repeats_what_it_was_sent_does_not_make_it_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "canary-of-the-pod")
+    with answering(HostileS3()) as agent:
+        agent.says = (403, [b"<Code>Bad</Code><Message>canary-of-the-pod is no token</Message>"])
+        monkeypatch.setenv("AWS_ENDPOINT_URL", agent.url)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{agent.url}/keys")
+        assert "Bad: … is no token" in refusal()
+    assert agent.requests[0][1]["Authorization"] == "canary-of-the-pod"
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("AWS_SHARED_CREDENTIALS_FILE", "it lacks them, or is not such a file"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "holds no token (it is a device or a pipe, not a file)"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "holds no token (it is a device or a pipe, not a file)"),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_of_keys_is_not_waited_for(
+    variable: str, told: str, sts: Gateway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    if variable.startswith("AWS_CONTAINER"):
+        monkeypatch.delenv("AWS_ROLE_ARN")
+        monkeypatch.delenv("AWS_WEB_IDENTITY_TOKEN_FILE")
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{sts.url}/v1/credentials")
+    monkeypatch.setenv(variable, str(tmp_path / "pipe"))
+    assert told in refusal()
+
+
 def test_a_server_that_is_not_there_is_told_in_one_sentence_without_the_token(
     sts: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -179,7 +240,7 @@ def test_a_server_that_is_overloaded_is_asked_again(sts: Gateway) -> None:
         ("AWS_ROLE_ARN", "", "AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "", "AWS_ROLE_ARN is set and AWS_WEB_IDENTITY_TOKEN_FILE is not"),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nowhere/token", "holds no token (No such file or directory)"),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/dev/null", "holds no token (it is empty or not text)"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/dev/null", "holds no token (it is a device or a pipe, not a file)"),
         ("AWS_ENDPOINT_URL_STS", "", "a role for a store that is not Amazon's needs AWS_ENDPOINT_URL_STS"),
         ("AWS_ENDPOINT_URL_STS", "http://host:port", "AWS_ENDPOINT_URL_STS is not a URL"),
         (
@@ -300,8 +361,10 @@ def test_an_agent_that_refuses_is_told_and_one_elsewhere_is_not_asked(
         monkeypatch.setenv("AWS_ENDPOINT_URL", gate.url)
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{gate.url}/v1/credentials")
         assert "127.0.0.1 gives no keys for this container's role (HTTP 401)" in refusal()
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.3/v1/credentials")
-    assert "is neither https:// nor an agent of this machine" in refusal()
+    # A backslash ends the host for one reader of a URL, and belongs to a user's name for another.
+    for url in ("http://169.254.170.3/v1/credentials", "http://192.0.2.1\\@localhost/v1/credentials"):
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        assert "is neither https:// nor an agent of this machine" in refusal()
 
 
 def test_a_machine_without_a_role_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
