@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from model_core.errors import StoreError
+from model_core.errors import OversizedError, StoreError
 from model_core.publishing.pieces import (
     FOLDER,
     PACKED_BYTES,
@@ -102,13 +102,14 @@ class Index:
         content = packed(piece)
         snapshot = key_of(content, SNAPSHOT)
         self._store.write(snapshot, content)
-        if self._store.read(snapshot, PACKED_BYTES) != content:
+        try:
+            self._pieces[snapshot] = unpacked(self._store.read(snapshot, PACKED_BYTES), snapshot)
+        except ValueError as error:
             raise StoreError(
-                f"{snapshot} in {self._store.uri} is not what was written; nothing was deleted",
+                f"{snapshot} in {self._store.uri} is not what was written ({error}); nothing was deleted",
                 uri=self._store.uri,
                 key=snapshot,
-            )
-        self._pieces[snapshot] = piece
+            ) from error
         together(self._store.delete, [key for key in keys if key != snapshot])
 
     def drop_damaged(self) -> None:
@@ -139,14 +140,8 @@ class Index:
     def _read(self, key: str) -> bool:
         """Whether the object is still there."""
         try:
-            content = self._store.read(key, PACKED_BYTES)
-        except StoreError:
-            if self._store.exists(key):
-                raise
-            return False
-        try:
-            self._pieces[key] = unpacked(content, key)
-        except ValueError as error:
+            self._pieces[key] = unpacked(self._store.read(key, PACKED_BYTES), key)
+        except (OversizedError, ValueError) as error:
             self._damaged.add(key)
             log.warning(
                 "%s in %s is damaged (%s), and some runs may be missing; list the runs anew with `runs reindex`",
@@ -154,4 +149,8 @@ class Index:
                 self._store.uri,
                 error,
             )
+        except StoreError:
+            if self._store.exists(key):
+                raise
+            return False
         return True

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import MAXYEAR, datetime
 
 from model_core.documents import parse_json
 from model_core.results.record import VERSION_FIELD, JsonObject
@@ -23,7 +24,9 @@ _KEY = re.compile(rf"{re.escape(FOLDER)}({SNAPSHOT}|\d{{4}}-\d\d-\d\d)/([0-9a-f]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 PACKED_BYTES = 2**26
 """Of one object, as it is stored: some ten thousand runs."""
-_UNPACKED_BYTES = 2**29
+_UNPACKED_BYTES = 2**28
+_MOST_MARKS = 2**24
+"""Commas and brackets: each value that JSON holds has one, and takes up to 80 bytes in memory."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +76,31 @@ def unpacked(content: bytes, key: str) -> Piece:
         raise ValueError(str(error)) from error
     if not unzip.eof:
         raise ValueError(f"it is cut off, or unpacks to more than {_UNPACKED_BYTES:,} bytes")
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MOST_MARKS:
+        raise ValueError("it holds more values than any index")
     value = parse_json(text)
     if not isinstance(value, dict) or value.get(VERSION_FIELD) != _VERSION:
         raise ValueError(f"it is not of version {_VERSION}")
     records, deleted = value.get("records"), value.get("deleted")
     if not isinstance(records, list) or not all(map(_is_record, records)):
         raise ValueError("one of its records is not one")
-    if not isinstance(deleted, dict) or not all(map(_is_time, deleted.values())):
+    if not isinstance(deleted, dict) or not all(map(is_time, deleted.values())):
         raise ValueError("its deleted runs are not names with times")
     return Piece(tuple(records), deleted)
 
 
 def _is_record(value: object) -> bool:
-    return isinstance(value, dict) and is_run_name(value.get("name")) and _is_time(value.get("published_at"))
+    return isinstance(value, dict) and is_run_name(value.get("name")) and is_time(value.get("published_at"))
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+def is_time(value: object) -> bool:
+    """Whether ``value`` is a time at which something was published: in UTC, and with a next one after it."""
+    if not isinstance(value, str) or _TIME.fullmatch(value) is None:
+        return False
+    try:
+        return datetime.fromisoformat(value).year < MAXYEAR
+    except ValueError:
+        return False
 
 
 def merged(pieces: Sequence[Piece]) -> Piece:

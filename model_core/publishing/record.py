@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from model_core.artifacts import content_digest
 from model_core.documents import parse_json
-from model_core.errors import ArtifactError, StoreError
+from model_core.errors import ArtifactError, OversizedError, StoreError
 from model_core.manifest import FileRecord
+from model_core.publishing.pieces import is_time
 from model_core.results.run import RECORD, RunRecord
-from model_core.store.base import Store
+from model_core.store.base import READ_BYTES, Store
 from model_core.store.names import is_run_name
 
 _AGAIN = "publish that run again, or delete it"
@@ -62,6 +63,8 @@ def record_in(store: Store, name: str) -> RunRecord | None:
         return None
     try:
         content = parse_json(store.read(key))
+    except OversizedError as error:
+        raise _damaged(store, key, f"it is larger than {READ_BYTES:,} bytes") from error
     except StoreError:
         if store.exists(key):
             raise
@@ -99,6 +102,8 @@ def as_record(content: Mapping[str, object], where: str) -> RunRecord:
         ) from error
     if not is_run_name(record.name):
         raise ArtifactError(f"{where} names a run as no run can be called; {_AGAIN}")
+    if record.published_at is not None and not is_time(record.published_at):
+        raise ArtifactError(f"{where} was published at no time; {_AGAIN}")
     return record
 
 

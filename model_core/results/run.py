@@ -33,7 +33,7 @@ class Attempt(BaseModel):
 class RunRecord(BaseModel):
     """``run.json``: one run, whole at every moment while it goes on, and as a store of runs has it."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     """Of this file's fields."""

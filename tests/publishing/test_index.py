@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_core.errors import StoreError
+from model_core.publishing import pieces
 from model_core.publishing.index import MOST_LOOSE, Index
 from model_core.publishing.pieces import is_snapshot
 from model_core.publishing.record import sealed
@@ -156,6 +157,21 @@ def test_a_snapshot_that_cannot_be_read_back_deletes_nothing(
     with pytest.raises(StoreError, match="nothing was deleted"):
         index.fold()
     assert set(before) <= set(keys(store))
+
+
+def test_a_snapshot_that_would_be_too_large_to_be_read_deletes_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        Index(store).add(record(name))
+    before = keys(store)
+    index = Index(store)
+    index.content()
+    with monkeypatch.context() as small, pytest.raises(StoreError, match="more values than any index"):
+        small.setattr(pieces, "_MOST_MARKS", 10)
+        index.fold()
+    assert set(before) <= set(keys(store))
+    assert names(store) == ["a", "b"]
 
 
 def test_a_reader_whose_objects_are_folded_under_its_hands_reads_again(server: HostileS3) -> None:

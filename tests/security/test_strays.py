@@ -2,11 +2,12 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from model_core.artifacts import write_manifest
+from model_core.artifacts import content_digest, write_manifest
 from model_core.checkpoints.files import CHECKPOINT_MANIFEST, WEIGHTS, position
 from model_core.checkpoints.lease import OWNER, Lease
 from model_core.checkpoints.local import LAST
@@ -15,8 +16,11 @@ from model_core.checkpoints.records import RECORDS, fetch_newest, newest_positio
 from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
 from model_core.publishing.index import Index
-from model_core.publishing.pieces import Piece, key_of, packed
-from model_core.publishing.publish import indexed_records
+from model_core.publishing.pieces import PACKED_BYTES, Piece, key_of, packed
+from model_core.publishing.publish import indexed_records, reindex
+from model_core.publishing.record import sealed, write_record
+from model_core.results.run import RunRecord
+from model_core.store.base import READ_BYTES
 from model_core.store.local import LocalStore
 from pipelines.review.listing import list_runs
 from tests.checkpoints.fakes import write_checkpoint
@@ -29,6 +33,8 @@ RECORD = {
 
 
 WHEN = "2026-01-01T00:00:00.000000+00:00"
+NEVER = "9999-12-31T23:59:59.999999+00:00"
+"""Nothing can be published after it."""
 PUBLISHED: dict[str, object] = RECORD | {"published_at": WHEN}
 
 
@@ -49,6 +55,10 @@ def indexed(store: LocalStore, content: bytes) -> str:
         ),
         packed(Piece(({"name": "no name"},))),
         packed(Piece((PUBLISHED,)))[:-9],
+        packed(Piece((PUBLISHED | {"published_at": NEVER},))),
+        packed(Piece(deleted={"good": NEVER})),
+        packed(Piece(deleted={"good": WHEN.replace("01-01", "99-99")})),
+        gzip.compress(b'{"schema_version": 1, "deleted": {}, "records": [' + b"{}," * 2**23 + b"{}]}"),
     ],
 )
 def test_an_index_lists_the_good_runs_and_names_what_is_none(
@@ -61,8 +71,37 @@ def test_an_index_lists_the_good_runs_and_names_what_is_none(
     index = Index(store)
     assert [run.name for run in indexed_records(store, index)] == ["good"]
     assert caplog.text.count(f"{damaged} in {tmp_path} is damaged") == 1
+    assert index.content().after("good", datetime.now(UTC)) > WHEN
     index.fold()
     assert store.exists(damaged), "what cannot be folded stays"
+
+
+def test_an_object_in_the_index_that_is_too_large_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path)
+    indexed(store, packed(Piece((PUBLISHED,))))
+    key = key_of(b"", WHEN[:10])
+    with (tmp_path / key).open("wb") as file:
+        file.truncate(PACKED_BYTES + 1)
+    assert [run.name for run in indexed_records(store, Index(store))] == ["good"]
+    assert f"{key} in {tmp_path} is damaged" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "changes", [{"published_at": NEVER}, {"published_at": "../../x"}, {"seconds": "Infinity"}, None]
+)
+def test_the_record_of_a_run_that_is_none_is_not_listed_anew(
+    changes: dict[str, object] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = LocalStore(tmp_path)
+    write_record(store, sealed(RunRecord.model_validate(PUBLISHED)))
+    stray = PUBLISHED | {"name": "stray"} | (changes or {})
+    text = json.dumps(stray | {"sha256": content_digest(stray)}) if changes else " " * (READ_BYTES + 1)
+    store.write("stray/run.json", text.encode())
+    assert reindex(str(tmp_path)) == 1
+    assert f"stray/run.json in {tmp_path}" in caplog.text
+    assert sorted(store.keys(".index/")) == [next(store.keys(".index/snapshot/"))]
 
 
 def test_a_record_in_the_index_that_is_none_is_named_and_left_out(
