@@ -20,11 +20,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from components.steps import ALL_STEPS
 from model_core.deadlines import Deadline, within
 from model_core.documents import DocumentError, parse_json
-from model_core.errors import PgatError, StoreError, UserError, shortened, shown
+from model_core.errors import OversizedError, PgatError, StoreError, UserError, shortened, shown
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import s3_uri
@@ -43,7 +44,6 @@ _LINES = 30
 """Of what a step said last."""
 _LINE_CHARACTERS = 500
 _NOTE_BYTES = 2**17
-_MOST_NOTES = 100
 _PATIENCE_SECONDS = 30.0
 """A step waits no longer for the store to take a note."""
 
@@ -63,9 +63,9 @@ class StepNote(BaseModel):
 
     schema_version: Literal[1] = 1
     state: State
-    began_at: datetime
+    began_at: AwareDatetime
     """In UTC."""
-    seconds: float | None = None
+    seconds: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """That it took; null while it works."""
     reason: Annotated[str, AfterValidator(_sentence)] = ""
     """Why it failed."""
@@ -115,19 +115,19 @@ def noted(artifact: str, left: Mapping[str, Path]) -> Iterator[None]:
 
 
 def read_notes(store: Store) -> dict[str, StepNote]:
-    """Step → its note; anything else is named in a warning and left out.
+    """Step → its note; what is none of a step is left out, and named in a warning where one should be.
 
     Raises:
         StoreError: the store cannot be reached.
     """
     found = {}
-    keys = [key for key in store.keys() if key.endswith(".json") and "/" not in key]  # noqa: SIM118
-    for key in keys[:_MOST_NOTES]:
+    there = set(store.keys())
+    for step in ALL_STEPS:
+        if (key := f"{step}.json") not in there:
+            continue
         try:
-            found[key.removesuffix(".json")] = StepNote.model_validate(
-                parse_json(store.read(key, _NOTE_BYTES))
-            )
-        except (DocumentError, ValidationError) as error:
+            found[step] = StepNote.model_validate(parse_json(store.read(key, _NOTE_BYTES)))
+        except (DocumentError, ValidationError, OversizedError) as error:
             log.warning("%s in %s is not the note of a step (%s)", key, store.uri, _line(str(error)))
     return found
 

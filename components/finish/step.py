@@ -17,9 +17,10 @@ from model_core.artifacts import code_version, no_folders_left
 from model_core.config.run import Settings
 from model_core.disk import disk_error, require_file
 from model_core.documents import DocumentError, parse_json, read_text
-from model_core.errors import PgatError, PipelineError, UserError, quoted, shown
+from model_core.errors import OversizedError, PgatError, PipelineError, UserError, quoted, shown
 from model_core.report.ending import EndPage, end_page, failure_texts
 from model_core.results.run import SUCCEEDED, RunRecord
+from model_core.store.base import READ_BYTES, Store
 from model_core.store.locate import open_store
 from model_core.store.names import published_name, refuse_bad_run_name
 from model_core.versions import git_commit
@@ -152,12 +153,21 @@ class _Noted:
     def read(self, uri: str) -> None:
         store = open_store(uri)
         self.steps = read_notes(store)
-        self.report = store.read(REPORT, _PAGE_BYTES) if store.exists(REPORT) else None
-        self.summary = store.read(SUMMARY) if store.exists(SUMMARY) else None
+        self.report = _left(store, REPORT, _PAGE_BYTES)
+        self.summary = _left(store, SUMMARY, READ_BYTES)
 
     def files_beside(self, page: bytes) -> dict[str, bytes]:
         """What is published of a run that failed."""
         return {REPORT: page} | ({} if self.summary is None else {SUMMARY: self.summary})
+
+
+def _left(store: Store, name: str, most_bytes: int) -> bytes | None:
+    """What a report that failed has left, unless it is larger than any."""
+    try:
+        return store.read(name, most_bytes) if store.exists(name) else None
+    except OversizedError as error:
+        log.warning("%s", error)
+        return None
 
 
 def _has_report(end: RunEnd) -> bool:

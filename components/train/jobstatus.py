@@ -114,7 +114,7 @@ class JobStatus:
                 self._warned = True
                 log.warning(
                     "the TrainJob's status does not show how far this training is (%s: %s); it goes on",
-                    urlsplit(self._url).netloc,
+                    urlsplit(self._url).hostname,
                     shown(str(error)),
                 )
 
@@ -126,7 +126,11 @@ def job_status(environment: Mapping[str, str] = os.environ) -> JobStatus | None:
     )
     if not (url and authority and token):
         return None
-    if urlsplit(url).scheme != "https":
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme != "https":
         log.warning("%s is not https://, so the token of this pod is not sent there", TRAINER_URL)
         return None
     return JobStatus(url, Path(authority), Path(token))

@@ -17,4 +17,5 @@ def is_loopback(hostname: str) -> bool:
 def is_readable_on_the_way(host: str) -> bool:
     """Whether others on the network can read what is sent to the URL ``host``."""
     parts = urlsplit(host)
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    # A backslash ends the host for whoever sends, and stands before the host for ``urlsplit``.
+    return parts.scheme == "http" and ("\\" in host or not is_loopback(parts.hostname or ""))

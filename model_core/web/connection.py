@@ -171,9 +171,7 @@ class Connection:
         if 200 <= status < 300 and not _is_page(response):
             return
         if target := response.get_redirect_location():
-            parts = urlsplit(str(target))
-            target = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
-            raise self._not_the_api(f"redirects to {target}, as to a sign-in page")
+            raise self._not_the_api(f"redirects to {_whose(str(target))}, as to a sign-in page")
         said = f"{status} {credentials.cut_out(_said(response))}".strip()
         if status in {401, 403}:
             raise DeniedError(f"{self.host} answered {said}; {self._remedy(status, credentials)}")
@@ -203,6 +201,15 @@ class Connection:
 def _pool(host: str) -> urllib3.PoolManager:
     context = authorities() if urlsplit(host).scheme == "https" else None
     return pool_of(_LIMITS, urllib3.PoolManager, retries=False, ssl_context=context)
+
+
+def _whose(target: str) -> str:
+    """What may be said of where a redirect leads."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "what is no URL"
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
 
 
 def _is_page(response: urllib3.BaseHTTPResponse) -> bool:

@@ -157,10 +157,33 @@ def test_a_step_that_is_not_asked_notes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_no_note_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name, content in {"train": "{", "evaluate": '{"state": "sleeping"}', "report": "[]"}.items():
+    began = '{"state": "ended", "began_at": "2026-03-01T12:00:00'
+    damaged = {
+        "prepare_data": f'{began}"}}',
+        "train": "{",
+        "evaluate": '{"state": "sleeping"}',
+        "diagnose": f'{began}Z", "seconds": "Infinity"}}',
+        "report": " " * 200_000,
+        "register_model": "[]",
+    }
+    strays = {f"a{number}": f'{began}Z"}}' for number in range(200)}
+    for name, content in (damaged | strays).items():
         (tmp_path / f"{name}.json").write_text(content, encoding="utf-8")
     assert read_notes(open_store(str(tmp_path))) == {}
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == len(damaged)
+    (tmp_path / "train.json").write_text(f'{began}Z"}}', encoding="utf-8")
+    assert list(read_notes(open_store(str(tmp_path)))) == ["train"]
+
+
+def test_an_endless_page_of_a_report_that_failed_is_named_and_the_end_told_without_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "notes").mkdir()
+    with (tmp_path / "notes/report.html").open("wb") as file:
+        file.truncate(2**30)
+    main(by_hand(tmp_path, "FAILED", "--notes", str(tmp_path / "notes")))
+    assert "RUN FAILED" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "cannot read report.html" in caplog.text
 
 
 # --- as KFP runs it, with a store that asks for keys --------------------------------------------------------
@@ -370,7 +393,15 @@ def test_a_webhook_that_does_not_take_it_is_said_after_all_else_is_done(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://chat.example/x", "chat.example", "ftp://chat.example", "https:///x", "https://a b/c"]
+    "url",
+    [
+        "http://chat.example/x",
+        "http://chat.example\\@localhost/x",
+        "chat.example",
+        "ftp://chat.example",
+        "https:///x",
+        "https://a b/c",
+    ],
 )
 def test_a_webhook_that_others_could_read_or_that_is_none_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(UserError) as refused:

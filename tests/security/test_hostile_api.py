@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from model_core.web.address import is_readable_on_the_way
 from pipelines.__main__ import main as pipelines
 from tests.serving import answering
 
@@ -121,3 +122,15 @@ def test_a_redirect_to_another_server_is_not_followed() -> None:
             assert submit(server) == 2
         assert f"Bearer {TOKEN}" in server.heard
         assert thief.heard == []
+
+
+def test_a_redirect_to_what_is_no_address_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(Impostor(redirect="http://[nowhere")) as server:
+        assert submit(server) == 2
+    assert "redirects to what is no URL, as to a sign-in page" in capsys.readouterr().err
+
+
+def test_a_token_goes_unencrypted_to_nobody_who_only_looks_like_this_machine() -> None:
+    """urllib3 ends a host at a backslash; ``urlsplit`` takes what is before the ``@`` for a user."""
+    assert is_readable_on_the_way("http://192.0.2.1\\@localhost/")
+    assert not is_readable_on_the_way("http://localhost/")

@@ -158,4 +158,5 @@ def test_nobody_is_told_outside_of_a_trainjob_and_no_token_leaves_unencrypted(
     }
     assert job_status(variables) is None
     assert "is not https://" in caplog.text
+    assert job_status(variables | {"KUBEFLOW_TRAINER_SERVER_URL": "https://[nowhere"}) is None
     assert watching(None, 1, 0, 1, None) is None
