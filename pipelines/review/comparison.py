@@ -17,7 +17,8 @@ from pipelines.runs import find_run, headline_in
 
 MOST_RUNS = 8
 """Side by side."""
-_COLUMN = 24
+_COLUMN, _WIDEST = 24, 40
+"""Characters of a column in the terminal, at least, and at most unless a run's name is longer."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ def compared(runs: Path, names: Sequence[str]) -> Compared:
         UserError: there are too few or too many of them, one is named twice, or one does not exist.
     """
     if not 2 <= len(names) <= MOST_RUNS:
-        raise UserError(f"compare takes 2 to {MOST_RUNS} runs, and {len(names)} were named")
+        raise UserError(
+            f"compare takes 2 to {MOST_RUNS} runs; give {'at least two' if len(names) < 2 else 'fewer'}"
+        )
     if len(set(names)) < len(names):
         raise UserError("a run is named twice; name each once")
     found = tuple(find_run(runs, name) for name in names)
@@ -97,21 +100,19 @@ def _pairs(runs: Path, found: Sequence[RunRecord], headlines: Sequence[Headline 
 
 def comparison_text(result: Compared) -> str:
     """For the terminal."""
-    width = max([_COLUMN, *(len(record.name) for record in result.runs)])
-
-    def row(what: str, values: Sequence[object]) -> str:
-        return "  ".join([f"{what:40}", *(f"{value!s:>{width}}" for value in values)])
-
-    lines = [f"warning: {text}" for text in result.warnings]
-    lines.append(row("", [record.name for record in result.runs]))
-    lines.append(row("state", [record.status for record in result.runs]))
+    rows: list[tuple[str, Sequence[object]]] = [
+        ("", [record.name for record in result.runs]),
+        ("state", [record.status for record in result.runs]),
+    ]
     if any(record.failed_step for record in result.runs):
-        lines.append(row("at", [record.failed_step or "" for record in result.runs]))
-    lines += [row(key, values) for key, values in result.settings.items()] or ["the settings are the same"]
+        rows.append(("at", [record.failed_step or "" for record in result.runs]))
+    rows += result.settings.items()
     if len({record.code_version for record in result.runs}) > 1:
-        lines.append(row("code", [record.code_version for record in result.runs]))
-    for what, values in score_rows(result.headlines):
-        lines.append(row(what, values))
+        rows.append(("code", [record.code_version for record in result.runs]))
+    rows += score_rows(result.headlines)
+    lines = [f"warning: {text}" for text in result.warnings] + _aligned(rows)
+    if not result.settings:
+        lines.append("the settings are the same")
     for record in result.runs:
         if record.status != SUCCEEDED and record.reason:
             lines.append(f"{record.name}: {record.reason}")
@@ -120,6 +121,14 @@ def comparison_text(result: Compared) -> str:
         sentence for name, pair in result.pairs.items() for sentence in pair_sentences(first, name, pair)
     ]
     return "\n".join(map(shown, lines))
+
+
+def _aligned(rows: Sequence[tuple[str, Sequence[object]]]) -> list[str]:
+    """Lines whose columns stand below each other; a value that is wider than they are moves its own line only."""
+    names = [len(str(name)) for name in rows[0][1]]
+    fitting = [size for _, values in rows for value in values if (size := len(str(value))) <= _WIDEST]
+    width = max(_COLUMN, *names, *fitting)
+    return ["  ".join([f"{what:40}", *(f"{value!s:>{width}}" for value in values)]) for what, values in rows]
 
 
 def score_rows(headlines: Sequence[Headline | None]) -> list[tuple[str, list[str]]]:
@@ -154,6 +163,9 @@ def pair_sentences(first: str, second: str, pair: Paired) -> list[str]:
 
 
 def _pair_sentence(first: str, second: str, what: str, loss: str, row: Comparison, windows: int) -> str:
+    if row.skill == row.low == row.high == 0:
+        same = f"The {what} of {first} has the same {loss} as that of {second}"
+        return f"{same} in all {windows:,} windows that both scored."
     match row.outcome:
         case "better" | "worse":
             said = f"The {what} of {first} is {row.outcome} than that of {second}"

@@ -23,7 +23,7 @@ from model_core.results.scores import Scores
 from model_core.results.skill import SkillInterval
 from model_core.results.training import MemberResults, TrainResults
 from pipelines.__main__ import main
-from pipelines.review.comparison import compared, comparison_text
+from pipelines.review.comparison import compared, comparison_text, pair_sentences
 from pipelines.review.listing import list_runs, show_run
 from pipelines.runners.process import RunProgress
 from pipelines.runs import find_run, headline_in, read_record, scores_sha256
@@ -231,6 +231,24 @@ def test_a_run_paired_with_itself_has_no_difference(ended: Ended) -> None:
     assert pair.windows == ended.scores.windows
     assert pair.point is not None
     assert (pair.point.skill, pair.point.low, pair.point.high) == (0.0, 0.0, 0.0)
+    point, distribution = pair_sentences("one", "other", pair)
+    assert point.startswith(
+        "The point forecast of one has the same squared log error as that of other in all "
+    )
+    assert distribution.startswith("The distribution of Close of one has the same pinball loss ")
+
+
+def test_columns_of_a_comparison_stand_below_each_other_and_a_very_long_value_moves_its_own_line(
+    ended: Ended,
+) -> None:
+    long = {"columns": "x" * 30, "source": "y" * 200}
+    for name, settings in (("one", long), ("other", {"columns": "", "source": ""})):
+        replace_json(ended.runs / name / "run.json", _with(ended, name, settings=settings))
+    text = comparison_text(compared(ended.runs, ["one", "other"])).splitlines()
+    lines = {line[:40].strip(): line for line in text}
+    ends = {len(lines[what]) for what in ("", "state", "columns", "MAE log", "fragile")}
+    assert ends == {40 + 2 * (2 + 30)}
+    assert len(lines["source"]) > 240
 
 
 def test_a_pair_is_judged_on_the_windows_that_both_scored(tmp_path: Path) -> None:
@@ -257,7 +275,7 @@ def test_a_site_compares_runs_with_their_curves_and_lists_their_files(ended: End
     build_site(ended.runs, tmp_path / "out", [["one", "other"]])
     text = (tmp_path / "out/compare/one+other.html").read_text(encoding="utf-8")
     assert text.count("<polyline") == 2 * 3, "two curves in each of three figures"
-    assert "There is no evidence that the point forecast of one differs from that of other" in text
+    assert "The point forecast of one has the same squared log error as that of other" in text
     assert skill_words(ended.scores.headline) in text
     page = (tmp_path / "out/run/one/index.html").read_text(encoding="utf-8")
     files = re.findall(r"<tr><td>([^<]*)</td><td class=\"number\">[\d,]+</td><td><code>(\w{64})<", page)
