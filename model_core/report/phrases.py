@@ -12,6 +12,7 @@ from model_core.evaluation.verdict import (
     hardly_moves,
     headline,
     percent,
+    skill_words,
 )
 from model_core.report.evidence import Evidence
 from model_core.results.departure import Departure
@@ -21,6 +22,12 @@ from model_core.results.shrinkage import FittedShare
 from model_core.results.skill import Comparison, Outcome
 from model_core.results.training import TrainResults
 
+_TRUE_SKY: dict[Outcome, str] = {
+    "better": "The true sky makes the point forecast of this model better than the sky of other days",
+    "worse": "The true sky makes the point forecast of this model worse than the sky of other days",
+    "no evidence either way": "There is no evidence that the true sky makes the point forecast of this model better or "
+    "worse than the sky of other days",
+}
 _TONES: dict[Outcome, str] = {"better": "good", "worse": "bad"}
 
 
@@ -91,7 +98,15 @@ def _celestial(evidence: Evidence) -> str:
         return "The untrained model was the best on validation, and no celestial wave reaches its forecasts."
     if reads is not None and not (reads.past_sky or reads.future_sky):
         return "This model reads no celestial waves."
-    return "Whether the celestial waves add anything was not measured in this run."
+    without = (
+        "Whether a model without the celestial waves would forecast as well was not measured in this run."
+    )
+    measured = evidence.explanation.importance if evidence.explanation else None
+    for part in measured.parts if measured else ():
+        if (part.group, part.name) == ("days", "all") and part.point.outcome in _TRUE_SKY:
+            found = _TRUE_SKY[part.point.outcome]
+            return f"{found}: skill {skill_words(part.point)} in squared log error. {without}"
+    return without
 
 
 def _robustness(findings: Findings, effect: float | None) -> str:
@@ -270,7 +285,7 @@ def number(value: float | None) -> str:
     if size >= 1000:
         text = f"{value:,.0f}"
     elif size >= 1e-4 or value == 0:
-        text = f"{value:.4g}"
+        text = "0" if value == 0 else f"{value:#.4g}".removesuffix(".")
     else:
         text = f"{value:.2e}"
     return text.replace("-", "−")

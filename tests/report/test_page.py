@@ -114,7 +114,8 @@ def test_what_is_missing_is_said(evidence: Evidence) -> None:
     found = checked(render_page(bare, SETTINGS, "bare"))
     assert "This run holds no explanation" in found.text
     assert "forecasts a point, not a distribution" in found.text
-    assert "Whether the celestial waves add anything was not measured in this run" in found.text
+    assert "Whether a model without the celestial waves would forecast as well was not measured" in found.text
+    assert "the true sky" not in found.text.lower()
     assert found.references <= set(found.ids)
 
 
@@ -173,7 +174,16 @@ def test_the_summary_ranks_the_model_beside_every_baseline(evidence: Evidence) -
 
 
 @pytest.mark.parametrize(
-    ("value", "written"), [(None, "–"), (12345.6, "12,346"), (1.23456, "1.235"), (0, "0"), (2e-7, "2.00e−07")]
+    ("value", "written"),
+    [
+        (None, "–"),
+        (12345.6, "12,346"),
+        (1.23456, "1.235"),
+        (132, "132.0"),
+        (999.97, "1000"),
+        (0, "0"),
+        (2e-7, "2.00e−07"),
+    ],
 )
 def test_numbers_are_written_for_people(value: float | None, written: str) -> None:
     assert phrases.number(value) == written
@@ -201,6 +211,39 @@ def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(ev
     blind = replace(evidence, findings=evidence.findings.model_copy(update={"reads": reads}))
     assert "This model reads no celestial waves." in render_page(blind, SETTINGS, "a-run")
     assert "was not measured in this run" in render_page(evidence, SETTINGS, "a-run")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (
+            "better",
+            "The true sky makes the point forecast of this model better than the sky of other days: skill ",
+        ),
+        (
+            "worse",
+            "The true sky makes the point forecast of this model worse than the sky of other days: skill ",
+        ),
+        (
+            "no evidence either way",
+            "There is no evidence that the true sky makes the point forecast of this model ",
+        ),
+        ("no verdict", "Whether a model without the celestial waves would forecast as well was not measured"),
+    ],
+)
+def test_the_verdict_on_the_sky_is_that_of_the_whole_sky_exchanged(
+    evidence: Evidence, outcome: str, said: str
+) -> None:
+    assert evidence.explanation is not None
+    assert evidence.explanation.importance is not None
+    whole, *others = evidence.explanation.importance.parts
+    judged = whole.point.model_copy(update={"outcome": outcome, "reason": "too few windows"})
+    parts = (*others, whole.model_copy(update={"point": judged}))
+    importance = evidence.explanation.importance.model_copy(update={"parts": parts})
+    explanation = evidence.explanation.model_copy(update={"importance": importance})
+    told = phrases.verdict(replace(evidence, explanation=explanation)).celestial
+    assert told.startswith(said)
+    assert told.endswith("without the celestial waves would forecast as well was not measured in this run.")
 
 
 def test_the_page_of_a_failed_run_says_which_step_why_and_escapes_what_it_was_given() -> None:
