@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from components.tracking.entries import Point
 from model_core.disk import temporary_folder
-from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, shortened
+from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, quoted, shortened
 
 KEY_TAG = "pgat.key"
 """Tag that says which run of this project an MLflow run is."""
@@ -137,7 +138,20 @@ class TrackingServer:
                 self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in some])
 
     def upload(self, run_id: str, file: Path, name: str) -> None:
-        """Keep a file with a run under ``name``, in place of an earlier one."""
+        """Keep a file with a run under ``name``, in place of an earlier one.
+
+        Raises:
+            StoreError: the server names a folder of this machine for it, which MLflow's client would write to.
+        """
+        with self._told():
+            target = str(self._client.get_run(run_id).info.artifact_uri)
+            is_here = urlsplit(target).scheme in {"", "file"}
+        if is_here:
+            raise StoreError(
+                f"{self.uri} wants files written to {quoted(target)} on this machine, where no server writes; let the "
+                "server take the files (mlflow server --artifacts-destination …)",
+                uri=self.uri,
+            )
         with temporary_folder() as folder, self._told():
             # MLflow's client takes the file's own name, and its pages show a file by its ending.
             shutil.copyfile(file, folder / name)

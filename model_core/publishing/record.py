@@ -14,7 +14,7 @@ from model_core.manifest import FileRecord
 from model_core.publishing.pieces import is_time
 from model_core.results.run import RECORD, RunRecord
 from model_core.store.base import READ_BYTES, Store
-from model_core.store.names import is_run_name
+from model_core.store.names import is_plain, is_run_name
 
 _AGAIN = "publish that run again, or delete it"
 
@@ -102,6 +102,8 @@ def as_record(content: Mapping[str, object], where: str) -> RunRecord:
         ) from error
     if not is_run_name(record.name):
         raise ArtifactError(f"{where} names a run as no run can be called; {_AGAIN}")
+    if not all(map(is_plain, record.artifacts.values())):
+        raise ArtifactError(f"{where} names artifacts outside of its folder; {_AGAIN}")
     if record.published_at is not None and not is_time(record.published_at):
         raise ArtifactError(f"{where} was published at no time; {_AGAIN}")
     return record

@@ -24,7 +24,7 @@ from model_core.results.quality import Quality
 from model_core.results.run import SUCCEEDED, RunRecord
 from model_core.results.scores import Scores
 from model_core.store.base import Store
-from model_core.store.names import contained, published_name, run_name_of, split_uri
+from model_core.store.names import contained, is_run_name, published_name, run_name_of, split_uri
 from model_core.store.together import together
 from pipelines.review.remote import Stamped, keep_record, refuse_changed_copy
 from pipelines.review.wanted import Wanted, fits
@@ -123,9 +123,10 @@ class ClusterRuns:
         self._store.download(self._runs[run].keys[file], target)
 
     def _sort(self, key: str) -> None:
-        if (found := _OBJECT.search(_path(self._store, key))) is None:
+        found = _OBJECT.search(_path(self._store, key))
+        if found is None or not is_run_name(name := run_name_of(found[1])):
             return
-        run = self._runs.setdefault(run_name_of(found[1]), _Run())
+        run = self._runs.setdefault(name, _Run())
         kind = found[2].rpartition("/")[2]
         if kind in _PAGES and found[3] is None:
             run.pages[_PAGES[kind]] = key

@@ -31,6 +31,8 @@ _STATUS = {RUNNING: "RUNNING", SUCCEEDED: "FINISHED", FAILED: "FAILED"}
 """Of a record → of MLflow; whatever else ended a run, a person or a signal did, which is ``KILLED``."""
 _NO_SERVERS = {None, "file", "sqlite"}
 """Schemes of places where MLflow itself may keep runs."""
+_MOST_SECONDS = 1e9
+"""31 years: no run takes longer, and MLflow takes no number of any size."""
 _DONE_TAG = "pgat.exported"
 """Digest of what was sent, set last."""
 _COMMIT_TAG = "mlflow.source.git.commit"
@@ -223,8 +225,12 @@ def _first_start(record: RunRecord) -> str:
 
 
 def _ended(record: RunRecord) -> int:
-    return _milliseconds(record.started_at) + int(1000 * (record.seconds or 0))
+    return _milliseconds(record.started_at) + int(1000 * min(record.seconds or 0, _MOST_SECONDS))
 
 
 def _milliseconds(moment: str) -> int:
-    return int(1000 * datetime.fromisoformat(moment).timestamp())
+    """Since 1970; 0 for what is no time, as of a run of a cluster that has left nothing yet."""
+    try:
+        return max(0, int(1000 * datetime.fromisoformat(moment).timestamp()))
+    except (ValueError, OverflowError):
+        return 0

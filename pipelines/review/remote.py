@@ -9,7 +9,7 @@ from typing import Protocol
 
 from model_core.artifacts import sha256_of
 from model_core.disk import writing
-from model_core.errors import ArtifactError
+from model_core.errors import ArtifactError, StoreError
 from model_core.manifest import FileRecord
 from model_core.publishing.index import Index
 from model_core.publishing.record import as_record, record_in
@@ -103,8 +103,16 @@ class PublishedRuns:
         return record
 
     def _file(self, record: RunRecord, name: str) -> None:
-        path = contained(self._folder / record.name, name)
-        self._store.download(f"{record.name}/{name}", path)
+        path, key = contained(self._folder / record.name, name), f"{record.name}/{name}"
+        try:
+            self._store.download(key, path)
+        except StoreError as error:
+            if self._store.exists(key):
+                raise
+            raise ArtifactError(
+                f"{key} is not in {self._store.uri}, and the record of that run names it; publish that run again, or "
+                "delete it"
+            ) from error
         refuse_changed_copy(path, record.files[name])
 
     def bring(self, name: str, target: Path) -> None:

@@ -1,5 +1,6 @@
 """A folder of pages from a folder of runs; what did not change since the last time is left as it is."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pipelines.site.figures import Figure, compare_figures, run_figures
 from pipelines.site.pages import compare_page, index_page, run_page
 from pipelines.site.rows import KEPT, Row, rows_of
 
+log = logging.getLogger("pgat.runs")
 INDEX = "index.html"
 _COMPARE, _RUN = "compare", "run"
 Fetch = Callable[[Sequence[str], Wanted], None]
@@ -56,7 +58,7 @@ def build_site(
     for name in changed - known:
         shutil.rmtree(out / _RUN / name, ignore_errors=True)
     stale = [row for row in rows if row.name in changed or not (out / _RUN / row.name / INDEX).exists()]
-    fetch([row.name for row in stale if row.status == SUCCEEDED], COURSE)
+    _fetch_courses([row.name for row in stale if row.status == SUCCEEDED], fetch, stamped or ())
     for row in stale:
         _write_run(runs, out, row, uri)
     told = []
@@ -71,6 +73,21 @@ def build_site(
         told.append((page, ", ".join(names)))
     _write(out / INDEX, index_page(rows, told))
     return len(changed & known)
+
+
+def _fetch_courses(names: Sequence[str], fetch: Fetch, stamped: Sequence[Stamped]) -> None:
+    """How each training went; a run that is damaged is named, and stops none of the others."""
+    try:
+        fetch(names, COURSE)
+        return
+    except ArtifactError:
+        leave = {each.name: each.leave for each in stamped}
+    for name in names:
+        try:
+            fetch([name], COURSE)
+        except ArtifactError as error:
+            log.warning("%s", error)
+            leave[name]()
 
 
 def _compared(runs: Path, names: Sequence[str], fetch: Fetch) -> Compared:

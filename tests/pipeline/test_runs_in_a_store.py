@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from model_core.artifacts import content_digest, read_json, sha256_of
+from model_core.store.local import LocalStore
 from pipelines.__main__ import main
+from pipelines.review.cluster import ClusterRuns
 from pipelines.review.publishing import publish
 from pipelines.store import running_server
 from tests.evaluation.small_run import small_run
@@ -274,6 +276,30 @@ def test_a_folder_of_published_runs_is_a_folder_of_runs(
     assert "one" in said(capsys, "show", "one", "--runs", str(tmp_path / "shelf"))
     said(capsys, "download", "one", str(tmp_path / "copy"), "--runs", str(tmp_path / "shelf"))
     assert (tmp_path / "copy/evaluation/scores.json").is_file()
+
+
+def test_a_damaged_run_of_a_store_is_named_and_the_site_has_it_and_the_others(
+    runs: Path,
+    server: HostileS3,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.objects["team one/runs/one/run.json"] = b"{"
+    del server.objects["team one/runs/other/model/results.json"]
+    out = tmp_path / "site"
+    assert said(capsys, "site", str(out), "--runs", SHELF).endswith("3 runs written\n")
+    assert {path.parent.name for path in out.glob("run/*/index.html")} == {"one", "other", "failed"}
+    assert "one/run.json in s3://bucket/team one/runs is not the record of a run" in caplog.text
+    assert "other/model/results.json is not in" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["___", "index.html", "..."])
+def test_what_no_run_can_be_called_is_no_run_of_a_cluster(name: str, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "root")
+    store.write(f"pipeline/{name}/train/1/model/manifest.json", b"{}")
+    assert ClusterRuns(store, tmp_path / "fetched").stamped() == []
+    assert not (tmp_path / "fetched").exists()
 
 
 def test_a_site_goes_to_a_store_and_only_what_changed_again(

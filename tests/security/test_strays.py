@@ -89,7 +89,15 @@ def test_an_object_in_the_index_that_is_too_large_is_named_and_left_out(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"published_at": NEVER}, {"published_at": "../../x"}, {"seconds": "Infinity"}, None]
+    "changes",
+    [
+        {"published_at": NEVER},
+        {"published_at": "../../x"},
+        {"seconds": "Infinity"},
+        {"artifacts": {"evaluation": "/etc"}},
+        {"artifacts": {"evaluation": "../../other"}},
+        None,
+    ],
 )
 def test_the_record_of_a_run_that_is_none_is_not_listed_anew(
     changes: dict[str, object] | None, tmp_path: Path, caplog: pytest.LogCaptureFixture

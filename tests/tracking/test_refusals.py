@@ -1,5 +1,6 @@
 """What is no MLflow server, or will not have us, is told in one sentence, and costs a step nothing but a warning."""
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 
 from components.tracking import running
 from components.tracking.entries import parameters, points
+from components.tracking.server import TrackingServer
 from components.train.job import Job
 from components.train.launchers import launch_from_settings
+from model_core.errors import StoreError
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
 from pipelines.__main__ import main
@@ -110,6 +113,16 @@ def test_an_answer_that_is_none_of_mlflow(
     assert said in refusal(runs, capsys, "--mlflow", other.url)
 
 
+@pytest.mark.parametrize("started_at", ["yesterday", "", "0001-01-01T00:00:00+14:00"])
+def test_a_record_with_a_time_that_is_none_is_exported_all_the_same(
+    started_at: str, runs: Path, other: HostileS3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As far as the first request: what is wrong here is the server."""
+    write_record(runs, synthetic_record(0, name="odd", started_at=started_at, seconds=1e308))
+    other.says = (200, [b"{}"])
+    assert "it names no experiment" in refusal(runs, capsys, "--mlflow", other.url, names=("odd",))
+
+
 def test_a_token_travels_encrypted_or_not_at_all_and_is_never_repeated(
     runs: Path, other: HostileS3, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +139,20 @@ def test_a_server_that_redirects_is_not_followed(
 ) -> None:
     other.redirect = "http://192.0.2.1"
     assert "sends this client elsewhere (307)" in refusal(runs, capsys, "--mlflow", other.url)
+
+
+@pytest.mark.parametrize("target", ["file://{}", "file:{}", "{}"])
+def test_a_server_that_wants_files_in_a_folder_of_this_machine_gets_none_there(
+    target: str, other: HostileS3, tmp_path: Path
+) -> None:
+    """MLflow's client would replace whatever is called so in that folder."""
+    (tmp_path / "settings.yaml").write_text("mine", encoding="utf-8")
+    (tmp_path / "sent").write_text("of a run", encoding="utf-8")
+    info = {"run_id": "r", "experiment_id": "1", "artifact_uri": target.format(tmp_path)}
+    other.says = (200, [json.dumps({"run": {"info": info, "data": {}}}).encode()])
+    with pytest.raises(StoreError, match="on this machine"):
+        TrackingServer(other.url).upload("r", tmp_path / "sent", "settings.yaml")
+    assert (tmp_path / "settings.yaml").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_run_that_is_not_there_is_told_before_any_server_is_asked(
