@@ -13,6 +13,7 @@ from kfp.dsl import PipelineTask
 from components.steps import ALL_STEPS
 from model_core.errors import UserError, quoted, shortened
 from model_core.store.endpoint import checked_url
+from model_core.store.names import scheme_of
 from model_core.variables import (
     CERTIFICATES,
     CLUSTER_STORE,
@@ -96,7 +97,7 @@ class Cluster:
         self._check_store()
         if self.authorities:
             refuse_bad_subdomain(self.authorities, "--ca-config-map")
-        if "://" in self.webhook_secret:
+        if scheme_of(self.webhook_secret) is not None:
             # Not quoted: whoever knows the URL may post there.
             raise UserError(
                 "--webhook-secret names a Kubernetes Secret, and was given a URL; put that into the Secret's key url, "
@@ -138,10 +139,9 @@ class Cluster:
             raise UserError(f"--image {unknown[0]}=… names no step; choose one of {', '.join(ALL_STEPS)}")
         for step in ALL_STEPS:
             image = self.image_of(step)
-            if "://" in image:
+            if scheme_of(image) is not None:
                 raise UserError(
-                    f"{quoted(image)} cannot be an image: its name has no protocol; leave out "
-                    f"{quoted(image.partition('://')[0] + '://')}"
+                    f"{quoted(image)} cannot be an image: a name begins with a host or folder; leave out the protocol"
                 )
             if not _IMAGE.fullmatch(image):
                 raise UserError(

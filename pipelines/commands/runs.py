@@ -142,6 +142,10 @@ def _say(value: object, runs: "Runs | None" = None) -> None:
     print(text if runs is None else runs.named(text))
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _list(given: Namespace) -> None:
     from pipelines.review.listing import list_runs, runs_as_json
     from pipelines.review.sources import opened
@@ -207,7 +211,11 @@ def _site(given: Namespace) -> None:
     if out is None:
         send_site(built, given.out)
     index = f"{given.out.rstrip('/')}/{INDEX}" if out is None else str(out / INDEX)
-    _say({"index": index, "runs_written": written} if given.json else f"{index}: {written} runs written")
+    _say(
+        {"index": index, "runs_written": written}
+        if given.json
+        else f"{index}: {_counted(written, 'run')} written"
+    )
 
 
 def _serve(given: Namespace) -> None:
@@ -228,7 +236,7 @@ def _download(given: Namespace) -> None:
     if given.json:
         _say({"files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]})
     else:
-        _say(f"{len(files)} files, {sum(file.size for file in files):,} bytes in {given.to}")
+        _say(f"{_counted(len(files), 'file')}, {sum(file.size for file in files):,} bytes in {given.to}")
 
 
 def _publish(given: Namespace) -> None:
@@ -248,7 +256,7 @@ def _reindex(given: Namespace) -> None:
     if (path := local_path(given.runs)) is not None:
         require_runs(path)
     count = reindex(given.runs)
-    _say({"runs": count} if given.json else f"{count} runs are listed in {given.runs}")
+    _say({"runs": count} if given.json else f"{given.runs} lists {_counted(count, 'run')}")
 
 
 def _export(given: Namespace) -> None:
@@ -284,7 +292,7 @@ def _delete(given: Namespace) -> None:
         _say(
             {"deleted": given.name, "objects": count}
             if given.json
-            else f"deleted {given.name}: {count:,} objects"
+            else f"deleted {given.name}: {_counted(count, 'object')}"
         )
         return
     size = delete_run(folder_of(given.runs), given.name)

@@ -258,10 +258,10 @@ def test_compiling_imports_neither_torch_nor_the_model() -> None:
             ["--tag", "abc", "--registry", "ghcr.io/example"],
             "an image ghcr.io/examplepgat-train; end it with a slash",
         ),
-        (["--tag", "abc", "--registry", "https://ghcr.io/example"], "no protocol; leave out 'https://'"),
+        (["--tag", "abc", "--registry", "https://ghcr.io/example"], "leave out the protocol"),
         (
             ["--tag", "abc", "--image", "train=docker://ghcr.io/pgat-train:1"],
-            "no protocol; leave out 'docker://'",
+            "leave out the protocol",
         ),
         (
             ["--tag", "abc", "--webhook-secret", "https://chat.example/hooks/1"],

@@ -135,7 +135,7 @@ def test_a_site_of_a_store_is_made_like_one_of_a_folder_and_only_what_changed_ag
     assert said(capsys, "site", str(out), "--runs", SHELF).endswith("0 runs written\n")
     assert not any("/one/" in path for path, _ in server.requests)
     publish(runs, "failed", SHELF)
-    assert said(capsys, "site", str(out), "--runs", SHELF).endswith("1 runs written\n")
+    assert said(capsys, "site", str(out), "--runs", SHELF).endswith("1 run written\n")
 
 
 def test_a_deleted_run_is_gone_from_the_store_and_from_its_lists(
