@@ -33,7 +33,7 @@ override READY := $(VENV)/.ready
 override SPREAD = --numprocesses "$$WORKERS" --dist loadfile --no-loadscope-reorder
 override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
-.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint coverage golden bench store lock audit docs pictures mlflow
+.PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint coverage golden bench store lock audit docs pictures servers
 
 ##@ Start here
 run: $(READY)  ## run the whole pipeline        CONFIG=configs/….yaml SOURCE=my.csv ARGS="--set a.b=c"
@@ -109,8 +109,8 @@ pictures: $(READY)  ## take the pictures of the pages anew  ARGS="runs/<name>/re
 bench: $(READY)  ## measure all figures of docs/performance.md  ARGS="--part step"
 	@$(WORDS); exec $(PY) -m benchmarks.performance "$$@"
 
-mlflow: $(READY)  ## make the MLflow server that tests ask, in .venv-mlflow (650 MB)
-	@$(PY) -m requirements.mlflow_server
+servers: $(READY)  ## make the servers that tests ask, MLflow's and moto's, in .venv-servers (700 MB)
+	@$(PY) -m requirements.servers
 
 lock: $(READY)  ## resolve the ranges of pyproject.toml into requirements/*.lock
 	@$(PY) requirements/lock.py

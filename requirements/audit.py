@@ -100,12 +100,12 @@ def lock_problems(name: str, text: str) -> list[str]:
 
 
 def disagreements(locks: Mapping[str, str]) -> list[str]:
-    """Packages that an image would get in another version than the tests; the server of ``make mlflow`` is apart."""
+    """Packages that an image would get in another version than the tests; the servers of ``make servers`` are apart."""
     tested = pinned(locks["dev.lock"])
     return [
         f"{name}: {package} {version} is not the tested version {tested[package]}"
         for name, text in locks.items()
-        if name != "mlflow.lock"
+        if name != "servers.lock"
         for package, version in pinned(text).items()
         if tested.get(package, version) != version
     ]

@@ -3,7 +3,7 @@
     dev.lock        everything but torch: what ``make setup`` installs
     installer.lock  uv, with which it does so
     tracking.lock   MLflow's client, to be added to an image of one's own
-    mlflow.lock     MLflow's server, of the same version as its client: for tests, in an environment of its own
+    servers.lock    servers that tests ask, MLflow's of the version of its client: in an environment of their own
     <image>.lock    what stands in an image, no more: installed with ``pip install --no-deps``
     torch-*.lock    torch for the images, one file a build: torch-cuda.lock is the one that the usual index has, with
                     NVIDIA's libraries; torch-cpu.lock is written by hand, since its index is another one
@@ -51,6 +51,8 @@ BARE = {
 }
 """Packages of which an image needs no requirement: kfp's executor imports the standard library only, and
 ``arch`` is there for its tables (samples)."""
+SERVERS = ["moto[s3]>=5.1", "flask-cors>=5"]
+"""Beside MLflow: an S3 server in Python, of other code than SeaweedFS. Its boto3 holds python-dateutil below 3."""
 
 
 def main() -> None:
@@ -70,7 +72,8 @@ def main() -> None:
     compile_lock(HERE / "installer.lock", ["uv>=0.9"], constrained=False)
     compile_lock(HERE / "tracking.lock", extras["tracking"], constrained=True)
     client = only(HERE / "dev.lock", "mlflow-skinny").split()[0]
-    compile_lock(HERE / "mlflow.lock", [client.replace("-skinny", "")], constrained=False)
+    servers = [client.replace("-skinny", ""), *SERVERS]
+    compile_lock(HERE / "servers.lock", servers, constrained=False)
     write_cuda_lock(HERE / "torch-cuda.lock")
 
 

