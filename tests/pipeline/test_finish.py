@@ -466,11 +466,9 @@ def test_a_status_that_is_none_is_refused(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-def test_the_compiled_pipeline_tells_its_end_in_kfp_local_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("kfps_own_runner")
+def test_the_compiled_pipeline_tells_its_end_in_kfp_local_too(tmp_path: Path) -> None:
     """The table is not there, so the first step fails; kfp.local itself only knows that the group did."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     settings = load_settings(TINY, [])
     pipeline = cluster_pipeline(
         settings, Cluster(tag="any", pods=load_pods(overrides=["all.retries=0"])), "v"

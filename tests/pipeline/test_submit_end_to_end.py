@@ -3,8 +3,6 @@
 The server does with the pipeline what a cluster does: it runs what it received, and nothing else.
 """
 
-import os
-import sys
 import threading
 from pathlib import Path
 
@@ -55,8 +53,8 @@ class Cluster(threading.Thread):
 
 # kfp.local says of each task what of a cluster it has not: resources, and the image.
 @pytest.mark.filterwarnings("default")
-def test_submit_wait_and_the_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+@pytest.mark.usefixtures("kfps_own_runner")
+def test_submit_wait_and_the_scores(tmp_path: Path) -> None:
     threads: list[Cluster] = []
     told: list[str] = []
     with answering(Api(["RUNNING"])) as api, answering(ModelRegistry()) as registry:

@@ -73,12 +73,11 @@ def test_an_empty_object_that_shows_a_folder_does_not_break_reading_it(opened: s
     for key in ("dataset/", "dataset/best/"):
         root.write(key, b"")
     root.write("dataset/best/model.bin", b"1")
-    root.write("dataset/manifest.json", b"{}")
     for uri in (f"{opened}/dataset", f"{opened}/dataset/"):
         with Files() as files:
             folder = files.input(uri)
             found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-        assert found == {"best/model.bin", "manifest.json"}
+        assert found == {"best/model.bin"}
 
 
 @pytest.mark.s3
