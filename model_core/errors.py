@@ -107,6 +107,11 @@ def shown(text: str) -> str:
     return printable(redacted(text))
 
 
+def counted(count: int, what: str) -> str:
+    """``1 window``, ``2 windows``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def shortened(text: str, characters: int = QUOTED_CHARACTERS) -> str:
     """``text`` as far as it is printable and fits, with an ellipsis for what is left out of its middle."""
     # Cut before escaping, which would take long on a long text, and after it, since escapes are longer.

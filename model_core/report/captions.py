@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 
 from model_core.axes import TARGETS
+from model_core.errors import counted
 from model_core.evaluation.verdict import percent, signed
 from model_core.report.bands import Band
 from model_core.report.calibration_figures import Judged
@@ -242,8 +243,3 @@ def graph_caption(
         apart, differ = (100 * float(np.sqrt(np.mean(np.square(part)))) for part in (shares, spread))
         between += f": a share differs by {differ:.1f} points from seed to seed, the mean by {apart:.1f} from even ones"
     return f"{what} Its rows are worth {worth:.1f} of {columns} equal {node}s: {judged}. {between}."
-
-
-def counted(count: int, what: str) -> str:
-    """``1 window``, ``2 windows``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from model_core.errors import counted
 from model_core.evaluation.verdict import percent
-from model_core.report.captions import counted, of_outcomes
+from model_core.report.captions import of_outcomes
 from model_core.report.evidence import Evidence
 from model_core.results.importance import SkyImportance, WaveImportance
 from model_core.results.skill import Comparison

@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from components.arguments import examples
+from model_core.errors import counted
 from pipelines.commands.options import Commands
 
 _DESCRIPTION = (
@@ -28,4 +29,4 @@ def _act(given: Namespace) -> None:
     from pipelines.check import check_file
 
     count = check_file(given.file)
-    print(f"{given.file}: {count} tasks, and all rules are kept")
+    print(f"{given.file}: {counted(count, 'task')}, and all rules are kept")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from components.arguments import examples
+from model_core.errors import counted
 from model_core.variables import MLFLOW_GROUP
 from pipelines.commands.options import DEFAULT_EXPERIMENT, Commands, stated, stated_path
 
@@ -142,10 +143,6 @@ def _say(value: object, runs: "Runs | None" = None) -> None:
     print(text if runs is None else runs.named(text))
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _list(given: Namespace) -> None:
     from pipelines.review.listing import list_runs, runs_as_json
     from pipelines.review.sources import opened
@@ -214,7 +211,7 @@ def _site(given: Namespace) -> None:
     _say(
         {"index": index, "runs_written": written}
         if given.json
-        else f"{index}: {_counted(written, 'run')} written"
+        else f"{index}: {counted(written, 'run')} written"
     )
 
 
@@ -236,7 +233,7 @@ def _download(given: Namespace) -> None:
     if given.json:
         _say({"files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in files]})
     else:
-        _say(f"{_counted(len(files), 'file')}, {sum(file.size for file in files):,} bytes in {given.to}")
+        _say(f"{counted(len(files), 'file')}, {sum(file.size for file in files):,} bytes in {given.to}")
 
 
 def _publish(given: Namespace) -> None:
@@ -256,7 +253,7 @@ def _reindex(given: Namespace) -> None:
     if (path := local_path(given.runs)) is not None:
         require_runs(path)
     count = reindex(given.runs)
-    _say({"runs": count} if given.json else f"{given.runs} lists {_counted(count, 'run')}")
+    _say({"runs": count} if given.json else f"{given.runs} lists {counted(count, 'run')}")
 
 
 def _export(given: Namespace) -> None:
@@ -292,7 +289,7 @@ def _delete(given: Namespace) -> None:
         _say(
             {"deleted": given.name, "objects": count}
             if given.json
-            else f"deleted {given.name}: {_counted(count, 'object')}"
+            else f"deleted {given.name}: {counted(count, 'object')}"
         )
         return
     size = delete_run(folder_of(given.runs), given.name)
