@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from kfp.dsl.graph_component import GraphComponent
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
-from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec, PlatformSpec
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
 from model_core.documents import DocumentError, parse_yaml, read_text
 from model_core.errors import UserError, shortened
@@ -55,13 +56,14 @@ def check_pipeline(pipeline: GraphComponent) -> None:
 
 def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) -> int:
     try:
-        json_format.ParseDict(spec, PipelineSpec())
-        json_format.ParseDict(platform, PlatformSpec())
+        spec, platform = _as_read(spec, PipelineSpec()), _as_read(platform, PlatformSpec())
+        if deployment := spec.get("deploymentSpec"):
+            spec["deploymentSpec"] = _as_read(deployment, PipelineDeploymentConfig())
         executors = (
             platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {}).get("executors", {})
         )
-        for config in executors.values():
-            json_format.ParseDict(config, KubernetesExecutorConfig())
+        for label, config in executors.items():
+            executors[label] = _as_read(config, KubernetesExecutorConfig())
     except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
         # Its first line says what; the next ones list every field that there might be.
         reason = shortened(str(error).partition("\n")[0].rstrip("."))
@@ -74,3 +76,13 @@ def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) ->
         rules = "a rule" if len(broken) == 1 else f"{len(broken)} rules"
         raise UserError(f"{name} breaks {rules}: {' · '.join(broken[:_SHOWN])}{more}", broken)
     return len(pods)
+
+
+def _as_read(values: Mapping[str, Any], message: Message) -> dict[str, Any]:
+    """JSON values as KFP takes them: as written, a field may be null, or have another name.
+
+    Raises:
+        ParseError, TypeError, AttributeError, ValueError: they are no such message.
+    """
+    read: dict[str, Any] = json_format.MessageToDict(json_format.ParseDict(values, message))
+    return read

@@ -10,7 +10,7 @@ from pathlib import Path
 from model_core.disk import files_below, is_full
 from model_core.errors import StoreError
 from model_core.store.base import READ_BYTES, cannot, oversized
-from model_core.store.names import contained
+from model_core.store.names import contained, is_plain
 from model_core.store.ownership import within_umask
 
 
@@ -47,9 +47,16 @@ class LocalStore:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Relative paths with forward slashes."""
+        below = prefix.rpartition("/")[0]
+        if below and not is_plain(below):
+            return  # no key starts so
+        folder = self.root / below
         with self._mapped("list"):
-            # A link may lead anywhere: it is not an object of this store.
-            files = [path for path in files_below(self.root) if not path.is_symlink()]
+            # A link may lead anywhere: it is not an object of this store, and neither is what lies behind it.
+            is_linked = Path(os.path.realpath(folder)) != Path(os.path.realpath(self.root)) / below
+            if is_linked or folder.is_file():
+                return
+            files = [path for path in files_below(folder) if not path.is_symlink()]
         found = sorted(path.relative_to(self.root).as_posix() for path in files)
         yield from (key for key in found if key.startswith(prefix))
 

@@ -179,6 +179,9 @@ def test_pods_with_gpus_tolerate_the_taint_of_their_makers_nodes(resource: str) 
     assert pods.of_step["report"].tolerations == ()
 
 
+ONE_TASK = "components: {a: {executorLabel: e}}\nroot: {dag: {tasks: {x: {componentRef: {name: a}}}}}"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -194,6 +197,9 @@ def test_pods_with_gpus_tolerate_the_taint_of_their_makers_nodes(resource: str) 
         ("root: {dag: {tasks: {a: 1}}}", "is not a pipeline of KFP's"),
         ("schemaVersion: 2.1.0", "has no task that runs in a pod"),
         ("schemaVersion: 2.1.0\n---\nplatforms: []", "is not a pipeline of KFP's"),
+        ("components: null", "has no task that runs in a pod"),
+        (f"{ONE_TASK}\ndeploymentSpec: {{executors: {{e: {{container: 5}}}}}}", "is not a pipeline of KFP's"),
+        (f"{ONE_TASK}\ndeploymentSpec: {{executors: {{e: {{container: {{env: null}}}}}}}}", "breaks 3 rules"),
     ],
 )
 def test_a_file_that_is_no_pipeline_is_refused_in_one_sentence(

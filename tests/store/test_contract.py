@@ -8,7 +8,9 @@ import pytest
 from minio import Minio
 
 from model_core.errors import OversizedError, StoreError
+from model_core.store import local
 from model_core.store.base import Store
+from model_core.store.local import LocalStore
 from model_core.store.locate import open_store, read_uri
 from model_core.store.together import together
 from pipelines.store import Server, running_server
@@ -68,6 +70,42 @@ def test_what_was_written_is_read_back_and_can_be_replaced(store: Store) -> None
     assert store.read("runs/a/report.html").decode() == "zweite Fassung: Ä"
     assert store.exists("runs/a/report.html")
     assert not store.exists("runs/a")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "keys"),
+    [
+        ("a/b", ["a/b", "a/bc/d"]),
+        ("a/bc/", ["a/bc/d"]),
+        ("a/b/", []),
+        ("nowhere/", []),
+        ("../", []),
+        ("/", []),
+    ],
+)
+def test_keys_are_listed_by_how_they_start(prefix: str, keys: list[str], store: Store) -> None:
+    for key in ("a/b", "a/bc/d", "other"):
+        store.write(key, b"1")
+    assert list(store.keys(prefix)) == keys
+
+
+def test_a_folder_looks_only_where_keys_can_start_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root may be that of the disk, where a registry says that a model lies."""
+    for folder in ("best", "elsewhere", "outside"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "outside/file").write_bytes(b"1")
+    (tmp_path / "elsewhere/linked").symlink_to(tmp_path / "outside")
+    looked: list[Path] = []
+
+    def look(folder: Path) -> list[Path]:
+        looked.append(folder)
+        return []
+
+    monkeypatch.setattr(local, "files_below", look)
+    assert list(LocalStore(tmp_path).keys("best/")) == []
+    assert looked == [tmp_path / "best"]
+    monkeypatch.undo()
+    assert list(LocalStore(tmp_path).keys("elsewhere/linked/")) == []
 
 
 def test_files_travel_unchanged_and_folders_are_made(store: Store, tmp_path: Path) -> None:
