@@ -30,6 +30,7 @@ from model_core.errors import StoreError, UploadError
 from model_core.progress import ProgressMeter
 from model_core.store.locate import local_path, open_store
 from model_core.store.names import contained
+from model_core.store.together import together
 
 Run = Callable[[Namespace, Settings, "Files"], Mapping[str, float]]
 """A step with its command line's arguments: returns its headline numbers."""
@@ -145,9 +146,12 @@ class Files:
             named = {MANIFEST, *named_files(store, MANIFEST)}
             paths = {key: path for key, path in paths.items() if key in named}
         with ProgressMeter(f"fetching {uri}", len(paths), "files") as meter:
-            for key, path in paths.items():
-                store.download(key, path)
+
+            def fetch(key: str) -> None:
+                store.download(key, paths[key])
                 meter.update()
+
+            together(fetch, paths)
         return folder
 
     def output(self, uri: str) -> Path:

@@ -12,6 +12,7 @@ from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import is_plain
 from model_core.store.probe import parent_of
+from model_core.store.together import together
 
 log = logging.getLogger("pgat.files")
 
@@ -29,10 +30,14 @@ def send(path: Path, uri: str) -> None:
     files = sorted(file for file in found if not file.is_symlink())
     replaced = named_files(store, f"{name}/{MANIFEST}") if path.is_dir() else set()
     with ProgressMeter(f"uploading {uri}", len(files), "files") as meter:
-        for file in sorted(files, key=lambda p: p.name == MANIFEST):
-            key = name if file == path else f"{name}/{file.relative_to(path).as_posix()}"
-            store.upload(key, file)
+
+        def send(file: Path) -> None:
+            store.upload(name if file == path else f"{name}/{file.relative_to(path).as_posix()}", file)
             meter.update()
+
+        # A folder with a manifest is complete.
+        together(send, [file for file in files if file.name != MANIFEST])
+        together(send, [file for file in files if file.name == MANIFEST])
     left = replaced - {file.relative_to(path).as_posix() for file in files if file != path}
     try:
         for old in sorted(left):

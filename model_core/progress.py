@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -56,6 +57,7 @@ class ProgressMeter:
             delay=after,
             disable=not (shown and on_terminal),
         )
+        self._lock = Lock()
         self._clock = clock
         self._begun = self._spoke = clock()
 
@@ -68,7 +70,11 @@ class ProgressMeter:
         self.bar.close()
 
     def update(self, pieces: int = 1, note: str = "") -> None:
-        """Count ``pieces`` more as done; ``note`` says how it goes, e.g. the loss."""
+        """Count ``pieces`` more as done, from any thread; ``note`` says how it goes, e.g. the loss."""
+        with self._lock:
+            self._count(pieces, note)
+
+    def _count(self, pieces: int, note: str) -> None:
         self._done += pieces
         if note:
             self.bar.set_postfix_str(note, refresh=False)

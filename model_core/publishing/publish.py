@@ -105,7 +105,8 @@ def _send(store: Store, published: RunRecord, files: Sequence[ListedFile]) -> No
         # Nobody is to take a new file for one of the old record.
         store.delete(record_key(published.name))
     with ProgressMeter(f"publishing {published.name}", len(files), "files") as meter:
-        for file in files:
+
+        def send(file: ListedFile) -> None:
             key = f"{published.name}/{file.name}"
             if had.get(file.name) != published.files[file.name] or store.size(key) != file.size:
                 if sha256_of(file.path) != file.sha256:
@@ -114,6 +115,8 @@ def _send(store: Store, published: RunRecord, files: Sequence[ListedFile]) -> No
                     )
                 store.upload(key, file.path)
             meter.update()
+
+        together(send, files)
 
 
 def renew_page(store: Store, index: Index) -> None:

@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -33,6 +34,8 @@ _PAGE_KEYS = 1000
 """That a server lists at a time."""
 _MOST_KEYS = 1_000_000
 """In one list: a server can go on for ever."""
+_RESUMED_AT_MOST = 3
+"""Times that a broken download goes on where it was; a server could break it at every byte."""
 _SHOWN_AFTER_SECONDS = 2.0
 """On a terminal; elsewhere the first line comes later."""
 
@@ -86,9 +89,8 @@ class S3Store:
         part = file.with_name(f".{file.name}.part")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with self._received(key, float("inf")) as response, part.open("wb") as content:
-                while block := response.read(_BLOCK_BYTES):
-                    content.write(block)
+            with part.open("wb") as content:
+                self._fetch(key, content)
             part.replace(file)
         except OSError as error:
             raise StoreError(
@@ -100,6 +102,26 @@ class S3Store:
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+    def _fetch(self, key: str, content: BinaryIO) -> None:
+        """GET into ``content``; where the connection breaks, go on from there if it is still the same object."""
+        tag, tries = "", 0
+        while True:
+            begun = content.tell()
+            try:
+                with self._received(key, float("inf"), begun, tag) as response:
+                    tag = response.headers.get("ETag", "")
+                    if begun and response.status != HTTPStatus.PARTIAL_CONTENT:
+                        content.seek(0)
+                        content.truncate()
+                    while block := response.read(_BLOCK_BYTES):
+                        content.write(block)
+                return
+            except StoreError as error:
+                tries += 1
+                broken = isinstance(error.__cause__, urllib3.exceptions.ProtocolError)
+                if not (broken and tag and content.tell() > begun and tries <= _RESUMED_AT_MOST):
+                    raise
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """LIST, page by page; the empty objects that some tools make to show a folder are left out."""
@@ -114,7 +136,9 @@ class S3Store:
                     raise ValueError(f"more than {_MOST_KEYS:,} objects in one list")
             if not page:
                 return
-            yield from (name.removeprefix(self.prefix) for name in page if not name.endswith("/"))
+            # SeaweedFS takes a/ and a// for one.
+            own = (name for name in page if name.startswith(self.prefix + prefix))
+            yield from (name.removeprefix(self.prefix) for name in own if not name.endswith("/"))
 
     def exists(self, key: str) -> bool:
         """HEAD the object."""
@@ -136,12 +160,19 @@ class S3Store:
             self.client.remove_object(self.bucket, self.prefix + key)
 
     @contextmanager
-    def _received(self, key: str, most_bytes: float) -> Iterator[urllib3.BaseHTTPResponse]:
-        """The answer to a GET, while its content comes."""
+    def _received(
+        self, key: str, most_bytes: float, first: int = 0, tag: str = ""
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer to a GET, from byte ``first`` on of the object that had ``tag``, while its content comes."""
         with ExitStack() as stack:
             shown = _Shown(f"reading {self.uri}/{key}")
             stack.enter_context(self._mapped("read", key, shown, most_bytes))
-            response = self.client.get_object(self.bucket, self.prefix + key)
+            response = self.client.get_object(
+                self.bucket,
+                self.prefix + key,
+                offset=first,
+                request_headers={"If-Match": tag} if tag else None,
+            )
             stack.callback(response.release_conn)
             stack.callback(response.close)
             stack.enter_context(shown.of(_stated_length(response)))

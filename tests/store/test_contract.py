@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from minio import Minio
@@ -15,6 +16,7 @@ from model_core.store.locate import open_store, read_uri
 from model_core.store.together import together
 from pipelines.store import Server, running_server
 from tests.conftest import MOTO
+from tests.faults.proxy import Cut, Proxy
 from tests.programs import program_serving
 
 
@@ -158,6 +160,33 @@ def test_a_list_goes_on_beyond_the_pages_of_a_server(store: Store) -> None:
     keys = [f"many/{number:04}" for number in range(1_003)]
     together(lambda key: store.write(key, b"x"), keys)
     assert list(store.keys("many/")) == keys
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "maker", [pytest.param("server", marks=pytest.mark.s3), pytest.param("moto", marks=pytest.mark.moto)]
+)
+def test_a_download_that_breaks_goes_on_where_it_was_and_not_for_ever(
+    maker: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = request.getfixturevalue(maker)
+    variables = made.environment() if isinstance(made, Server) else made
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    uri, content = f"s3://mlpipeline/{tmp_path.name}", os.urandom(3_000_000)
+    open_store(uri).write("large", content)
+    server = urlsplit(variables["AWS_ENDPOINT_URL"])
+    assert server.hostname is not None
+    assert server.port is not None
+    with Proxy(server.hostname, server.port, Cut(1_200_000)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        open_store(uri).download("large", tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == content
+        assert proxy.connections >= 3
+        proxy.fault = Cut(100_000, reset=True)
+        with pytest.raises(StoreError, match="cannot read large"):
+            open_store(uri).download("large", tmp_path / "never")
+    assert {path.name for path in tmp_path.iterdir()} == {"copy"}
 
 
 @pytest.mark.parametrize(
