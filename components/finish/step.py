@@ -176,7 +176,7 @@ def _has_report(end: RunEnd) -> bool:
 
 
 def _page(run_name: str, source: str, end: RunEnd, notes: Mapping[str, StepNote], run: str) -> bytes:
-    called = f" Kubeflow calls this run {run}." if run else ""
+    called = f" Kubeflow calls this run {shown(run)}." if run else ""
     table = published_name(source)
     if end.status == SUCCEEDED:
         texts: tuple[str, ...] = (

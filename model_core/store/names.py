@@ -4,7 +4,7 @@ import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from model_core.errors import StoreError, UserError, printable, quoted, shortened
+from model_core.errors import StoreError, UserError, printable, quoted, redacted, shortened
 
 _MOST_CHARACTERS = 1024
 """Of a name: as many as S3 allows in a key."""
@@ -91,11 +91,14 @@ def refuse_bad_run_name(name: str, flag: str) -> None:
 
 
 def published_name(uri: str) -> str:
-    """What a published page may say of where a table came from: of a path on somebody's machine its last part."""
+    """What a published page may say of where a table came from, without a password or query in its URI.
+
+    Of a path on somebody's machine it is the last part.
+    """
     scheme, path = split_uri(uri)
     if scheme is None:
         return PurePosixPath(path.replace("\\", "/")).name
-    return PurePosixPath(unquote(path)).name if scheme.lower() == "file" else uri
+    return PurePosixPath(unquote(path)).name if scheme.lower() == "file" else redacted(uri)
 
 
 def is_plain(name: str) -> bool:

@@ -175,6 +175,18 @@ def test_what_is_no_note_is_named_and_left_out(tmp_path: Path, caplog: pytest.Lo
     assert list(read_notes(open_store(str(tmp_path)))) == ["train"]
 
 
+def test_a_password_in_the_address_of_a_table_is_on_no_page_and_in_no_record(tmp_path: Path) -> None:
+    """Parameters of a run may be typed by hand, and the step that refuses one is not the one that publishes."""
+    words = by_hand(tmp_path, "FAILED", "--publish-uri", str(tmp_path / "shelf"))
+    words[words.index("--source") + 1] = "s3://me:canary@market/prices.csv?key=canary"
+    main(words)
+    written = [tmp_path / "page.html", *(tmp_path / "shelf/mine").iterdir(), tmp_path / "shelf/index.html"]
+    assert len(written) == 4
+    for path in written:
+        assert "canary" not in path.read_text(encoding="utf-8")
+        assert "s3://…@market/prices.csv" in path.read_text(encoding="utf-8")
+
+
 def test_an_endless_page_of_a_report_that_failed_is_named_and_the_end_told_without_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
