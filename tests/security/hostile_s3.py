@@ -24,6 +24,8 @@ class HostileS3(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 64
+    """A client that makes more connections at once than wait here tries again after a second."""
 
     def __init__(self, objects: dict[str, bytes] | None = None, redirect: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
