@@ -24,11 +24,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from components.steps import ALL_STEPS
 from model_core.deadlines import Deadline, within
-from model_core.documents import DocumentError, parse_json
+from model_core.documents import parse_json
 from model_core.errors import OversizedError, PgatError, StoreError, UserError, shortened, shown
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import s3_uri
+from model_core.texts import DocumentError
 from model_core.variables import STEP_NOTES
 
 log = logging.getLogger("pgat.notes")

@@ -19,12 +19,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from model_core.disk import followed, require_room, writing
-from model_core.documents import parse_json, read_text
+from model_core.documents import parse_json
 from model_core.errors import ArtifactError
 from model_core.locks import clear_leftovers, unfinished_folder
 from model_core.manifest import FileRecord, Manifest
 from model_core.store.names import contained
 from model_core.store.ownership import within_umask
+from model_core.texts import read_text
 from model_core.versions import git_commit, versions
 
 MANIFEST = "manifest.json"

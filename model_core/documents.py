@@ -1,48 +1,19 @@
 """JSON and YAML from files, stores and command lines: plain, small and shallow, whoever wrote them.
 
-Nothing here trusts what it reads. A text has a largest size, comes from a regular file, nests at most
+Nothing here trusts what it reads. A text nests at most
 ``MAX_DEPTH`` deep, and is made of plain values only: YAML's anchors and tags are refused, because a few lines
 with them unfold to gigabytes or to objects, and nothing that this project reads needs them.
 """
 
 import json
-import stat
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
+from model_core.texts import DocumentError
+
 MAX_DEPTH = 64
 """Levels of mappings and lists within one another."""
-
-
-class DocumentError(ValueError):
-    """A text is not what it should be; the message is the reason alone, for a sentence of the caller's."""
-
-
-def read_text(path: Path, max_bytes: int) -> str:
-    """Content of a regular file in UTF-8.
-
-    Raises:
-        OSError: the file is missing or cannot be read.
-        DocumentError: it is a folder, a device or a pipe, longer than ``max_bytes``, or not UTF-8.
-    """
-    try:
-        mode = path.stat().st_mode
-    except (ValueError, RuntimeError) as error:  # a null character; a circle of links before Python 3.13
-        raise DocumentError("its name leads nowhere") from error
-    if not stat.S_ISREG(mode):
-        raise DocumentError(
-            "it is a folder" if stat.S_ISDIR(mode) else "it is a device or a pipe, not a file"
-        )
-    with path.open("rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise DocumentError(f"it is larger than {max_bytes / 2**20:g} MiB")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"byte {error.start + 1} is not UTF-8") from error
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -11,8 +11,9 @@ from kfp.dsl.graph_component import GraphComponent
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineDeploymentConfig, PipelineSpec, PlatformSpec
 
-from model_core.documents import DocumentError, parse_yaml, read_text
+from model_core.documents import parse_yaml
 from model_core.errors import UserError, shortened
+from model_core.texts import DocumentError, read_text
 from pipelines.policy import broken_rules, pods_of
 
 _DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)

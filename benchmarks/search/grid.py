@@ -10,8 +10,9 @@ from typing import Any
 from model_core.config.base import Section
 from model_core.config.load import load_settings, validated
 from model_core.config.run import Settings
-from model_core.documents import DocumentError, parse_yaml, read_text
+from model_core.documents import parse_yaml
 from model_core.errors import SettingsError, quoted
+from model_core.texts import DocumentError, read_text
 
 CENTRE = "centre"
 """Name of the candidate without changes, which the others are compared with."""

@@ -16,13 +16,14 @@ from components.steps import BESIDE
 from model_core.artifacts import code_version, no_folders_left
 from model_core.config.run import Settings
 from model_core.disk import disk_error, require_file
-from model_core.documents import DocumentError, parse_json, read_text
+from model_core.documents import parse_json
 from model_core.errors import OversizedError, PgatError, PipelineError, UserError, quoted, shown
 from model_core.report.ending import EndPage, end_page, failure_texts
 from model_core.results.run import SUCCEEDED, RunRecord
 from model_core.store.base import READ_BYTES, Store
 from model_core.store.locate import open_store
 from model_core.store.names import published_name, refuse_bad_run_name
+from model_core.texts import DocumentError, read_text
 from model_core.versions import git_commit
 
 log = logging.getLogger("pgat.finish")

@@ -19,9 +19,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model_core.config.run import MOST_SEEDS
-from model_core.documents import parse_json, read_text
+from model_core.documents import parse_json
 from model_core.errors import shortened
 from model_core.manifest import FileRecord
+from model_core.texts import read_text
 
 log = logging.getLogger("pgat.checkpoints")
 Kind = TypeVar("Kind", bound=BaseModel)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ValidationError
 
 from model_core.config.mistakes import Sections, Tree, describe, inner_sections, models_in
 from model_core.config.run import Settings
-from model_core.documents import MAX_DEPTH, DocumentError, parse_yaml, read_text
+from model_core.documents import MAX_DEPTH, parse_yaml
 from model_core.errors import SettingsError, quoted
+from model_core.texts import DocumentError, read_text
 
 _Section = TypeVar("_Section", bound=BaseModel)
 _IN_FULL = 10

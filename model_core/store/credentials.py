@@ -18,10 +18,10 @@ import urllib3
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import AWSConfigProvider, Provider, StaticProvider
 
-from model_core.documents import read_text
 from model_core.errors import StoreError, quoted
 from model_core.store.endpoint import given, is_sendable
 from model_core.store.roles import role_of
+from model_core.texts import read_text
 from model_core.variables import (
     ACCESS_KEY,
     CONTAINER_PATH,

@@ -20,10 +20,10 @@ import urllib3
 from minio.credentials.credentials import Credentials
 from minio.credentials.providers import IamAwsProvider, Provider, WebIdentityProvider
 
-from model_core.documents import DocumentError, read_text
 from model_core.errors import StoreError, UnavailableError, quoted, shortened
 from model_core.store.certificates import unsafe
 from model_core.store.endpoint import checked_url, endpoint_of, given, is_amazons, is_sendable, region_of
+from model_core.texts import DocumentError, read_text
 from model_core.variables import (
     CONTAINER_PATH,
     CONTAINER_TOKEN_FILE,

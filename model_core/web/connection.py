@@ -12,7 +12,7 @@ import urllib3
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_core.deadlines import Limits
-from model_core.documents import DocumentError, parse_json
+from model_core.documents import parse_json
 from model_core.errors import (
     DeniedError,
     StoreError,
@@ -24,6 +24,7 @@ from model_core.errors import (
 from model_core.store.answers import EndlessError, framed, whole
 from model_core.store.certificates import authorities, unsafe
 from model_core.store.pace import Pace, paced, pool_of
+from model_core.texts import DocumentError
 from model_core.web.credentials import Credentials, Variables, credentials_for
 
 _LIMITS = Limits(

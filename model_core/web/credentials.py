@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_core.documents import DocumentError, read_text
 from model_core.errors import UserError
+from model_core.texts import DocumentError, read_text
 from model_core.web.address import is_readable_on_the_way
 
 _FILE_BYTES = 2**16

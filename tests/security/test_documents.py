@@ -9,7 +9,7 @@ import pytest
 
 from model_core.artifacts import open_artifact, read_json
 from model_core.config.load import load_settings
-from model_core.documents import MAX_DEPTH, DocumentError, parse_json, parse_yaml
+from model_core.documents import MAX_DEPTH, parse_json, parse_yaml
 from model_core.errors import (
     QUOTED_CHARACTERS,
     TEXT_CHARACTERS,
@@ -20,6 +20,7 @@ from model_core.errors import (
     printable,
     quoted,
 )
+from model_core.texts import DocumentError
 
 MERGE_BOMB = "a0: &a0 {k: v}\n" + "".join(
     f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 30)
