@@ -21,6 +21,8 @@ from model_core.config.load import validated
 from model_core.errors import PgatError, UserError
 from model_core.variables import SECRET_FIELDS
 
+log = logging.getLogger("pgat.train")
+
 
 def main(arguments: list[str]) -> None:
     """Train as one of the processes; the main one uploads the model."""
@@ -55,9 +57,10 @@ def _work_with_word(job: Job, failure: Path) -> None:
         if _is_main():
             leave_word(failure, error)
         raise
-    except Exception:
+    except RuntimeError as error:  # torch's word for a partner that is gone
         if not others_were_refused(failure):
             raise
+        log.info("another process refused its input, so this one ends, too: %s", error)
 
 
 def work(job: Job) -> None:
