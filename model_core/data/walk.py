@@ -3,12 +3,13 @@
     log price(t + h, k) − anchor  ≈  s · D(t, h) + G(t, h, k)
 
 The drift D is what least squares on the train windows say of Close, per step h, from the ranges of the last day, week
-and month (``data/har.py``): of a span that rose it says that prices rise. The share s that is kept of it comes from
-rolling origins in train and validation; it is 0 where they don't speak for a drift.
+and month (``data/har.py``): of a span that rose it says that prices rise. The share s that is kept of it is what
+rolling origins in train and validation make of it, and how sure they are.
 
 The candle G is what they say of Open, High, Low less Close: High lies above Close, by an amount that the ranges tell.
 It has three variants, of which validation chooses: ``har`` has a constant and those three ranges, ``range`` a constant
-and the window's scale, ``geometry`` the scale alone.
+and the window's scale, ``geometry`` the scale alone. They differ in the candle, so they are chosen by its error: which
+way Close went in that one year says nothing about candles.
 
 All of it is linear in the scale and the ranges R of a window: a[h, k] + b[h, k] · scale + Σ_i c_i[h, k] · R_i.
 """
@@ -37,8 +38,8 @@ ROLLING_BLOCKS = 8
 """Stretches of time that the share of the drift is judged on, each forecast from what lies before it."""
 FIRST_FIT = 0.4
 """Share of the train and validation windows that lies before the first of those stretches."""
-SHARES = np.linspace(0, 1, 21)
-"""Shares s of the drift that are tried."""
+SHARES = (np.arange(1000) + 0.5) / 1000
+"""Shares s of the drift that a belief is spread over: the middles of a thousand equal parts of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ class StructuredWalk:
     """How much of the drift of the train span is left: s."""
     validation_mae: dict[str, float]
     """Mean absolute error in log price of every variant on the validation windows."""
+    validation_candle_rmse: dict[str, float]
+    """Root mean squared error of Open, High, Low less Close there: what the variant is chosen by; {} in walks of
+    before, which were chosen by the other one."""
 
     def displacement(self, scale: Values, ranges: Values) -> Values:
         """[n, P, T] log price − anchor of windows with these scales [n] and ranges [n, ranges]."""
@@ -82,6 +86,7 @@ class StructuredWalk:
             "variant": self.variant,
             "drift_share": self.drift_share,
             "validation_mae": self.validation_mae,
+            "validation_candle_rmse": self.validation_candle_rmse,
         }
 
     @classmethod
@@ -95,6 +100,7 @@ class StructuredWalk:
             value["variant"],  # type: ignore[arg-type]
             value["drift_share"],  # type: ignore[arg-type]
             value["validation_mae"],  # type: ignore[arg-type]
+            value.get("validation_candle_rmse") or {},  # type: ignore[arg-type]
         )
 
 
@@ -137,9 +143,9 @@ def displacements(log_prices: Values, span: Span, pred_len: int) -> Values:
 
 
 def fit_structured_walk(known: KnownRanges, splits: Splits, pred_len: int) -> StructuredWalk:
-    """Fit every variant on the train windows and keep the one that is best on validation."""
+    """Fit every variant on the train windows and keep the one whose candle is best on validation."""
     walks = fit_variants(known, splits, pred_len)
-    return min(walks.values(), key=lambda walk: walk.validation_mae[walk.variant])
+    return min(walks.values(), key=lambda walk: walk.validation_candle_rmse[walk.variant])
 
 
 def fit_variants(known: KnownRanges, splits: Splits, pred_len: int) -> dict[Variant, StructuredWalk]:
@@ -148,11 +154,15 @@ def fit_variants(known: KnownRanges, splits: Splits, pred_len: int) -> dict[Vari
     share = drift_share(known, splits, pred_len)
     walks = {name: walk.with_drift_of(plain["har"], share) for name, walk in plain.items()}
     held_out = displacements(known.log_prices, splits.validation, pred_len)
-    mae: dict[str, float] = {
-        name: float(np.abs(known.displacement(walk, splits.validation) - held_out).mean())
-        for name, walk in walks.items()
+    errors = {name: known.displacement(walk, splits.validation) - held_out for name, walk in walks.items()}
+    mae: dict[str, float] = {name: float(np.abs(error).mean()) for name, error in errors.items()}
+    rmse: dict[str, float] = {
+        name: float(np.sqrt(np.square(error[..., :CLOSE] - error[..., CLOSE:]).mean()))
+        for name, error in errors.items()
     }
-    return {name: replace(walk, validation_mae=mae) for name, walk in walks.items()}
+    return {
+        name: replace(walk, validation_mae=mae, validation_candle_rmse=rmse) for name, walk in walks.items()
+    }
 
 
 def least_squares_walk(known: KnownRanges, span: Span, pred_len: int, variant: Variant) -> StructuredWalk:
@@ -167,20 +177,26 @@ def least_squares_walk(known: KnownRanges, span: Span, pred_len: int, variant: V
         -1, *y.shape[1:]
     )
     return StructuredWalk(
-        fitted[0], fitted[1], fitted[2:], known.days, variant, drift_share=1.0, validation_mae={}
+        fitted[0],
+        fitted[1],
+        fitted[2:],
+        known.days,
+        variant,
+        drift_share=1.0,
+        validation_mae={},
+        validation_candle_rmse={},
     )
 
 
 def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
     """How much of the drift is worth keeping: s in [0, 1], by rolling origins in train and validation.
 
-    The later part of the windows is cut into ``ROLLING_BLOCKS`` blocks. Each is forecast by a walk that was fitted on
-    all windows whose targets end before it, with every share of the drift; its squared errors of Close are taken in
-    units of those of the last Close, so that a wild block counts like a calm one. Of the shares that are not worse than
-    the best one by more than a standard error of that difference over the blocks, the smallest is taken: 0 if blocks
-    are shorter than the horizon, or if Close doesn't move in one of them.
+    The later part of the windows is cut into ``ROLLING_BLOCKS`` blocks, and the Close of each is forecast by a walk
+    that was fitted on all windows whose targets end before it. Moments are taken in units of a block's own squared
+    moves, so that a wild block counts like a calm one. 0 if blocks are shorter than the horizon, or if Close doesn't
+    move in one of them.
     """
-    losses = []
+    agreement, size = [], []
     for before, block in rolling_blocks(Span(splits.train.first, splits.validation.stop), pred_len):
         walk = least_squares_walk(known, before, pred_len, "har")
         drift = known.displacement(walk, block)[..., CLOSE]
@@ -188,19 +204,36 @@ def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
         unit = np.square(true).mean()
         if unit == 0:
             return 0.0
-        losses.append([np.square(share * drift - true).mean() / unit for share in SHARES])
-    return smallest_share(np.array(losses), SHARES) if losses else 0.0
+        agreement.append((drift * true).mean() / unit)
+        size.append(np.square(drift).mean() / unit)
+    return expected_share(np.array(agreement), np.array(size)) if agreement else 0.0
 
 
-def smallest_share(losses: Values, shares: Values) -> float:
-    """The smallest share that is not worse than the best one by more than a standard error of their difference.
+def expected_share(agreement: Values, size: Values) -> float:
+    """The mean of what is to be believed of a share s in [0, 1], when each one was as likely before.
+
+    A block's squared error with the share s is 1 − 2 s · agreement + s² · size, so the blocks together are forecast
+    best with ŝ = Σ agreement / Σ size. How far off ŝ may be is taken from how the blocks scatter about it, as for a
+    ratio of means, with the variance of Student's t, since they are few. The belief is normal about ŝ, cut off at 0
+    and 1; t's own tails are so flat far from ŝ that a third of a drift would be kept which all blocks deny.
+    A mean, and not the best share itself: the loss is quadratic, and where the blocks tell little it stays near a half.
 
     Args:
-        losses: [blocks, shares] mean loss of each block with each share; at least two blocks.
+        agreement: [blocks] mean of drift · move, in units of the mean squared move; more than three blocks.
+        size: [blocks] mean squared drift in the same units.
     """
-    excess = losses - losses[:, [np.argmin(losses.mean(axis=0))]]
-    error = excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
-    return float(shares[np.argmax(excess.mean(axis=0) <= error)])
+    if not size.sum() > 0:
+        return 0.0
+    count = len(size)
+    best = agreement.sum() / size.sum()
+    scatter = agreement - best * size
+    variance = count / (count - 1) * np.square(scatter).sum() / size.sum() ** 2
+    if variance == 0:
+        return float(np.clip(best, 0, 1))
+    variance *= (count - 1) / (count - 3)
+    # In logarithms, relative to the largest: far from ŝ all of them would be 0.
+    belief = -np.square(SHARES - best) / (2 * variance)
+    return float(np.average(SHARES, weights=np.exp(belief - belief.max())))
 
 
 def rolling_blocks(windows: Span, pred_len: int) -> list[tuple[Span, Span]]:

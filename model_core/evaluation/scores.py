@@ -102,6 +102,7 @@ def scores(
             variant=dataset.walk.variant,
             drift_share=dataset.walk.drift_share,
             validation_mae=dataset.walk.validation_mae,
+            validation_candle_rmse=dataset.walk.validation_candle_rmse or None,
         ),
         skill=skill,
         verdict=Verdict(

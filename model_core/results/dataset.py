@@ -87,6 +87,9 @@ class WalkCoefficients(Record):
     """How much of the drift that least squares found is kept."""
     validation_mae: dict[str, Number]
     """Mean absolute error in log price on the validation windows, by variant."""
+    validation_candle_rmse: dict[str, Number] | None = None
+    """Root mean squared error of Open, High, Low less Close there, by variant: what it is chosen by. Null in files of
+    before, whose variant was chosen by the other error."""
 
 
 class HarCoefficients(Record):

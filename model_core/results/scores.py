@@ -195,6 +195,9 @@ class WalkChoice(Record):
     """Of the drift of the train span; null in those files, which kept all of it."""
     validation_mae: dict[str, Finite]
     """In log price, by variant."""
+    validation_candle_rmse: dict[str, Finite] | None = None
+    """Of Open, High, Low less Close, by variant: what it is chosen by. Null in files whose variant was chosen by the
+    other error."""
 
 
 class Unshrunk(Record):

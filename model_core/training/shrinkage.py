@@ -22,7 +22,6 @@ from torch import Tensor
 
 from model_core.axes import CLOSE
 from model_core.config.model import MixtureSettings
-from model_core.data.walk import smallest_share
 from model_core.losses import forecast_loss, mixture_crps
 from model_core.nn.bundles import Forecast, Mixture
 from model_core.nn.ensemble import combined
@@ -112,6 +111,17 @@ def mean_loss(members: Sequence[Validated], settings: MixtureSettings) -> float:
     """Of all members together on their validation windows, without penalties."""
     forecast = combined([member.forecast for member in members])
     return float(forecast_loss(forecast, members[0].target, settings).total)
+
+
+def smallest_share(losses: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
+    """The smallest share that is not worse than the best one by more than a standard error of their difference.
+
+    Args:
+        losses: [blocks, shares] mean loss of each block with each share; at least two blocks.
+    """
+    excess = losses - losses[:, [np.argmin(losses.mean(axis=0))]]
+    error = excess.std(axis=0, ddof=1) / np.sqrt(len(excess))
+    return float(shares[np.argmax(excess.mean(axis=0) <= error)])
 
 
 def in_words(shrinkage: Shrinkage) -> str:

@@ -174,19 +174,19 @@ def test_baselines_see_nothing_after_the_anchor(
 BAR = {
     # source: variant and share of the drift; forecast: MAE, RMSE, skill in % with its interval
     "sample://nasdaq": (
-        ("geometry", 0.25),
+        ("har", 0.66),
         {
-            "structured_walk": (0.01550, 0.02214, (3.7, 3.1, 4.7)),
+            "structured_walk": (0.01540, 0.02207, (4.4, 3.1, 6.4)),
             "har_walk": (0.01534, 0.02204, (4.6, 2.7, 7.5)),
-            "combination": (0.01535, 0.02200, (5.0, 3.4, 7.3)),
+            "combination": (0.01533, 0.02199, (5.1, 3.2, 7.7)),
         },
     ),
     "sample://sp500": (
-        ("har", 0.0),
+        ("har", 0.17),
         {
-            "structured_walk": (0.01202, 0.01789, (3.5, 2.9, 4.1)),
+            "structured_walk": (0.01200, 0.01788, (3.7, 3.2, 4.4)),
             "har_walk": (0.01191, 0.01781, (4.4, 3.3, 6.1)),
-            "combination": (0.01193, 0.01783, (4.2, 3.4, 5.4)),
+            "combination": (0.01192, 0.01783, (4.2, 3.4, 5.6)),
         },
     ),
 }
@@ -200,7 +200,7 @@ def test_the_bar_in_the_documentation_is_what_real_markets_give(source: str) -> 
     true = displacements(dataset.log_prices, test, horizon)
     error = {b.name: b.displacement - true for b in baseline_forecasts(dataset, test, SETTINGS)}
     assert len(true) == 998
-    assert (dataset.walk.variant, dataset.walk.drift_share) == chosen
+    assert (dataset.walk.variant, round(dataset.walk.drift_share, 2)) == chosen
     for name, (mae, rmse, skill) in bars.items():
         assert np.abs(error[name]).mean() == pytest.approx(mae, abs=6e-6)
         assert np.sqrt(np.square(error[name]).mean()) == pytest.approx(rmse, abs=6e-6)

@@ -93,6 +93,7 @@ def tiny_dataset(rows: int = 100) -> MarketDataset:
             variant="geometry",
             drift_share=0.0,
             validation_mae={},
+            validation_candle_rmse={},
         ),
         har_scale=HarScale(np.full((4, 3, 4), 0.5), har_days(WINDOW.seq_len)),
         window=WINDOW,
