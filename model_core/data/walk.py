@@ -191,22 +191,30 @@ def least_squares_walk(known: KnownRanges, span: Span, pred_len: int, variant: V
 def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
     """How much of the drift is worth keeping: s in [0, 1], by rolling origins in train and validation.
 
-    The later part of the windows is cut into ``ROLLING_BLOCKS`` blocks, and the Close of each is forecast by a walk
-    that was fitted on all windows whose targets end before it. Moments are taken in units of a block's own squared
-    moves, so that a wild block counts like a calm one. 0 if blocks are shorter than the horizon, or if Close doesn't
-    move in one of them.
+    0 if blocks are shorter than the horizon, or if Close doesn't move in one of them.
+    """
+    moments = drift_moments(known, Span(splits.train.first, splits.validation.stop), pred_len)
+    return 0.0 if moments is None else expected_share(*moments)
+
+
+def drift_moments(known: KnownRanges, windows: Span, pred_len: int) -> tuple[Values, Values] | None:
+    """How the drift agreed with what came, and how large it was, in rolling blocks of ``windows``: both [blocks].
+
+    The Close of each block is forecast by a walk that was fitted on all windows whose targets end before it. Moments
+    are taken in units of the block's own squared moves, so that a wild block counts like a calm one: the means of
+    drift · move and of drift². None if blocks would be shorter than the horizon, or if Close doesn't move in one.
     """
     agreement, size = [], []
-    for before, block in rolling_blocks(Span(splits.train.first, splits.validation.stop), pred_len):
+    for before, block in rolling_blocks(windows, pred_len):
         walk = least_squares_walk(known, before, pred_len, "har")
         drift = known.displacement(walk, block)[..., CLOSE]
         true = displacements(known.log_prices, block, pred_len)[..., CLOSE]
         unit = np.square(true).mean()
         if unit == 0:
-            return 0.0
+            return None
         agreement.append((drift * true).mean() / unit)
         size.append(np.square(drift).mean() / unit)
-    return expected_share(np.array(agreement), np.array(size)) if agreement else 0.0
+    return (np.array(agreement), np.array(size)) if agreement else None
 
 
 def expected_share(agreement: Values, size: Values) -> float:
@@ -219,8 +227,8 @@ def expected_share(agreement: Values, size: Values) -> float:
     A mean, and not the best share itself: the loss is quadratic, and where the blocks tell little it stays near a half.
 
     Args:
-        agreement: [blocks] mean of drift · move, in units of the mean squared move; more than three blocks.
-        size: [blocks] mean squared drift in the same units.
+        agreement: [blocks] as ``drift_moments`` gives them; more than three.
+        size: [blocks]
     """
     if not size.sum() > 0:
         return 0.0
