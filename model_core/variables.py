@@ -67,6 +67,10 @@ TRAINER_TOKEN = "KUBEFLOW_TRAINER_SERVER_TOKEN"
 """A file with the token that this pod has for it."""
 CERTIFICATES = "SSL_CERT_FILE"
 """File with the certificates of the authorities that this machine trusts."""
+AUTHORITIES = "PGAT_CA_CONFIG_MAP"
+"""The ConfigMap that this pod has that file from, for pods that it starts itself."""
+PLACEMENT = "PGAT_TRAINJOB_PODS"
+"""Where those pods may run and as whom, as JSON: ``components.train.placement``."""
 
 KEYS = (ACCESS_KEY, SECRET_KEY)
 """Of a user; a role has others, which end after a while."""
@@ -90,3 +94,6 @@ SECRET_FIELDS = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY}
 """Field of a Kubernetes Secret, as Kubeflow names it → the variable that it becomes."""
 CLUSTER_STORE = "http://seaweedfs.kubeflow:9000"
 """The store of a cluster with Kubeflow's own manifests."""
+AUTHORITIES_FOLDER = "/etc/pgat-authorities"
+"""Where a pod has the ConfigMap of authorities."""
+AUTHORITIES_FILE = f"{AUTHORITIES_FOLDER}/ca.crt"

@@ -11,14 +11,19 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from components.steps import ALL_STEPS
+from components.train.placement import Placement
 from model_core.errors import UserError, quoted, shortened
 from model_core.store.endpoint import checked_url
 from model_core.store.names import scheme_of
 from model_core.variables import (
+    AUTHORITIES,
+    AUTHORITIES_FILE,
+    AUTHORITIES_FOLDER,
     CERTIFICATES,
     CLUSTER_STORE,
     ENDPOINT,
     LIMITS,
+    PLACEMENT,
     REGION,
     REGISTRY_TOKEN,
     ROLE_ENDPOINT,
@@ -27,10 +32,9 @@ from model_core.variables import (
 )
 from model_core.versions import git_commit
 from pipelines.kubeflow.names import refuse_bad_subdomain
-from pipelines.pods.apply import apply
+from pipelines.pods.apply import apply, placement_of
 from pipelines.pods.profiles import Pods, load_pods
 
-_AUTHORITIES = "/etc/pgat-authorities"
 _REGION = re.compile(r"[a-z0-9-]{1,63}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 """To an engine's command line another beginning would be an option."""
@@ -185,8 +189,13 @@ class Cluster:
         if self.region:
             task.set_env_variable(REGION, self.region)
         if self.authorities:
-            kubernetes.use_config_map_as_volume(task, self.authorities, _AUTHORITIES)
-            task.set_env_variable(CERTIFICATES, f"{_AUTHORITIES}/ca.crt")
+            kubernetes.use_config_map_as_volume(task, self.authorities, AUTHORITIES_FOLDER)
+            task.set_env_variable(CERTIFICATES, AUTHORITIES_FILE)
+            if step == "train":
+                task.set_env_variable(AUTHORITIES, self.authorities)
+        placement = placement_of(self.pods.of_step[step])
+        if step == "train" and placement != Placement():
+            task.set_env_variable(PLACEMENT, placement.model_dump_json(exclude_defaults=True))
         if self.store_limits:
             task.set_env_variable(LIMITS, self.store_limits)
         if self.webhook_secret and step == "finish":

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, get_args
 
+from pydantic import ValidationError
+
 from components.tracking.running import log_parameters, log_training
 from components.train import step
 from components.train.job import Job
+from components.train.placement import Placement
 from components.train.torchrun import TorchrunLauncher
 from components.train.trainjob import NEEDS, TrainJobLauncher
 from model_core.config.run import LauncherKind, LauncherSettings
-from model_core.errors import SettingsError
-from model_core.variables import WHEREABOUTS
+from model_core.errors import SettingsError, shortened
+from model_core.variables import AUTHORITIES, PLACEMENT, WHEREABOUTS
 
 
 class Launcher(Protocol):
@@ -79,9 +82,26 @@ def launcher_of(settings: LauncherSettings, kind: str | None = None) -> Launcher
                 resources_per_node=settings.resources_per_node,
                 secret=settings.secret,
                 service_account=settings.service_account,
+                authorities=os.environ.get(AUTHORITIES),
+                placement=_placement(),
                 # The store's keys come from the secret.
                 env={name: os.environ[name] for name in WHEREABOUTS if name in os.environ},
             )
         case unknown:
             choices = ", ".join(get_args(LauncherKind))
             raise SettingsError(f"{unknown} is not a launcher; choose one of {choices}")
+
+
+def _placement() -> Placement:
+    """Of the pods of a TrainJob, as this step's own pod was told.
+
+    Raises:
+        SettingsError: that is damaged.
+    """
+    try:
+        return Placement.model_validate_json(os.environ.get(PLACEMENT) or "{}")
+    except ValidationError as error:
+        raise SettingsError(
+            f"{PLACEMENT} does not say where pods run ({shortened(str(error.errors()[0]['msg']))}); leave it to "
+            "pipelines submit, or unset it"
+        ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.train.job import Job
+from components.train.placement import Placement
 from components.train.step import PRODUCER, headline_of
 from components.train.termination import leaving_on_termination
 from components.train.torchrun import NEW_STORE_PER_RESTART
@@ -29,6 +30,7 @@ from model_core.errors import SettingsError, TrainingError
 from model_core.store.base import Store
 from model_core.store.locate import open_store
 from model_core.store.names import contained, scheme_of
+from model_core.variables import AUTHORITIES_FILE, AUTHORITIES_FOLDER, CERTIFICATES
 
 log = logging.getLogger("pgat.train")
 SECRET_FOLDER = "/var/run/secrets/checkpoint-store"
@@ -58,6 +60,10 @@ class TrainJobLauncher:
     """Kubernetes secret with ``accesskey`` and ``secretkey`` of the store; ``None`` mounts none."""
     service_account: str | None = None
     """Of the pods; ``None``: the namespace's default."""
+    authorities: str | None = None
+    """ConfigMap whose key ``ca.crt`` holds the certificates that the pods trust; ``None``: those of the image."""
+    placement: Placement = field(default_factory=Placement)
+    """Where the pods may run, and as whom."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment of the pods, e.g. AWS_ENDPOINT_URL; never a secret."""
     timeout_seconds: int = 7 * 24 * 3600
@@ -143,7 +149,7 @@ def _create(client: Any, name: str, remote: Job, launcher: TrainJobLauncher) -> 
         TrainerArgs(["-m", "components.train.worker", remote.model_dump_json()]),
         # The cluster ends it even if this step is gone and cannot.
         ActiveDeadlineSeconds(launcher.timeout_seconds),
-        _labeled_pods(launcher.secret, launcher.service_account),
+        _pods_of(launcher),
     ]
     try:
         client.train(
@@ -152,7 +158,9 @@ def _create(client: Any, name: str, remote: Job, launcher: TrainJobLauncher) -> 
                 image=launcher.image,
                 num_nodes=launcher.nodes,
                 resources_per_node=launcher.resources_per_node or None,
-                env=NEW_STORE_PER_RESTART | launcher.env,
+                env=NEW_STORE_PER_RESTART
+                | ({CERTIFICATES: AUTHORITIES_FILE} if launcher.authorities else {})
+                | launcher.env,
             ),
             options=options,
         )
@@ -190,8 +198,8 @@ def _fetch(store: Store, model: Path) -> None:
         open_artifact(folder, producer=PRODUCER)
 
 
-def _labeled_pods(secret: str | None, service_account: str | None) -> Any:
-    """A patch that labels the pods, gives them their ServiceAccount and mounts the store's secret.
+def _pods_of(launcher: TrainJobLauncher) -> Any:
+    """A patch that says where the pods run and as whom, and mounts the store's secret and authorities.
 
     A job's environment takes literal values only, so the secret cannot stand there.
     """
@@ -208,14 +216,29 @@ def _labeled_pods(secret: str | None, service_account: str | None) -> Any:
         TrainingRuntimeSpecPatch,
     )
 
-    pod = None if service_account is None else PodSpecPatch(service_account_name=service_account)
-    if secret is not None:
-        pod = pod or PodSpecPatch()
-        pod.volumes = [{"name": "store", "secret": {"secretName": secret}}]
-        pod.containers = [
-            ContainerPatch(name="node", volume_mounts=[{"name": "store", "mountPath": SECRET_FOLDER}])
-        ]
-    template = PodTemplatePatch(metadata={"labels": POD_LABELS}, spec=pod)
+    volumes: list[dict[str, object]] = []
+    mounts: list[dict[str, object]] = []
+    if launcher.secret is not None:
+        volumes.append({"name": "store", "secret": {"secretName": launcher.secret}})
+        mounts.append({"name": "store", "mountPath": SECRET_FOLDER})
+    if launcher.authorities:
+        volumes.append({"name": "authorities", "configMap": {"name": launcher.authorities}})
+        mounts.append({"name": "authorities", "mountPath": AUTHORITIES_FOLDER, "readOnly": True})
+    place = launcher.placement.for_resources(launcher.resources_per_node)
+    pod = PodSpecPatch(
+        service_account_name=launcher.service_account,
+        volumes=volumes,
+        containers=[ContainerPatch(name="node", volume_mounts=mounts)] if mounts else [],
+        image_pull_secrets=[{"name": name} for name in place.pull_secrets],
+        security_context=None if place.run_as_user is None else {"runAsUser": place.run_as_user},
+        node_selector=place.node_selector or None,
+        affinity=place.affinity or None,
+        tolerations=list(place.tolerations),
+    )
+    metadata = {"labels": place.labels | POD_LABELS}
+    if place.annotations:
+        metadata["annotations"] = place.annotations
+    template = PodTemplatePatch(metadata=metadata, spec=pod)
     job = JobTemplatePatch(spec=JobSpecPatch(template=template))
     nodes = JobSetSpecPatch(replicated_jobs=[ReplicatedJobPatch(name="node", template=job)])
     return RuntimePatch(

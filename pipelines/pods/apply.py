@@ -1,8 +1,9 @@
-"""A step's pod settings on its KFP task."""
+"""A step's pod settings on its KFP task, and for the pods that it may start itself."""
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
+from components.train.placement import Placement
 from pipelines.pods.settings import NodeRequirement, PodSettings
 
 
@@ -29,6 +30,47 @@ def apply(task: PipelineTask, pod: PodSettings) -> None:
         kubernetes.set_image_pull_policy(task, pod.pull_policy)
     for volume in pod.volumes:
         kubernetes.mount_pvc(task, volume.claim, volume.path)
+
+
+def placement_of(pod: PodSettings) -> Placement:
+    """What holds for every pod of the step: which nodes, labels, whose image, which user; not how large it is."""
+    return Placement(
+        labels=pod.labels,
+        annotations=pod.annotations,
+        node_selector=pod.node_selector,
+        affinity=_affinity(pod),
+        tolerations=tuple(
+            {
+                key: value
+                for key, value in {
+                    "key": each.key,
+                    "operator": each.operator,
+                    "value": each.value,
+                    "effect": each.effect,
+                    "tolerationSeconds": each.seconds,
+                }.items()
+                if value is not None
+            }
+            for each in pod.tolerations
+        ),
+        pull_secrets=pod.pull_secrets,
+        run_as_user=pod.run_as_user,
+    )
+
+
+def _affinity(pod: PodSettings) -> dict[str, object]:
+    """As Kubernetes writes what ``_assign_node`` tells KFP."""
+    nodes: dict[str, object] = {}
+    if required := [_expression(each) for each in pod.node_affinity if each.weight is None]:
+        nodes["requiredDuringSchedulingIgnoredDuringExecution"] = {
+            "nodeSelectorTerms": [{"matchExpressions": required}]
+        }
+    if preferred := [each for each in pod.node_affinity if each.weight is not None]:
+        nodes["preferredDuringSchedulingIgnoredDuringExecution"] = [
+            {"weight": each.weight, "preference": {"matchExpressions": [_expression(each)]}}
+            for each in preferred
+        ]
+    return {"nodeAffinity": nodes} if nodes else {}
 
 
 def _assign_node(task: PipelineTask, pod: PodSettings) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 
 from components.steps import ALL_STEPS
+from components.train.placement import Placement
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import SettingsError, UserError
@@ -184,6 +185,62 @@ def test_pods_are_given_the_stores_region_and_the_authorities_to_trust() -> None
         (volume,) = platform[name]["configMapAsVolume"]
         assert volume["configMapName"] == "store-authorities"
         assert environment["SSL_CERT_FILE"] == f"{volume['mountPath']}/ca.crt"
+        # For the pods of a TrainJob, which the step of the training may start.
+        assert environment.get("PGAT_CA_CONFIG_MAP") == ("store-authorities" if step == "train" else None)
+
+
+def test_the_pods_of_a_trainjob_are_placed_as_the_pod_of_the_training_is() -> None:
+    pods = load_pods(
+        None,
+        [
+            "all.pull_secrets=[registry]",
+            "all.labels={team: quant}",
+            "train.node_selector={pool: gpu}",
+            "train.tolerations=[{key: dedicated, operator: Equal, value: gpu, effect: NoExecute, seconds: 60}]",
+            "train.node_affinity=[{key: zone, values: [a, b]}, {key: disk, operator: Exists, weight: 7}]",
+            "train.run_as_user=1234",
+        ],
+    )
+    pipeline = cluster_pipeline(Settings(), Cluster(tag="abc", pods=pods), "code")
+    containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
+    given = {
+        label: {each["name"]: each["value"] for each in executor["container"].get("env", [])}
+        for label, executor in containers.items()
+    }
+    assert [label for label, env in given.items() if "PGAT_TRAINJOB_PODS" in env] == ["exec-train"]
+    placement = Placement.model_validate_json(given["exec-train"]["PGAT_TRAINJOB_PODS"])
+    assert placement == Placement(
+        labels={"team": "quant"},
+        node_selector={"pool": "gpu"},
+        tolerations=(
+            {
+                "key": "dedicated",
+                "operator": "Equal",
+                "value": "gpu",
+                "effect": "NoExecute",
+                "tolerationSeconds": 60,
+            },
+        ),
+        affinity={
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}
+                    ]
+                },
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 7,
+                        "preference": {
+                            "matchExpressions": [{"key": "disk", "operator": "Exists", "values": []}]
+                        },
+                    }
+                ],
+            }
+        },
+        pull_secrets=("registry",),
+        run_as_user=1234,
+    )
 
 
 def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoint_or_another() -> None:

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from components.train.job import Job
-from components.train.launchers import InlineLauncher, launch_from_settings
+from components.train.launchers import InlineLauncher, launch_from_settings, launcher_of
+from components.train.placement import Placement
 from components.train.torchrun import TorchrunLauncher
-from components.train.trainjob import SECRET_FOLDER, TrainJobLauncher
+from components.train.trainjob import POD_LABELS, SECRET_FOLDER, TrainJobLauncher
 from components.train.worker import main, work
 from model_core.artifacts import open_artifact
 from model_core.config.run import LauncherSettings
@@ -35,6 +36,14 @@ REPOSITORY = Path(__file__).parents[2]
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+
+
+def patched_pods(spec: Object) -> tuple[Object, Object]:
+    """What the job changes of its runtime's pods: their metadata and their specification."""
+    [patch] = spec["runtimePatches"]
+    [nodes] = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    template = nodes["template"]["spec"]["template"]
+    return template["metadata"], template.get("spec", {})
 
 
 def sent_job(job: Object) -> Job:
@@ -65,6 +74,14 @@ def by_trainer(dataset: Path, model: Path, uri: str, runtime: str = "torch-distr
         runtime=runtime,
         env={"AWS_ENDPOINT_URL": "http://seaweedfs.kubeflow:9000"},
         service_account="trainer-with-a-role",
+        authorities="store-authorities",
+        placement=Placement(
+            labels={"team": "quant", "app.kubernetes.io/name": "other"},
+            annotations={"sidecar.istio.io/inject": "false"},
+            node_selector={"pool": "gpu"},
+            pull_secrets=("registry",),
+            run_as_user=1234,
+        ),
         timeout_seconds=20,
         polling_seconds=1,
     )
@@ -90,10 +107,84 @@ def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
     assert spec["trainer"]["resourcesPerNode"]["limits"] == {"nvidia.com/gpu": "1"}
     assert {"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"} in spec["trainer"]["env"]
     assert spec["activeDeadlineSeconds"] == 20
-    patched = json.dumps(spec["runtimePatches"])
-    assert '"secretName": "mlpipeline-minio-artifact"' in patched
-    assert f'"mountPath": "{SECRET_FOLDER}"' in patched
-    assert '"serviceAccountName": "trainer-with-a-role"' in patched
+    assert {"name": "SSL_CERT_FILE", "value": "/etc/pgat-authorities/ca.crt"} in spec["trainer"]["env"]
+    metadata, pod = patched_pods(spec)
+    assert metadata == {
+        "labels": {"team": "quant", **POD_LABELS},
+        "annotations": {"sidecar.istio.io/inject": "false"},
+    }
+    assert pod == {
+        "imagePullSecrets": [{"name": "registry"}],
+        "securityContext": {"runAsUser": 1234},
+        "nodeSelector": {"pool": "gpu"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "serviceAccountName": "trainer-with-a-role",
+        "volumes": [
+            {"name": "store", "secret": {"secretName": "mlpipeline-minio-artifact"}},
+            {"name": "authorities", "configMap": {"name": "store-authorities"}},
+        ],
+        "containers": [
+            {
+                "name": "node",
+                "volumeMounts": [
+                    {"name": "store", "mountPath": SECRET_FOLDER},
+                    {"name": "authorities", "mountPath": "/etc/pgat-authorities", "readOnly": True},
+                ],
+            }
+        ],
+    }
+
+
+def test_pods_without_a_secret_or_authorities_get_no_volumes(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = FakeCluster(lambda job: work(sent_job(job)))
+    launcher = TrainJobLauncher(
+        image="registry.example/train:1", namespace="team", secret=None, polling_seconds=1
+    )
+    with on(cluster, tmp_path / "kubeconfig", monkeypatch):
+        launcher.run(job_for(dataset, tmp_path / "model", checkpoint_uri=f"file://{tmp_path / 'store'}"))
+    spec = cluster.created[0]["spec"]
+    assert patched_pods(spec) == ({"labels": POD_LABELS}, {})
+    assert "SSL_CERT_FILE" not in json.dumps(spec["trainer"])
+
+
+def test_a_trainjob_trusts_whom_the_pod_of_the_step_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = LauncherSettings(kind="trainer", image="registry.example/train:1")
+    for name in (None, "store-authorities"):
+        if name is not None:
+            monkeypatch.setenv("PGAT_CA_CONFIG_MAP", name)
+        launcher = launcher_of(settings)
+        assert isinstance(launcher, TrainJobLauncher)
+        assert launcher.authorities == name
+
+
+@pytest.mark.parametrize(
+    ("resources", "tolerated"),
+    [
+        ({"gpu": "1", "cpu": "8", "memory": "32Gi"}, ["nvidia.com/gpu"]),
+        ({"mig-1g.5gb": "1"}, ["nvidia.com/gpu"]),
+        ({"amd.com/gpu": "2"}, ["amd.com/gpu"]),
+        ({"cpu": "8", "ephemeral-storage": "10Gi"}, []),
+    ],
+)
+def test_pods_with_gpus_tolerate_their_makers_taint_unless_more_is_said(
+    resources: dict[str, str], tolerated: list[str]
+) -> None:
+    found = Placement().for_resources(resources)
+    assert [each["key"] for each in found.tolerations] == tolerated
+    said = Placement(tolerations=({"operator": "Exists"},))
+    assert said.for_resources(resources) == said
+
+
+def test_a_damaged_placement_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = LauncherSettings(kind="trainer", image="registry.example/train:1")
+    for text in ("[]", "{", '{"nodes": {}}', '{"labels": 3}'):
+        monkeypatch.setenv("PGAT_TRAINJOB_PODS", text)
+        with pytest.raises(
+            SettingsError, match=r"^PGAT_TRAINJOB_PODS does not say where pods run .*; .* unset it$"
+        ):
+            launcher_of(settings)
 
 
 def test_a_trainjob_that_fails_is_deleted_and_reported_with_its_last_words(
