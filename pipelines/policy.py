@@ -13,9 +13,10 @@ from components.steps import ALL_STEPS
 from model_core.errors import quoted, redacted
 from model_core.variables import ACCESS_KEY, SECRETS
 
-_MOVING = {
-    "latest", "main", "master", "trunk", "head", "dev", "devel", "develop", "stable", "edge", "nightly", "prod",
-}  # fmt: skip
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_COMMIT = re.compile(r"(?:\A|[-_.])(?:g|sha)?[0-9a-f]{7,64}\Z")
+"""At the end of a tag: ``0123456``, ``sha-0123456``, ``main-0123456``, or what ``git describe`` says.
+A release's number is none: who builds it anew pushes it anew."""
 _KEY_OF_AMAZONS = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE
@@ -80,8 +81,9 @@ def pods_of(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[Po
 
 def _fixed_image(pod: Pod) -> Iterator[str]:
     image = str(pod.container.get("image", ""))
-    tag = image.rpartition("/")[2].partition(":")[2]
-    if "@sha256:" not in image and (not tag or tag.lower() in _MOVING or tag.endswith("-dirty")):
+    name, has_digest, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    if not (_DIGEST.fullmatch(digest) if has_digest else _COMMIT.search(tag)):
         yield (
             f"has the image {quoted(image)}, which may change under its name; give its digest or the tag of a commit "
             f"(--image {pod.step}=…@sha256:…, --tag)"

@@ -224,20 +224,20 @@ def _pods_of(launcher: TrainJobLauncher) -> Any:
     if launcher.authorities:
         volumes.append({"name": "authorities", "configMap": {"name": launcher.authorities}})
         mounts.append({"name": "authorities", "mountPath": AUTHORITIES_FOLDER, "readOnly": True})
-    place = launcher.placement.for_resources(launcher.resources_per_node)
+    where = launcher.placement.for_resources(launcher.resources_per_node)
     pod = PodSpecPatch(
         service_account_name=launcher.service_account,
         volumes=volumes,
         containers=[ContainerPatch(name="node", volume_mounts=mounts)] if mounts else [],
-        image_pull_secrets=[{"name": name} for name in place.pull_secrets],
-        security_context=None if place.run_as_user is None else {"runAsUser": place.run_as_user},
-        node_selector=place.node_selector or None,
-        affinity=place.affinity or None,
-        tolerations=list(place.tolerations),
+        image_pull_secrets=[{"name": name} for name in where.pull_secrets],
+        security_context=None if where.run_as_user is None else {"runAsUser": where.run_as_user},
+        node_selector=where.node_selector or None,
+        affinity=where.affinity or None,
+        tolerations=list(where.tolerations),
     )
-    metadata = {"labels": place.labels | POD_LABELS}
-    if place.annotations:
-        metadata["annotations"] = place.annotations
+    metadata = {"labels": where.labels | POD_LABELS}
+    if where.annotations:
+        metadata["annotations"] = where.annotations
     template = PodTemplatePatch(metadata=metadata, spec=pod)
     job = JobTemplatePatch(spec=JobSpecPatch(template=template))
     nodes = JobSetSpecPatch(replicated_jobs=[ReplicatedJobPatch(name="node", template=job)])

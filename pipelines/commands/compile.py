@@ -10,7 +10,7 @@ _DESCRIPTION = "Write the pipeline as KFP's YAML. The same inputs give the same 
 
 _EXAMPLES = examples(
     "%(prog)s --output pipeline.yaml",
-    "%(prog)s --registry ghcr.io/example/ --tag 1.0 --gpus 1 --output pipeline.yaml",
+    "%(prog)s --registry ghcr.io/example/ --tag 0123456789ab --gpus 1 --output pipeline.yaml",
 )
 
 

@@ -22,7 +22,7 @@ _DESCRIPTION = (
 
 _EXAMPLES = examples(
     "%(prog)s --host https://kubeflow.example/pipeline --source s3://market/prices.csv",
-    "%(prog)s --host https://kubeflow.example/pipeline --registry ghcr.io/example/ --tag 1.0 --wait",
+    "%(prog)s --host https://kubeflow.example/pipeline --registry ghcr.io/example/ --tag 0123456789ab --wait",
 )
 
 

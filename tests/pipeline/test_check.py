@@ -81,6 +81,9 @@ BROKEN: list[tuple[str, Callable[[list[Document]], Any], str]] = [
     ("port, no tag", image("registry:5000/pgat-train"), "which may change under its name"),
     ("latest", image("ghcr.io/example/pgat-train:latest"), "which may change under its name; give its digest or"),
     ("branch", image("ghcr.io/example/pgat-train:main"), "which may change under its name"),
+    ("version", image("ghcr.io/example/pgat-train:1.0"), "which may change under its name"),
+    ("release", image("ghcr.io/example/pgat-train:v1.2.3"), "which may change under its name"),
+    ("short digest", image("ghcr.io/example/pgat-train@sha256:0123456"), "which may change under its name"),
     ("dirty", image("ghcr.io/example/pgat-train:0123456-dirty"), "which may change under its name"),
     ("deadline", lambda d: pod(d).pop("activeDeadlineSeconds"), "train has no deadline"),
     ("shared memory", lambda d: pod(d).pop("emptyDirMounts"), "asks for GPUs and has 64 MiB of shared memory"),
@@ -127,6 +130,25 @@ def test_a_pipeline_that_breaks_a_rule_is_refused_with_the_task_and_the_remedy(
     assert told in captured.err
     assert captured.err.count("\n") == 1
     assert "canary" not in captured.err.lower().replace("akiacanary", "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"ghcr.io/example/pgat-train@sha256:{'0a' * 32}",
+        f"registry:5000/pgat-train:1.0@sha256:{'0a' * 32}",
+        "pgat-train:0123456",
+        "pgat-train:sha-0123456789abcdef0123456789abcdef01234567",
+        "pgat-train:main-0123456789ab",
+        "pgat-train:v1.2-3-g0123456",
+    ],
+)
+def test_images_that_are_named_by_digest_or_commit_are_taken(
+    name: str, golden_documents: list[Document], tmp_path: Path
+) -> None:
+    documents = copy.deepcopy(golden_documents)
+    image(name)(documents)
+    assert check_file(written(documents, tmp_path)) == len(ALL_STEPS)
 
 
 def test_every_rule_refuses_one_of_these_pipelines(golden_documents: list[Document]) -> None:

@@ -22,7 +22,7 @@ from components.steps import ALL_STEPS, NOT_WORSE, STEPS
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import UserError
-from model_core.variables import STEP_NOTES
+from model_core.variables import PLACEMENT, STEP_NOTES
 from pipelines.__main__ import main
 from pipelines.compile import compile_pipeline
 from pipelines.pods.profiles import load_pods
@@ -141,8 +141,11 @@ def test_the_stores_keys_come_from_the_secret_and_stand_nowhere(documents: list[
             "AWS_SECRET_ACCESS_KEY",
         }
         environment = documents[0]["deploymentSpec"]["executors"][f"exec-{step.replace('_', '-')}"]
-        notes = set() if step == "finish" else {STEP_NOTES}
-        assert {e["name"] for e in environment["container"]["env"]} == {"AWS_ENDPOINT_URL"} | notes
+        more = set() if step == "finish" else {STEP_NOTES}
+        if step == "train":
+            # Its GPUs' taint, for the pods of a TrainJob.
+            more.add(PLACEMENT)
+        assert {e["name"] for e in environment["container"]["env"]} == {"AWS_ENDPOINT_URL"} | more
 
 
 def test_the_end_of_a_run_is_told_whatever_became_of_its_steps(documents: list[dict[str, Any]]) -> None:
@@ -177,7 +180,7 @@ def test_a_model_is_offered_to_a_registry_that_is_named_if_it_is_not_worse_than_
 
 def test_only_what_registers_a_model_is_given_the_registrys_token(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    assert main(["compile", "--tag", "abc", "--model-registry-secret", "r", "--output", str(path)]) == 0
+    assert main(["compile", "--tag", "0123456", "--model-registry-secret", "r", "--output", str(path)]) == 0
     documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     given = {name for name, config in platform(documents).items() if "MODEL_REGISTRY_TOKEN" in str(config)}
     assert given == {"exec-register-model"}
@@ -185,7 +188,7 @@ def test_only_what_registers_a_model_is_given_the_registrys_token(tmp_path: Path
 
 def test_only_the_end_of_a_run_is_given_the_webhook(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
-    assert main(["compile", "--tag", "abc", "--webhook-secret", "chat", "--output", str(path)]) == 0
+    assert main(["compile", "--tag", "0123456", "--webhook-secret", "chat", "--output", str(path)]) == 0
     documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     given = {name for name, config in platform(documents).items() if "PGAT_WEBHOOK" in str(config)}
     assert given == {"exec-finish"}
@@ -253,24 +256,24 @@ def test_compiling_imports_neither_torch_nor_the_model() -> None:
     ("flags", "reason"),
     [
         (["--tag", "latest"], "may change under its name"),
-        (["--image", "train=ghcr.io/example/pgat-train", "--tag", "abc"], "may change under its name"),
+        (["--image", "train=ghcr.io/example/pgat-train", "--tag", "0123456"], "may change under its name"),
         (
-            ["--tag", "abc", "--registry", "ghcr.io/example"],
+            ["--tag", "0123456", "--registry", "ghcr.io/example"],
             "an image ghcr.io/examplepgat-train; end it with a slash",
         ),
-        (["--tag", "abc", "--registry", "https://ghcr.io/example"], "leave out the protocol"),
+        (["--tag", "0123456", "--registry", "https://ghcr.io/example"], "leave out the protocol"),
         (
-            ["--tag", "abc", "--image", "train=docker://ghcr.io/pgat-train:1"],
+            ["--tag", "0123456", "--image", "train=docker://ghcr.io/pgat-train:1"],
             "leave out the protocol",
         ),
         (
-            ["--tag", "abc", "--webhook-secret", "https://chat.example/hooks/1"],
+            ["--tag", "0123456", "--webhook-secret", "https://chat.example/hooks/1"],
             "was given a URL; put that into the",
         ),
-        (["--image", "trian=x@sha256:0", "--tag", "abc"], "names no step"),
-        (["--image", "train", "--tag", "abc"], "names no step"),
-        (["--tag", "abc", "--output", "pipeline.json"], "is not a YAML file name"),
-        (["--tag", "abc", "--set", "training.lerning_rate=1"], "did you mean"),
+        (["--image", "trian=x@sha256:0", "--tag", "0123456"], "names no step"),
+        (["--image", "train", "--tag", "0123456"], "names no step"),
+        (["--tag", "0123456", "--output", "pipeline.json"], "is not a YAML file name"),
+        (["--tag", "0123456", "--set", "training.lerning_rate=1"], "did you mean"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused_in_one_sentence(
@@ -291,9 +294,9 @@ def test_what_cannot_be_compiled_is_refused_in_one_sentence(
 
 def test_an_image_by_digest_goes_before_registry_and_tag(tmp_path: Path) -> None:
     digest = f"ghcr.io/example/pgat-train@sha256:{'0' * 64}"
-    arguments = ["--registry", "r/", "--tag", "abc", "--image", f"train={digest}"]
+    arguments = ["--registry", "r/", "--tag", "0123456", "--image", f"train={digest}"]
     assert main(["compile", *arguments, "--output", str(tmp_path / "p.yaml")]) == 0
     executors = yaml.safe_load_all((tmp_path / "p.yaml").read_text(encoding="utf-8")).__next__()
     images = executors["deploymentSpec"]["executors"]
     assert images["exec-train"]["container"]["image"] == digest
-    assert images["exec-report"]["container"]["image"] == "r/pgat-report:abc"
+    assert images["exec-report"]["container"]["image"] == "r/pgat-report:0123456"

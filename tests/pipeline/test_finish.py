@@ -483,7 +483,7 @@ def test_the_compiled_pipeline_tells_its_end_in_kfp_local_too(tmp_path: Path) ->
     """The table is not there, so the first step fails; kfp.local itself only knows that the group did."""
     settings = load_settings(TINY, [])
     pipeline = cluster_pipeline(
-        settings, Cluster(tag="any", pods=load_pods(overrides=["all.retries=0"])), "v"
+        settings, Cluster(tag="0123456", pods=load_pods(overrides=["all.retries=0"])), "v"
     )
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "root"))
     with pytest.raises(RuntimeError):

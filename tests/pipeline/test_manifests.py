@@ -92,7 +92,7 @@ def test_a_binding_names_a_role_and_an_account_that_are_there(path: Path) -> Non
 def test_the_secrets_and_the_config_map_are_those_that_a_compiled_pipeline_takes() -> None:
     store, authorities = named("store-secret", "Secret"), named("store-authorities", "ConfigMap")
     cluster = Cluster(
-        tag="abc", secret=store["metadata"]["name"], authorities=authorities["metadata"]["name"]
+        tag="0123456", secret=store["metadata"]["name"], authorities=authorities["metadata"]["name"]
     )
     pipeline = cluster_pipeline(Settings(), cluster, "code")
     platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -47,7 +47,7 @@ diagnose:
 
 def compiled(pods: Pods, settings: Settings | None = None) -> dict[str, Any]:
     """Of each step's part of the pipeline what a profile may change."""
-    pipeline = cluster_pipeline(settings or Settings(), Cluster(tag="abc", pods=pods), "code")
+    pipeline = cluster_pipeline(settings or Settings(), Cluster(tag="0123456", pods=pods), "code")
     spec = MessageToDict(pipeline.pipeline_spec)
     containers = spec["deploymentSpec"]["executors"]
     platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -174,7 +174,7 @@ def test_what_no_cluster_takes_is_refused_by_its_name(override: str, key: str) -
 
 
 def test_pods_are_given_the_stores_region_and_the_authorities_to_trust() -> None:
-    cluster = Cluster(tag="abc", secret="keys", region="eu-west-1", authorities="store-authorities")
+    cluster = Cluster(tag="0123456", secret="keys", region="eu-west-1", authorities="store-authorities")
     pipeline = cluster_pipeline(Settings(), cluster, "code")
     containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
     platform = MessageToDict(pipeline.platform_spec)["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -201,7 +201,7 @@ def test_the_pods_of_a_trainjob_are_placed_as_the_pod_of_the_training_is() -> No
             "train.run_as_user=1234",
         ],
     )
-    pipeline = cluster_pipeline(Settings(), Cluster(tag="abc", pods=pods), "code")
+    pipeline = cluster_pipeline(Settings(), Cluster(tag="0123456", pods=pods), "code")
     containers = MessageToDict(pipeline.pipeline_spec)["deploymentSpec"]["executors"]
     given = {
         label: {each["name"]: each["value"] for each in executor["container"].get("env", [])}
@@ -258,10 +258,10 @@ def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoin
         ]
 
     names = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"}
-    for environment in environments(Cluster(tag="abc", role=True)):
+    for environment in environments(Cluster(tag="0123456", role=True)):
         assert not names & set(environment)
     url = "http://minio.storage:9000"
-    for environment in environments(Cluster(tag="abc", role=True, endpoint=url, keys_endpoint=url)):
+    for environment in environments(Cluster(tag="0123456", role=True, endpoint=url, keys_endpoint=url)):
         assert {environment[name] for name in names} == {url}
 
 
@@ -278,4 +278,4 @@ def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoin
 )
 def test_what_contradicts_itself_or_no_cluster_takes_is_refused(more: dict[str, object], flag: str) -> None:
     with pytest.raises(UserError, match=flag):
-        Cluster(tag="abc", **more)  # type: ignore[arg-type]
+        Cluster(tag="0123456", **more)  # type: ignore[arg-type]

@@ -372,7 +372,7 @@ def test_what_was_archived_by_hand_is_not_registered_again(
         (
             {
                 "model_registry": "http://registry:8080",
-                "cluster": Cluster(tag="abc", secret="keys", registry_secret="token"),
+                "cluster": Cluster(tag="0123456", secret="keys", registry_secret="token"),
             },
             "would be readable on the way",
         ),

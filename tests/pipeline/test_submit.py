@@ -130,7 +130,7 @@ def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
     api: Api, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KFP_TOKEN", "canary-of-the-token")
-    flags = ["submit", "--host", api.url, "--tag", "abc", "--name", "a", "--experiment", "e1"]
+    flags = ["submit", "--host", api.url, "--tag", "0123456", "--name", "a", "--experiment", "e1"]
     assert main([*flags, "--dry-run"]) == 0
     told = capsys.readouterr().out
     request = json.loads(told)
@@ -179,7 +179,7 @@ def test_a_table_that_the_pods_would_refuse_is_refused_before_anything_is_sent(
 
 
 def test_a_store_that_a_role_opens_needs_no_secret(api: Api) -> None:
-    cluster = Cluster(tag="abc", role=True)
+    cluster = Cluster(tag="0123456", role=True)
     submit(submission(api.url, source="s3://bkt/t.csv", service_account="pgat-runner", cluster=cluster))
     (run,) = api.runs
     assert run["service_account"] == "pgat-runner"

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TINY = str(Path(__file__).parent / "tiny.yaml")
 
 
-PODS = resources.Cluster(tag="abc", pods=load_pods(overrides=["all.retries=0"]), secret="keys")
+PODS = resources.Cluster(tag="0123456", pods=load_pods(overrides=["all.retries=0"]), secret="keys")
 
 
 class Cluster(threading.Thread):

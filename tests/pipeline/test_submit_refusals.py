@@ -53,7 +53,9 @@ def test_what_only_fails_in_the_pods_is_refused_before(more: Object, reason: str
 
 
 def test_settings_that_their_pods_can_follow_are_taken() -> None:
-    submission("http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="abc", pods=load_pods(gpus=2)))
+    submission(
+        "http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="0123456", pods=load_pods(gpus=2))
+    )
     chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:1", "training.device=cuda"]
     submission(
         "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://bkt/c", **PLACES
@@ -65,9 +67,9 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
     ("flags", "reason"),
     [
         (["--tag", "abc-dirty"], "no image contains"),
-        (["--tag", "abc", "--gpus=-1"], "train.gpus is -1"),
-        (["--tag", "abc", "--set-pod", "train.gpu=1"], "did you mean"),
-        (["--tag", "abc", "--profile", "missing.yaml"], "does not exist"),
+        (["--tag", "0123456", "--gpus=-1"], "train.gpus is -1"),
+        (["--tag", "0123456", "--set-pod", "train.gpu=1"], "did you mean"),
+        (["--tag", "0123456", "--profile", "missing.yaml"], "does not exist"),
     ],
 )
 def test_both_commands_refuse_what_no_pod_can_run(

@@ -100,7 +100,7 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("time.sleep", pressed)
-    assert main(["submit", "--host", api.url, "--tag", "abc", "--wait"]) == 130
+    assert main(["submit", "--host", api.url, "--tag", "0123456", "--wait"]) == 130
     told = capsys.readouterr().out
     assert f"python -m pipelines follow r1 --host {api.url}" in told
     assert api.terminated == []

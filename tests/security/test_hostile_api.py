@@ -57,7 +57,7 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def submit(server: Impostor, *flags: str) -> int:
-    return pipelines(["submit", "--host", server.url, "--tag", "1", *flags])
+    return pipelines(["submit", "--host", server.url, "--tag", "0123456", *flags])
 
 
 ANSWERS: dict[str, object] = {

@@ -108,12 +108,12 @@ def every_command_with(uri: str, place: Path) -> Iterator[int]:
     yield pipelines(["run", *runs, "--source", uri])
     yield pipelines(["run", *runs, "--source", "sample://synthetic", "--checkpoint-uri", uri])
     yield pipelines(["run", *runs, "--source", "sample://synthetic", "--publish-uri", uri])
-    submit = ["submit", "--host", "http://127.0.0.1:9", "--tag", "1", "--secret", "keys"]
+    submit = ["submit", "--host", "http://127.0.0.1:9", "--tag", "0123456", "--secret", "keys"]
     for flag in ("--source", "--checkpoint-uri", "--publish-uri", "--pipeline-root", "--host"):
         yield pipelines([*submit, flag, uri])
     yield pipelines(["runs", "show", uri, "--runs", str(place / "runs")])
     yield pipelines(
-        ["compile", "--tag", "1", "--output", str(place / "p.yaml"), "--set", f"data.layout={uri}"]
+        ["compile", "--tag", "0123456", "--output", str(place / "p.yaml"), "--set", f"data.layout={uri}"]
     )
 
 
@@ -175,7 +175,7 @@ def test_a_token_that_cannot_be_sent_is_refused_and_not_repeated(
     value: str, monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
     monkeypatch.setenv("KFP_TOKEN", value)
-    assert pipelines(["submit", "--host", "http://127.0.0.1:9", "--tag", "1"]) == 2
+    assert pipelines(["submit", "--host", "http://127.0.0.1:9", "--tag", "0123456"]) == 2
     text = told()
     assert "KFP_TOKEN holds a character" in text
     assert not CANARY.search(text)
@@ -184,7 +184,8 @@ def test_a_token_that_cannot_be_sent_is_refused_and_not_repeated(
 def test_a_compiled_pipeline_refuses_credentials_in_the_stores_url(tmp_path: Path, told: Told) -> None:
     url = "http://user:canary-password@seaweedfs.kubeflow:9000"
     assert (
-        pipelines(["compile", "--tag", "1", "--output", str(tmp_path / "p.yaml"), "--s3-endpoint", url]) == 2
+        pipelines(["compile", "--tag", "0123456", "--output", str(tmp_path / "p.yaml"), "--s3-endpoint", url])
+        == 2
     )
     assert not CANARY.search(told())
     assert not (tmp_path / "p.yaml").exists()
@@ -195,8 +196,21 @@ def test_what_is_compiled_submitted_and_told_of_it_holds_no_secret(
     told: Told,
     api: Api,  # noqa: F811
 ) -> None:
-    assert pipelines(["compile", "--tag", "1", "--output", str(tmp_path / "p.yaml"), "--secret", "keys"]) == 0
-    submit = ["submit", "--host", api.url, "--tag", "1", "--secret", "keys", "--source", "s3://bucket/t.csv"]
+    assert (
+        pipelines(["compile", "--tag", "0123456", "--output", str(tmp_path / "p.yaml"), "--secret", "keys"])
+        == 0
+    )
+    submit = [
+        "submit",
+        "--host",
+        api.url,
+        "--tag",
+        "0123456",
+        "--secret",
+        "keys",
+        "--source",
+        "s3://bucket/t.csv",
+    ]
     assert pipelines([*submit, "--checkpoint-uri", "s3://bucket/c"]) == 0
     assert api.tokens == {f"Bearer {ENVIRONMENT['KFP_TOKEN']}"}
     api.fail("GET .*/healthz", status(403))

@@ -36,7 +36,7 @@ def test_the_endpoint_of_pods_is_refused_before_anything_is_compiled_or_sent(
 ) -> None:
     for flag in ("--s3-endpoint", "--sts-endpoint"):
         for command in (["compile"], ["submit", "--host", "http://127.0.0.1:9"]):
-            assert main([*command, "--tag", "1", "--secret", "keys", flag, url]) == 2
+            assert main([*command, "--tag", "0123456", "--secret", "keys", flag, url]) == 2
             told = capsys.readouterr().err
             assert f"error: {flag} {reason}" in told
             assert "canary" not in told
