@@ -1,11 +1,11 @@
 """What a Parquet file says of itself, read before a library believes it.
 
-    … pages … footer: rows · row groups: rows · bytes · columns: values · where their pages stand · its length · PAR1
+    pages · footer (rows · row groups: rows, bytes, columns: values, where their pages are) · its length · PAR1
 
-A small footer can hold a million descriptions of columns, each of which takes hundreds of bytes in memory, and
-PyArrow ends the whole process when it is asked for a row group that contradicts the file's schema, since the
-exception of its C++ does not pass through ``FileMetaData.row_group``. So the footer's length is looked at before it
-is read, and the few numbers that are needed of it are read here. Its fields are defined in
+A small footer can hold a million descriptions of columns, each of which takes hundreds of bytes in memory. And
+PyArrow ends the whole process when it is asked for a row group that contradicts the file's schema, since
+``FileMetaData.row_group`` does not catch the exception of its C++ code. So the footer's length is checked before it is
+read, and the few numbers that are needed of it are read here. Its fields are defined in
 https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
 
@@ -16,14 +16,16 @@ from typing import NamedTuple
 from model_core.thrift import INTEGERS, LIST, STRUCT, CompactReader, Content
 
 _FOOTER_BYTES = 2**20
+"""Allowed for any footer."""
 _COLUMN_BYTES = 300
-"""Of a footer, for each column that is allowed: one with a name of 12 letters takes 200."""
+"""Allowed for each column that a table may have, if that is more; one with a name of 12 letters takes 200."""
 _MAGIC = b"PAR1"
 _ENDING_BYTES = 8
 """The footer's length, and PAR1."""
 _DEPTH = 12
-"""Of structures and lists of them: a file's row group, its column, its metadata, its statistics; and as much again."""
+"""How deep structures and lists may lie within one another; the deepest that Parquet defines lie 8 deep."""
 
+# Numbers of fields in parquet.thrift.
 _FILE_ROWS, _FILE_GROUPS = 3, 4
 _GROUP_COLUMNS, _GROUP_BYTES, _GROUP_ROWS = 1, 2, 3
 _CHUNK_METADATA = 3
@@ -31,18 +33,22 @@ _COLUMN_VALUES, _COLUMN_PACKED, _COLUMN_PAGES, _COLUMN_DICTIONARY = 5, 7, 9, 11
 
 
 class ColumnChunk(NamedTuple):
-    """A column's part of a row group: how many values it has, and where in the file its pages stand."""
+    """A column's part of a row group: how many values it has, and where in the file its pages are."""
 
     values: int
     start: int
+    """Of its first page, in bytes from the file's beginning."""
     packed_bytes: int
+    """Length of all its pages as they are stored."""
 
 
 class RowGroup(NamedTuple):
-    """Some of the rows."""
+    """Some of a file's rows, with all their columns."""
 
     rows: int
+    """−1 if the footer does not say."""
     unpacked_bytes: int
+    """Of all columns; −1 if the footer does not say."""
     columns: tuple[ColumnChunk, ...]
 
 
@@ -51,6 +57,7 @@ class Footer:
     """What a file says of its rows."""
 
     rows: int
+    """−1 if it does not say."""
     groups: tuple[RowGroup, ...]
 
 
@@ -58,10 +65,11 @@ def read_footer(content: Content, columns: int) -> Footer:
     """Read what a file says of itself.
 
     Args:
-        columns: that a table may have.
+        content: of the whole file.
+        columns: how many a table may have.
 
     Raises:
-        ValueError: it says more than so few columns need, or cannot be read.
+        ValueError: its footer is longer than so few columns need, or cannot be read.
     """
     if content[-4:] != _MAGIC:
         raise ValueError("it does not end as a Parquet file does; it is cut off or encrypted")
@@ -69,7 +77,7 @@ def read_footer(content: Content, columns: int) -> Footer:
     allowed = max(_FOOTER_BYTES, columns * _COLUMN_BYTES)
     if length > allowed:
         raise ValueError(
-            f"it describes itself in {length:,} bytes, more than {allowed:,}; use fewer row groups"
+            f"its footer has {length:,} bytes, more than {allowed:,}; write it with fewer row groups"
         )
     end = len(content) - _ENDING_BYTES
     if length > end:
@@ -88,10 +96,10 @@ def read_footer(content: Content, columns: int) -> Footer:
 
 
 def refuse_contradictions(footer: Footer) -> None:
-    """Check that all parts say the same of the number of rows; there may be no lists.
+    """Check that a file, its row groups and their columns agree on the number of rows; a column of lists does not.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they do not agree.
     """
     rows = [group.rows for group in footer.groups]
     values = [column.values - group.rows for group in footer.groups for column in group.columns]
@@ -124,7 +132,7 @@ def _column_chunk(reader: CompactReader) -> ColumnChunk:
     try:
         values, packed, start = (numbers[n] for n in (_COLUMN_VALUES, _COLUMN_PACKED, _COLUMN_PAGES))
     except KeyError:
-        raise ValueError("its footer does not say where a column stands") from None
+        raise ValueError("its footer does not say where a column's pages are") from None
     dictionary = numbers.get(_COLUMN_DICTIONARY, 0)
     # A column without rows may have a dictionary and no data page, which is then said to stand at 0.
     if 0 < dictionary < start or start == 0:
@@ -145,5 +153,5 @@ def _integers(reader: CompactReader) -> dict[int, int]:
 def _structures(reader: CompactReader) -> Iterator[None]:
     for kind in reader.items():
         if kind != STRUCT:
-            raise ValueError("its footer holds no row groups where they should be")
+            raise ValueError("its footer holds something else where row groups or columns should be")
         yield

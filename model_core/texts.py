@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class DocumentError(ValueError):
-    """A text is not what it should be; the message is the reason alone, for a sentence of the caller's."""
+    """A text is not what it should be; the message is only the reason, which the caller puts into a sentence."""
 
 
 def read_text(path: Path, max_bytes: int) -> str:
@@ -17,7 +17,7 @@ def read_text(path: Path, max_bytes: int) -> str:
     """
     try:
         mode = path.stat().st_mode
-    except (ValueError, RuntimeError) as error:  # a null character; a circle of links before Python 3.13
+    except (ValueError, RuntimeError) as error:  # a null character, or before Python 3.13 a circle of links
         raise DocumentError("its name leads nowhere") from error
     if not stat.S_ISREG(mode):
         raise DocumentError(

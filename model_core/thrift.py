@@ -1,13 +1,15 @@
-"""Thrift's compact protocol, as far as Parquet needs it to be read.
+"""Thrift's compact protocol, as much of it as reading Parquet takes.
 
-    struct   fields, then a byte 0
-    field    a byte: steps from the field before · kind of value; without steps the field's number follows
-    integer  seven bits a byte, the lowest first; whose lowest bit is the sign where a value can be negative
-    binary   length, bytes
-    list     a byte: size · kind of its values; the size follows where it is 15 or more
+    struct   its fields, then a byte 0
+    field    a byte of two halves: number less that of the field before · kind of value; after a 0 in the first half
+             the number itself follows, a signed integer
+    integer  seven bits a byte, lowest first; where it may be negative, its lowest bit is the sign (zigzag)
+    binary   its length, its bytes
+    list     a byte of two halves: size · kind of its values; after a 15 in the first half the size itself follows
+    map      its size; if that is not 0, a byte of two halves: kind of its keys · of its values; keys and values
 
-https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md. Everything is read in one pass
-that takes no memory for what is passed over, so that a hostile file costs no more than its own length.
+Source: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md. One pass reads everything
+and takes no memory for what it skips, so that a hostile file costs no more than its own length.
 """
 
 import mmap
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 Content = bytes | mmap.mmap
 
 TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(1, 14)
-"""Kinds of values."""
+"""Kinds of values, by their numbers in the protocol."""
 INTEGERS = (INT16, INT32, INT64)
 _END = 0
 _FIXED_BYTES = {BYTE: 1, DOUBLE: 8, UUID: 16}
@@ -28,9 +30,9 @@ class CompactReader:
     """Reads values one after the other; ``at`` is where the next one begins.
 
     Args:
-        end: where the content ends that may be read.
-        name: what is read, for errors.
-        depth: of structures, lists and maps within one another.
+        content: bytes, of which those from ``at`` to before ``end`` are read.
+        name: what messages call them.
+        depth: how many structures, lists and maps may lie within one another.
     """
 
     def __init__(self, content: Content, at: int, end: int, name: str, depth: int) -> None:
@@ -38,10 +40,10 @@ class CompactReader:
         self._content, self._end, self._name, self._depth = content, end, name, depth
 
     def fields(self) -> Iterator[tuple[int, int]]:
-        """Number and kind of each field of a structure; its value has to be read or skipped before the next.
+        """Number and kind of each field of a structure; read or skip its value before asking for the next.
 
         Raises:
-            ValueError: the structure has no end, or lies too deep in others.
+            ValueError: the content ends before the structure does, or it lies too deep in others.
         """
         self._go_deeper()
         field = 0
@@ -52,10 +54,10 @@ class CompactReader:
         self._depth += 1
 
     def items(self) -> Iterator[int]:
-        """Kind of each value of a list, which has to be read or skipped before the next.
+        """Kind of each value of a list; read or skip the value before asking for the next.
 
         Raises:
-            ValueError: the list has no end, or lies too deep in others.
+            ValueError: the content ends before the list does, or it lies too deep in others.
         """
         self._go_deeper()
         start = self._byte()
@@ -68,7 +70,7 @@ class CompactReader:
         """An integer that is never negative.
 
         Raises:
-            ValueError: it has more than 64 bits.
+            ValueError: it takes more than the ten bytes that 64 bits need, or the content ends within it.
         """
         value = 0
         for shift in range(0, _INTEGER_BITS, 7):
@@ -76,10 +78,14 @@ class CompactReader:
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-        raise ValueError(f"{self._name} has a number without end")
+        raise ValueError(f"{self._name} has a number of more than ten bytes")
 
     def signed(self) -> int:
-        """An integer of which the lowest bit is the sign."""
+        """An integer that may be negative.
+
+        Raises:
+            ValueError: as ``unsigned``.
+        """
         value = self.unsigned()
         return (value >> 1) ^ -(value & 1)
 
@@ -87,10 +93,10 @@ class CompactReader:
         """Pass over a value.
 
         Args:
-            in_list: whether it is one of a list, where a truth takes a byte; that of a field is its kind.
+            in_list: whether it is in a list or a map, where a truth value takes a byte; that of a field is its kind.
 
         Raises:
-            ValueError: there is no such kind of value, or it has no end.
+            ValueError: there is no such kind of value, or the content ends within it.
         """
         if kind in (TRUE, FALSE):
             self._pass_bytes(int(in_list))
@@ -109,7 +115,7 @@ class CompactReader:
         elif kind in _FIXED_BYTES:
             self._pass_bytes(_FIXED_BYTES[kind])
         else:
-            raise ValueError(f"{self._name} holds a value of no known kind")
+            raise ValueError(f"{self._name} holds a value of an unknown kind")
 
     def _skip_map(self) -> None:
         self._go_deeper()
@@ -122,12 +128,12 @@ class CompactReader:
 
     def _go_deeper(self) -> None:
         if self._depth == 0:
-            raise ValueError(f"{self._name} holds values within values without end")
+            raise ValueError(f"{self._name} holds values too deep within one another")
         self._depth -= 1
 
     def _pass_bytes(self, count: int) -> None:
         if count > self._end - self.at:
-            raise ValueError(f"{self._name} has no end")
+            raise ValueError(f"{self._name} ends in the middle of a value")
         self.at += count
 
     def _byte(self) -> int:

@@ -2,14 +2,14 @@
 
     log price(t + h, k) − anchor  ≈  s · D(t, h) + G(t, h, k)
 
-The drift D is what least squares on the train windows say of Close, per step h, from the ranges of the last day, week
-and month (``data/har.py``): of a span that rose it says that prices rise. The share s that is kept of it is what
-rolling origins in train and validation make of it, and how sure they are.
+The drift D is a least-squares forecast of Close, for each step h, from the mean ranges of the last day, week and month
+(``data/har.py``). Fitted on train windows in which prices rose, it forecasts that they rise. So only a share s of it
+is kept, as much as forecasts from rolling origins in train and validation make believable (``expected_share``).
 
-The candle G is what they say of Open, High, Low less Close: High lies above Close, by an amount that the ranges tell.
-It has three variants, of which validation chooses: ``har`` has a constant and those three ranges, ``range`` a constant
-and the window's scale, ``geometry`` the scale alone. They differ in the candle, so they are chosen by its error: which
-way Close went in that one year says nothing about candles.
+The candle G is the same fit to Open, High and Low less Close: High lies above Close, by an amount that the ranges
+predict. It has three variants, of which validation chooses one: ``har`` has a constant and those three ranges,
+``range`` a constant and the window's scale, ``geometry`` the scale alone. They differ in the candle only, so they are
+judged by its error: which way Close went in that one year says nothing about candles.
 
 All of it is linear in the scale and the ranges R of a window: a[h, k] + b[h, k] · scale + Σ_i c_i[h, k] · R_i.
 """
@@ -39,7 +39,7 @@ ROLLING_BLOCKS = 8
 FIRST_FIT = 0.4
 """Share of the train and validation windows that lies before the first of those stretches."""
 SHARES = (np.arange(1000) + 0.5) / 1000
-"""Shares s of the drift that a belief is spread over: the middles of a thousand equal parts of [0, 1]."""
+"""Shares s of the drift at which the posterior is computed: the middles of a thousand equal parts of [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class StructuredWalk:
     validation_mae: dict[str, float]
     """Mean absolute error in log price of every variant on the validation windows."""
     validation_candle_rmse: dict[str, float]
-    """Root mean squared error of Open, High, Low less Close there: what the variant is chosen by; {} in walks of
-    before, which were chosen by the other one."""
+    """Root mean squared error of Open, High and Low less Close there, by which the variant is chosen; empty in walks
+    of earlier code, which chose it by ``validation_mae``."""
 
     def displacement(self, scale: Values, ranges: Values) -> Values:
         """[n, P, T] log price − anchor of windows with these scales [n] and ranges [n, ranges]."""
@@ -189,20 +189,26 @@ def least_squares_walk(known: KnownRanges, span: Span, pred_len: int, variant: V
 
 
 def drift_share(known: KnownRanges, splits: Splits, pred_len: int) -> float:
-    """How much of the drift is worth keeping: s in [0, 1], by rolling origins in train and validation.
+    """The share s of the drift to keep, in [0, 1], from rolling origins in train and validation.
 
-    0 if blocks are shorter than the horizon, or if Close doesn't move in one of them.
+    0 if blocks would be shorter than the horizon, or if Close doesn't move in one of them.
+
+    Args:
+        pred_len: length of the horizon in rows.
     """
     moments = drift_moments(known, Span(splits.train.first, splits.validation.stop), pred_len)
     return 0.0 if moments is None else expected_share(*moments)
 
 
 def drift_moments(known: KnownRanges, windows: Span, pred_len: int) -> tuple[Values, Values] | None:
-    """How the drift agreed with what came, and how large it was, in rolling blocks of ``windows``: both [blocks].
+    """How far the drift agreed with what came, and how large it was, in rolling blocks of ``windows``.
 
-    The Close of each block is forecast by a walk that was fitted on all windows whose targets end before it. Moments
-    are taken in units of the block's own squared moves, so that a wild block counts like a calm one: the means of
-    drift · move and of drift². None if blocks would be shorter than the horizon, or if Close doesn't move in one.
+    Close in each block is forecast by a walk that was fitted on all windows whose targets end before it. Both moments
+    are in units of the block's mean squared move, so that a wild block counts like a calm one.
+
+    Returns:
+        Agreement, mean(drift · move) / mean(move²), and size, mean(drift²) / mean(move²), each [blocks]; None if
+        blocks would be shorter than the horizon, or if Close doesn't move in one of them.
     """
     agreement, size = [], []
     for before, block in rolling_blocks(windows, pred_len):
@@ -218,13 +224,14 @@ def drift_moments(known: KnownRanges, windows: Span, pred_len: int) -> tuple[Val
 
 
 def expected_share(agreement: Values, size: Values) -> float:
-    """The mean of what is to be believed of a share s in [0, 1], when each one was as likely before.
+    """The posterior mean of the share s of the drift, from a uniform prior on [0, 1].
 
-    A block's squared error with the share s is 1 − 2 s · agreement + s² · size, so the blocks together are forecast
-    best with ŝ = Σ agreement / Σ size. How far off ŝ may be is taken from how the blocks scatter about it, as for a
-    ratio of means, with the variance of Student's t, since they are few. The belief is normal about ŝ, cut off at 0
-    and 1; t's own tails are so flat far from ŝ that a third of a drift would be kept which all blocks deny.
-    A mean, and not the best share itself: the loss is quadratic, and where the blocks tell little it stays near a half.
+    In units of a block's mean squared move, its squared error with the share s is 1 − 2 s · agreement + s² · size, so
+    ŝ = Σ agreement / Σ size is best for all blocks together. The variance of ŝ comes from how the blocks scatter about
+    it, as for a ratio of means, with the factor of Student's t, since they are few. The posterior is the normal
+    distribution about ŝ, truncated to [0, 1]; the tails of t itself are so flat far from ŝ that they would keep a
+    third of a drift that every block contradicts. The loss is quadratic, so the mean is returned and not the best share
+    itself; where the blocks tell little, it stays near a half.
 
     Args:
         agreement: [blocks] as ``drift_moments`` gives them; more than three.
@@ -239,9 +246,9 @@ def expected_share(agreement: Values, size: Values) -> float:
     if variance == 0:
         return float(np.clip(best, 0, 1))
     variance *= (count - 1) / (count - 3)
-    # In logarithms, relative to the largest: far from ŝ all of them would be 0.
-    belief = -np.square(SHARES - best) / (2 * variance)
-    return float(np.average(SHARES, weights=np.exp(belief - belief.max())))
+    # In logarithms and relative to the largest: far from ŝ every density would be 0.
+    log_density = -np.square(SHARES - best) / (2 * variance)
+    return float(np.average(SHARES, weights=np.exp(log_density - log_density.max())))
 
 
 def rolling_blocks(windows: Span, pred_len: int) -> list[tuple[Span, Span]]:

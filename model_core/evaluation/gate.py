@@ -1,4 +1,4 @@
-"""Whether a model may take the place of another: only if no comparison shows that it is worse."""
+"""Whether a model may take the place of another: only if every comparison has a verdict, and none is "worse"."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,17 @@ from model_core.results.scores import Scores
 from model_core.results.skill import Comparison, Outcome
 
 _PASSES: frozenset[Outcome] = frozenset({"better", "no evidence either way"})
-"""Where there is no verdict, nobody knows whether it is worse."""
+"""No verdict does not pass: nobody knows then whether the model is worse."""
 
 
 def against_baselines(scores: Scores) -> tuple[str, ...]:
-    """Why a model should not be used, from what its verdicts say of the best baselines; empty if nothing does."""
+    """Sentences on why a model should not be used, from its verdicts against the best baselines; empty if it passes."""
     judged = [scores.verdict, *([] if scores.verdict.distribution is None else [scores.verdict.distribution])]
     return tuple(each.text for each in judged if each.outcome not in _PASSES)
 
 
 def against_champion(pair: Paired, champion: str) -> tuple[str, ...]:
-    """The same from a comparison with the model that is in use, which a sentence calls ``champion``."""
+    """The same from a comparison with the champion, which the sentences call ``champion``."""
     if pair.point is None:
         return (f"It cannot be compared with {champion}: {pair.reason}.",)
     rows: Mapping[str, Comparison | None] = {POINT: pair.point, DISTRIBUTION: pair.distribution}

@@ -1,8 +1,8 @@
-"""What the waves of the sky are worth: the error with the true ones against that with waves of other windows.
+"""What the waves of the sky are worth: permutation importance, with the true waves against those of other windows.
 
-Some waves of each window are exchanged with those of another one, and the losses are compared window by window, as
-those of two forecasts are. Windows are exchanged in blocks of two horizons, so that the losses hang together in time
-as the true ones do; no block keeps its own waves. Prices, calendar and truth stay.
+Some waves of each window are replaced by those of another one, and the losses are compared window by window, as for
+two forecasts. Waves move in blocks of two horizons, so that the losses are correlated in time as with the true waves;
+no window keeps its own. Prices, calendar and truth stay.
 
 A skill above 0 says that these waves help this model in these windows. It says nothing of what another model would
 gain by them, nor of chance in training: that takes several models, with the sky and without it.
@@ -31,8 +31,9 @@ from model_core.sky.waves import Quantity, waves_of
 Losses = NDArray[np.float64]
 
 _BLOCK_HORIZONS = 2
+"""Length of a block, in horizons of the forecast."""
 _SEED = 2024
-"""Of the exchange."""
+"""Of the order in which blocks change places."""
 _MEASURES: Mapping[str, tuple[Quantity, ...]] = {
     "longitude": ("longitude_sin", "longitude_cos"),
     "zodiac sign": ("sign_sin", "sign_cos"),
@@ -42,7 +43,7 @@ _MEASURES: Mapping[str, tuple[Quantity, ...]] = {
     "synodic phase": ("synodic_sin", "synodic_cos"),
     "shadbala": ("shadbala",),
 }
-"""Quantities that change in time; a natal longitude is the same in every window."""
+"""Name of a part → its quantities. They change in time; a natal longitude is the same in every window."""
 
 
 class SkyReader(Protocol):
@@ -69,11 +70,11 @@ class Part:
     group: WaveGroup
     name: str
     columns: tuple[int, ...]
-    """Among the waves of the sky."""
+    """Indices among the waves of the sky."""
     known: bool = True
-    """Whether those of the known days are exchanged."""
+    """Whether the waves of the known days are exchanged."""
     ahead: bool = True
-    """Whether those of the horizon are."""
+    """Whether those of the days ahead are."""
 
     def exchanged(self, window: Window, other: Window) -> Window:
         """``window`` with this part of the sky from ``other``."""
@@ -90,7 +91,7 @@ class Part:
 
 
 def parts_of(layout: Layout) -> Iterator[Part]:
-    """The whole sky, then by days, by body and by quantity."""
+    """The whole sky, then its parts by days, by body and by quantity."""
     sky = waves_of(layout)[FIRST_SKY:]
     every = tuple(range(len(sky)))
     yield Part("days", "all", every)
@@ -115,15 +116,15 @@ def sky_importance(
     confidence: float,
     batch_size: int,
 ) -> SkyImportance | None:
-    """What each part of the sky is worth; None for a model that reads none of it, or if nothing is to be exchanged.
+    """What each part of the sky is worth; None if the model reads no sky, or if fewer than two windows are used.
 
     Args:
         windows: the test windows.
         layout: says which wave is whose.
-        at_most: windows that are used, spread over the span; 0 for none.
-        draws: how often each part is exchanged.
-        confidence: of the intervals.
-        batch_size: windows of a forward pass.
+        at_most: how many windows are used, spread evenly over them; 0 for none.
+        draws: how often each part is exchanged; the losses are means over them.
+        confidence: of the intervals, between 0 and 1.
+        batch_size: windows in one forward pass.
     """
     model.eval()
     reads = model.reads
@@ -161,9 +162,9 @@ def sky_importance(
 
 
 def exchange(count: int, block: int, generator: torch.Generator) -> Tensor:
-    """[count] for each window another one: blocks of neighbors change places in one cycle over all blocks.
+    """[count] the index of another window for each: blocks of neighbors change places, in one cycle over all blocks.
 
-    With fewer than two blocks single windows do.
+    Where there would be fewer than two blocks, single windows do.
     """
     block = block if count >= 2 * block else 1
     starts = torch.arange(0, count, block)
@@ -177,10 +178,12 @@ def exchange(count: int, block: int, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class _Losses:
-    """[n] of each window."""
+    """The losses of each window, both [n]."""
 
     point: Losses
+    """Squared log error, a mean over days and targets."""
     distribution: Losses | None
+    """CRPS of Close in log price, a mean over days; None for a head that forecasts a point only."""
 
     @classmethod
     def of(cls, forecast: Forecast, window: Window, true: Tensor) -> "_Losses":

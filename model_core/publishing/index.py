@@ -1,10 +1,10 @@
-"""The index of published runs, to which is only added: what it costs does not grow with the number of runs.
+"""The index of published runs: reading it takes a few requests, however many runs there are.
 
-    .index/<day>/<sha256>.json.gz        one run that was published then, or deleted
-    .index/snapshot/<sha256>.json.gz     what was folded together
+    .index/<day>/<sha256>.json.gz        one run that was published or deleted on that day
+    .index/snapshot/<sha256>.json.gz     many of these, folded together
 
-Whoever publishes adds an object of their own, so two at once lose nothing. Every few dozen objects a publisher folds
-them into a snapshot, and deletes what it folded once the snapshot can be read: never anything else.
+Each publisher adds an object of its own, so two that publish at once lose nothing. When there are a few dozen, a
+publisher folds them into a snapshot and, once that can be read, deletes the objects that it folded, and no others.
 """
 
 import logging
@@ -31,25 +31,25 @@ from model_core.store.together import together
 
 log = logging.getLogger("pgat.runs")
 MOST_LOOSE = 32
-"""Objects beside the snapshot before they are folded: each reader fetches them all."""
+"""Most objects beside the snapshot before they are folded; a reader fetches them all."""
 _REMEMBERED = timedelta(days=1)
-"""How long a snapshot remembers a deleted name: longer than any other compaction can take, which may still bring the
-run back."""
+"""How long a snapshot remembers that a run was deleted. Another publisher that read the index before may still be
+folding it, and would bring the run back; no folding takes that long."""
 _TRIES = 10
-"""Of reading an index that others fold meanwhile."""
+"""Attempts to read an index that others fold meanwhile."""
 
 
 @dataclass(frozen=True)
 class IndexContent:
-    """What an index says."""
+    """The runs that an index lists, and those that it knows to be deleted."""
 
     records: tuple[JsonObject, ...]
-    """The newest of each run, last published first."""
+    """The newest record of each run, last published first."""
     deleted: dict[str, str]
-    """Name → when."""
+    """Name → when it was deleted, ISO 8601 in UTC."""
 
     def after(self, name: str, now: datetime) -> str:
-        """A time for news of the run ``name``: now, or just after what is known of it where another clock is ahead."""
+        """A time for a change of the run ``name``: ``now``, or 1 µs after its last known change if that is later."""
         known = [str(record["published_at"]) for record in self.records if record["name"] == name]
         known += [self.deleted[name]] if name in self.deleted else []
         ticks = [datetime.fromisoformat(when) + timedelta(microseconds=1) for when in known]
@@ -68,7 +68,7 @@ class Index:
         self._pieces: dict[str, Piece] = {}
         self._damaged: set[str] = set()
         self._listed: list[str] = []
-        """Keys of the objects that there were when the index was read last."""
+        """Keys of the intact objects when the index was last read."""
 
     def content(self) -> IndexContent:
         """What is published now; a damaged object is named in a warning and left out."""
@@ -76,16 +76,16 @@ class Index:
         return IndexContent(found.records, dict(found.deleted))
 
     def add(self, record: RunRecord) -> None:
-        """A run was published; its record is sealed and can be read."""
+        """List a run whose sealed record is already in the store."""
         assert record.published_at is not None
         self._append(Piece((record.model_dump(mode="json"),)), record.published_at)
 
     def bury(self, name: str, when: str) -> None:
-        """Whatever was published as ``name`` until then is listed no more."""
+        """Stop listing whatever was published as ``name`` up to the time ``when``."""
         self._append(Piece(deleted={name: when}), when)
 
     def fold_if_many(self) -> None:
-        """Fold the objects into one if many were read last; the index is whole without it: a failure is only told."""
+        """Fold the objects into one if the last reading found many. A failure is only logged: the index stays whole."""
         if sum(not is_snapshot(key) for key in self._listed) <= MOST_LOOSE:
             return
         try:
@@ -94,7 +94,7 @@ class Index:
             log.warning("the index of %s could not be made smaller: %s", self._store.uri, error)
 
     def fold(self) -> None:
-        """Write what all objects say into a snapshot, and delete these objects once it can be read."""
+        """Write what all objects say into one snapshot, and delete them once it can be read."""
         keys = self._refreshed()
         found = merged([self._pieces[key] for key in keys])
         oldest = (datetime.now(UTC) - _REMEMBERED).isoformat(timespec="microseconds")
@@ -106,14 +106,15 @@ class Index:
             self._pieces[snapshot] = unpacked(self._store.read(snapshot, PACKED_BYTES), snapshot)
         except ValueError as error:
             raise StoreError(
-                f"{snapshot} in {self._store.uri} is not what was written ({error}); nothing was deleted",
+                f"{snapshot} in {self._store.uri} is not what was written there ({error}), so nothing was deleted; "
+                "check the store",
                 uri=self._store.uri,
                 key=snapshot,
             ) from error
         together(self._store.delete, [key for key in keys if key != snapshot])
 
     def drop_damaged(self) -> None:
-        """Delete the objects that cannot be read, once their runs are listed anew."""
+        """Delete the objects that could not be read; call it after their runs were listed anew."""
         together(self._store.delete, sorted(self._damaged))
 
     def _append(self, piece: Piece, when: str) -> None:
@@ -123,12 +124,12 @@ class Index:
         self._damaged.discard(key)
 
     def _refreshed(self) -> list[str]:
-        """Keys of the objects that there are, all of which were read."""
+        """Keys of all intact objects, each of which has been read."""
         for _ in range(_TRIES):
             keys = [key for key in self._store.keys(FOLDER) if is_key(key) and key not in self._damaged]
             new = [key for key in keys if key not in self._pieces]
             read = together(self._read, new)
-            # What somebody folded since they were listed is in a snapshot that was not.
+            # An object that is gone was folded after the listing, into a snapshot that the listing does not have.
             if all(read):
                 self._listed = [key for key in keys if key not in self._damaged]
                 return self._listed
@@ -138,7 +139,7 @@ class Index:
         )
 
     def _read(self, key: str) -> bool:
-        """Whether the object is still there."""
+        """Read an object, and return whether it is still there."""
         try:
             self._pieces[key] = unpacked(self._store.read(key, PACKED_BYTES), key)
         except (OversizedError, ValueError) as error:

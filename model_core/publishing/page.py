@@ -14,7 +14,7 @@ REPORT = "report.html"
 
 
 def index_page(runs: Sequence[RunRecord]) -> str:
-    """A table of runs, in their order."""
+    """An HTML page with a table of ``runs``, in the given order."""
     rows = "".join(map(_row, runs))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -32,7 +32,7 @@ def index_page(runs: Sequence[RunRecord]) -> str:
 
 def _row(run: RunRecord) -> str:
     name, headline = html.escape(run.name), run.headline
-    # A link leads to a page that was published, by the name of its run.
+    # Only a report that was published can be linked; its folder has the name of the run.
     linked = f'<a href="{quote(f"./{run.name}/{REPORT}")}">{name}</a>' if REPORT in run.files else name
     words = [run.started_at, run.status, published_name(run.source)]
     if headline is not None:

@@ -1,6 +1,6 @@
 """One object of the index of published runs: some records, and some names that were deleted. It never changes.
 
-Its key holds the SHA-256 of its content, so two writers never write one object, and damage is noticed.
+Its key holds the SHA-256 of its content, so two writers never overwrite each other, and damage is noticed.
 """
 
 import gzip
@@ -17,21 +17,22 @@ from model_core.results.record import VERSION_FIELD, JsonObject
 from model_core.store.names import is_run_name
 
 FOLDER = ".index/"
-"""No run is called so."""
+"""No run can have this name."""
 SNAPSHOT = "snapshot"
 _VERSION = 1
 _KEY = re.compile(rf"{re.escape(FOLDER)}({SNAPSHOT}|\d{{4}}-\d\d-\d\d)/([0-9a-f]{{64}})\.json\.gz")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 PACKED_BYTES = 2**26
-"""Of one object, as it is stored: some ten thousand runs."""
+"""Largest object as it is stored: some ten thousand runs."""
 _UNPACKED_BYTES = 2**28
+"""Largest object when unpacked."""
 _MOST_MARKS = 2**24
-"""Commas and brackets: each value that JSON holds has one, and takes up to 80 bytes in memory."""
+"""Most commas and opening brackets in an object: JSON has one for each value, which takes up to 80 bytes in memory."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What one object says."""
+    """The content of one object."""
 
     records: tuple[JsonObject, ...] = ()
     """As ``run.json`` has them, each with a run's name and the time at which it was published."""
@@ -40,35 +41,39 @@ class Piece:
 
 
 def key_of(content: bytes, day: str) -> str:
-    """Where a piece stands: below its day, or below ``SNAPSHOT``."""
+    """The key of a packed piece.
+
+    Args:
+        day: ``YYYY-MM-DD``, or ``SNAPSHOT``.
+    """
     return f"{FOLDER}{day}/{hashlib.sha256(content).hexdigest()}.json.gz"
 
 
 def is_key(key: str) -> bool:
-    """Whether a piece may stand there."""
+    """Whether ``key`` has the form of a piece's key."""
     return _KEY.fullmatch(key) is not None
 
 
 def is_snapshot(key: str) -> bool:
-    """Whether the piece at ``key`` was made of others."""
+    """Whether the piece at ``key`` was folded from others."""
     return key.startswith(f"{FOLDER}{SNAPSHOT}/")
 
 
 def packed(piece: Piece) -> bytes:
-    """The content of a piece's object."""
+    """The piece as compressed JSON; equal pieces give equal bytes."""
     content = {VERSION_FIELD: _VERSION, "records": list(piece.records), "deleted": dict(piece.deleted)}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
 def unpacked(content: bytes, key: str) -> Piece:
-    """The piece that stands at ``key``.
+    """The piece in ``content``, which was read from ``key``.
 
     Raises:
-        ValueError: it is damaged, or of another version.
+        ValueError: it is damaged, too large, or of another version.
     """
     if key_of(content, key.split("/")[1]) != key:
-        raise ValueError("it is not what its name says")
+        raise ValueError("its content does not have the SHA-256 in its name")
     unzip = zlib.decompressobj(wbits=31)
     try:
         text = unzip.decompress(content, _UNPACKED_BYTES)
@@ -83,9 +88,9 @@ def unpacked(content: bytes, key: str) -> Piece:
         raise ValueError(f"it is not of version {_VERSION}")
     records, deleted = value.get("records"), value.get("deleted")
     if not isinstance(records, list) or not all(map(_is_record, records)):
-        raise ValueError("one of its records is not one")
+        raise ValueError("one of its records is not that of a published run")
     if not isinstance(deleted, dict) or not all(map(is_time, deleted.values())):
-        raise ValueError("its deleted runs are not names with times")
+        raise ValueError("one of its deleted runs has no valid time")
     return Piece(tuple(records), deleted)
 
 
@@ -94,7 +99,7 @@ def _is_record(value: object) -> bool:
 
 
 def is_time(value: object) -> bool:
-    """Whether ``value`` is a time at which something was published: in UTC, and with a next one after it."""
+    """Whether ``value`` is a time of publishing: ISO 8601 with microseconds, in UTC, and before the last year."""
     if not isinstance(value, str) or _TIME.fullmatch(value) is None:
         return False
     try:
@@ -104,7 +109,7 @@ def is_time(value: object) -> bool:
 
 
 def merged(pieces: Sequence[Piece]) -> Piece:
-    """What pieces say together: of each run the newest record, unless it was deleted since; in any order."""
+    """Pieces in any order as one: the newest record of each run, unless the run was deleted since."""
     deleted: dict[str, str] = {}
     for piece in pieces:
         for name, when in piece.deleted.items():

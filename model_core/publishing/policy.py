@@ -3,4 +3,4 @@
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 )
-"""Of every page: styles and pictures are in it; nothing is fetched, and no script runs."""
+"""Styles and pictures stand in the page itself; it fetches nothing, and no script runs."""

@@ -1,4 +1,4 @@
-"""Publishing a run: its files, then its record, then a line in the index and the plain page of all runs."""
+"""Publishing a run: its files, then its record, then its entry in the index and the plain page of all runs."""
 
 import logging
 from collections.abc import Sequence
@@ -19,29 +19,30 @@ from model_core.store.together import together
 
 log = logging.getLogger("pgat.runs")
 _TRIES = 10
-"""Of writing the page while others publish, too."""
+"""Attempts to write the page while others publish, too."""
 _EARLIER_RECORD = "manifest.json"
-"""What runs had that earlier code published."""
+"""The file by which a run of earlier code is known, which published no record."""
 
 
 def publish_run(
     uri: str, record: RunRecord, files: Sequence[ListedFile], *, tells_reason: bool = False
 ) -> RunRecord:
-    """Send a run to the store of runs at ``uri``: whoever finds its record there finds every file, too.
+    """Send a run to the store of runs at ``uri``; its record appears only when all its files are there.
 
-    What the store already has of the same run is not sent again, so the same call completes one that was cut off. A
-    record whose files are about to change is withdrawn first. Nothing else is deleted.
+    Files that the store already has of this run are not sent again, so the same call completes one that was cut off.
+    A record whose files are about to change is withdrawn first. Nothing else is deleted.
 
     Args:
         record: of a run that has ended.
-        files: what goes beside it; each is checked against its SHA-256 on the way.
-        tells_reason: whether the reason of a failure, which may name files, goes with it: a pod's files are nobody's.
+        files: what goes beside it; each is checked against its SHA-256 before it is sent.
+        tells_reason: whether to publish the reason of a failure, which may name files of the machine that it ran on;
+            those of a pod give nobody away.
 
     Returns:
-        The record as it is published: of a table on this machine it has the last part of the path only.
+        The record as it is published; of the path of a table on this machine it keeps the last part only.
 
     Raises:
-        ArtifactError: a file is not what it was.
+        ArtifactError: a file was changed since it was listed.
         StoreError: the store cannot be reached or written.
     """
     store = open_store(uri)
@@ -63,7 +64,7 @@ def publish_run(
 
 
 def renew_record(uri: str, record: RunRecord) -> None:
-    """Replace the record of a published run whose files are as they were.
+    """Replace the record of a published run whose files did not change.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -86,7 +87,7 @@ def _list(store: Store, index: Index, published: RunRecord) -> None:
 
 
 def _artifacts(record: RunRecord, files: Sequence[ListedFile]) -> dict[str, str]:
-    """Of each artifact that is published, where it lies beside the record."""
+    """Kind of each artifact that is published → its path beside the record."""
     parts = {file.name.partition("/")[0] for file in files}
     return {kind: kind for kind in record.artifacts if kind in parts} | {
         file.name.partition(".")[0]: file.name for file in files if file.name in {"report.html", "summary.md"}
@@ -102,7 +103,7 @@ def _send(store: Store, published: RunRecord, files: Sequence[ListedFile]) -> No
         store.delete(record_key(published.name))
     had = {} if earlier is None else earlier.files
     if any(name in had and had[name] != file for name, file in published.files.items()):
-        # Nobody is to take a new file for one of the old record.
+        # Otherwise a reader could take a new file for one that the old record names.
         store.delete(record_key(published.name))
     with ProgressMeter(f"publishing {published.name}", len(files), "files") as meter:
 
@@ -120,7 +121,7 @@ def _send(store: Store, published: RunRecord, files: Sequence[ListedFile]) -> No
 
 
 def renew_page(store: Store, index: Index) -> None:
-    """Write the plain page of all runs, until it says what the index does: others may publish at the same time.
+    """Write the plain page of all runs, and again while others publish, until it agrees with the index.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -135,7 +136,7 @@ def renew_page(store: Store, index: Index) -> None:
 
 
 def indexed_records(store: Store, index: Index) -> list[RunRecord]:
-    """Every run in the index, newest first; anything else is named in a warning and left out.
+    """Every run in the index, last started first; an entry that is no record is named in a warning and left out.
 
     Raises:
         StoreError: the store cannot be read.
@@ -150,13 +151,13 @@ def indexed_records(store: Store, index: Index) -> list[RunRecord]:
 
 
 def withdraw_run(uri: str, name: str) -> int:
-    """Delete a published run with everything below its name; returns how many objects that were.
+    """Delete a published run and all objects below its name; returns the number of these objects.
 
-    It leaves the index first, and its record goes before its files, so that nobody finds half of it. What was cut off
-    is completed by the same call.
+    The run leaves the index first, and its record goes before its files, so that nobody finds half of it. The same
+    call completes one that was cut off.
 
     Raises:
-        StoreError: there is nothing of it, or the store cannot be reached or written.
+        StoreError: there is no such run, or the store cannot be reached or written.
     """
     store = open_store(uri)
     index = Index(store)
@@ -173,7 +174,7 @@ def withdraw_run(uri: str, name: str) -> int:
 
 
 def reindex(uri: str) -> int:
-    """Make the index again from the records of all runs in the store; returns how many there are.
+    """Rebuild the index from the records of all runs in the store; returns the number of runs.
 
     For a store whose index was damaged or deleted. A run that has no record any more leaves the index, and one that
     earlier code published without a record is named in a warning.

@@ -21,17 +21,18 @@ _AGAIN = "publish that run again, or delete it"
 
 @dataclass(frozen=True)
 class ListedFile:
-    """One file of a run."""
+    """One file of a run, as its record or its manifest lists it."""
 
     name: str
     """As ``runs download`` calls it: ``model/best/model.safetensors``."""
     path: Path
     size: int
+    """Bytes."""
     sha256: str
 
 
 def record_key(name: str) -> str:
-    """Where the record of the run ``name`` stands in a store of runs."""
+    """Key of the record of the run ``name`` in a store of runs."""
     return f"{name}/{RECORD}"
 
 
@@ -42,7 +43,7 @@ def sealed(record: RunRecord) -> RunRecord:
 
 
 def write_record(store: Store, record: RunRecord) -> None:
-    """Make a sealed record visible.
+    """Write a sealed record to the store, where its run is then found.
 
     Raises:
         StoreError: the store cannot be written.
@@ -72,12 +73,15 @@ def record_in(store: Store, name: str) -> RunRecord | None:
     except ValueError as error:
         raise _damaged(store, key, str(error)) from error
     if not isinstance(content, dict) or content.get("name") != name:
-        raise _damaged(store, key, "it is not this run's")
+        raise _damaged(store, key, "it does not name this run")
     return checked(content, f"{key} in {store.uri}")
 
 
 def checked(content: Mapping[str, object], where: str) -> RunRecord:
-    """The record that a JSON object holds.
+    """The record that a JSON object holds, checked against its own digest.
+
+    Args:
+        where: what messages call it.
 
     Raises:
         ArtifactError: it holds none, or was changed after it was sealed.
@@ -89,7 +93,7 @@ def checked(content: Mapping[str, object], where: str) -> RunRecord:
 
 
 def as_record(content: Mapping[str, object], where: str) -> RunRecord:
-    """The same of what is vouched for elsewhere.
+    """The same without the digest, for content that something else vouches for.
 
     Raises:
         ArtifactError: it holds none.
@@ -101,16 +105,16 @@ def as_record(content: Mapping[str, object], where: str) -> RunRecord:
             f"{where} is not the record of a run ({error.error_count()} fields differ); {_AGAIN}"
         ) from error
     if not is_run_name(record.name):
-        raise ArtifactError(f"{where} names a run as no run can be called; {_AGAIN}")
+        raise ArtifactError(f"{where} gives its run a name that no run can have; {_AGAIN}")
     if not all(map(is_plain, record.artifacts.values())):
         raise ArtifactError(f"{where} names artifacts outside of its folder; {_AGAIN}")
     if record.published_at is not None and not is_time(record.published_at):
-        raise ArtifactError(f"{where} was published at no time; {_AGAIN}")
+        raise ArtifactError(f"{where} does not say when it was published; {_AGAIN}")
     return record
 
 
 def listed(files: Mapping[str, FileRecord], folder: Path) -> list[ListedFile]:
-    """Files that a record names, as they would lie below ``folder``."""
+    """The files that a record names, with their paths below ``folder``, where they need not be yet."""
     return [ListedFile(name, folder / name, file.size, file.sha256) for name, file in files.items()]
 
 

@@ -1,4 +1,4 @@
-"""The page that says how a run ended: of one that did not get as far as its report what failed, and why."""
+"""The page that says how a run ended: for one that did not get as far as its report, what failed and why."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -18,33 +18,34 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class EndPage:
-    """What the page says."""
+    """What the page of one run says."""
 
     run_name: str
     status: str
     """``succeeded``, ``failed`` or ``stopped``."""
     step: str | None
-    """Where it ended early; None: it did not, or nobody can say."""
+    """Where it ended early; None if it did not, or if nobody can say."""
     texts: Sequence[str]
     """Paragraphs: why, and how to go on."""
     steps: Mapping[str, str]
-    """By step what became of it."""
+    """Step → what became of it, in running order."""
     last_lines: Sequence[str] = ()
-    """What the step said last."""
+    """The last lines of the step's log."""
 
 
 def failure_texts(run_name: str, source: str, reason: str, remedy: str) -> tuple[str, ...]:
     """The paragraphs of a run that did not succeed.
 
     Args:
-        source: the table, as a page may name it.
-        remedy: how to go on.
+        source: the market table, as a page may name it.
+        reason: why it ended, without a period at its end.
+        remedy: how to go on, in sentences.
     """
     return f"{run_name}, from {source}: {reason}", f"So there are no scores to show. {remedy}"
 
 
 def end_page(end: EndPage) -> str:
-    """One HTML page without scripts; whatever the names hold, it is text there."""
+    """The page as HTML without scripts, every value escaped."""
     shown = html.escape
     rows = "".join(
         f'<tr><th scope="row">{shown(step)}</th><td>{shown(state)}</td></tr>\n'

@@ -1,4 +1,4 @@
-"""Publishing the page of a run by the step that made it: on a cluster nobody else knows the run."""
+"""The report step publishes its own page: on a cluster nothing else knows the run."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: E
 
 
 def record_of(run_name: str, evidence: Evidence) -> RunRecord:
-    """The record of a run, as far as its artifacts tell: when its findings were made stands for when it started."""
+    """The record of a run, as far as its artifacts tell: as its start it has the time when its findings were made."""
     settings: dict[str, object] = {}
     for manifest in evidence.manifests.values():
         settings |= {

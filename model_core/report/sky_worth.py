@@ -1,10 +1,9 @@
-"""What the sky is worth to the model: the rows of the table, and the sentence that its numbers make."""
+"""What the sky is worth to the model: the rows of the table, and the caption that its numbers make."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model_core.errors import counted
-from model_core.evaluation.verdict import percent
 from model_core.report.captions import of_outcomes
 from model_core.report.evidence import Evidence
 from model_core.results.importance import SkyImportance, WaveImportance
@@ -19,7 +18,7 @@ _DAYS = {
 
 @dataclass(frozen=True)
 class WorthRow:
-    """A part of the sky, in words."""
+    """One row of the table: a part of the sky, in words, and what it is worth."""
 
     title: str
     waves: int
@@ -28,12 +27,12 @@ class WorthRow:
 
 
 def importance_of(evidence: Evidence) -> SkyImportance | None:
-    """What the evaluation measured, if it did."""
+    """What the evaluation measured; None if it did not."""
     return evidence.explanation.importance if evidence.explanation else None
 
 
 def worth_section(evidence: Evidence) -> dict[str, object] | None:
-    """What the page shows of it."""
+    """What the page shows of it, by the names of the template; None: no such section."""
     found = importance_of(evidence)
     if found is None:
         return None
@@ -41,12 +40,12 @@ def worth_section(evidence: Evidence) -> dict[str, object] | None:
 
 
 def worth_rows(found: SkyImportance) -> list[WorthRow]:
-    """One a part, in order."""
+    """One row for each part, in the order of the parts."""
     return [WorthRow(_title(part), part.waves, part.point, part.distribution) for part in found.parts]
 
 
 def worth_comparisons(found: SkyImportance | None) -> Iterator[Comparison]:
-    """Those that the table shows with an outcome."""
+    """Every comparison of the table, row by row."""
     for part in found.parts if found else ():
         yield part.point
         if part.distribution is not None:
@@ -54,7 +53,7 @@ def worth_comparisons(found: SkyImportance | None) -> Iterator[Comparison]:
 
 
 def worth_caption(found: SkyImportance, confidence: float) -> str:
-    """How it was measured, and whether more was found than chance would."""
+    """How it was measured, what the outcomes are, and how many chance alone would give."""
     rows = list(worth_comparisons(found))
     judged = [row for row in rows if row.outcome != "no verdict"]
     draws = "" if found.draws == 1 else f", {found.draws} times each"
@@ -67,7 +66,7 @@ def worth_caption(found: SkyImportance, confidence: float) -> str:
     if not judged:
         return f"{said}."
     chance = (1 - confidence) * len(judged)
-    return f"{said}; by chance alone about {chance:.0f} of {len(judged)} would lie outside {percent(confidence, 0)}."
+    return f"{said}; by chance alone about {chance:.0f} of {len(judged)} would be called better or worse."
 
 
 def _title(part: WaveImportance) -> str:

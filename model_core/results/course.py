@@ -1,4 +1,4 @@
-"""How a training went, epoch by epoch: of one model, or of each of several that forecast together."""
+"""How a training went, epoch by epoch: for one model, or for each of several that forecast together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from model_core.results.tables import HISTORY, read_table
 from model_core.results.training import TrainResults
 
 DRAWN = ("epoch", "train_loss", "validation_loss", "learning_rate")
-"""Columns that are needed of the history."""
+"""Columns of the history that must be there, without gaps, and of numbers that can be drawn."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """Of one model."""
+    """How the training of one model went."""
 
     epochs: pd.DataFrame
     """Its rows of ``history.parquet``, from epoch 1."""
     best_epoch: int
     """0 is the untrained model."""
     untrained_validation_loss: float | None
+    """None if it was not measured."""
 
     @property
     def validated(self) -> Mapping[int, float]:
@@ -35,7 +36,7 @@ class Course:
 
 def courses_of(history: pd.DataFrame, training: TrainResults) -> list[Course]:
     """The course of each model, in the order of their seeds."""
-    # Each member begins with epoch 1.
+    # The rows of the members follow one another, and each begins with epoch 1.
     rows = [run for _, run in history.groupby((history["epoch"].diff() <= 0).cumsum())]
     of_members = [(each.best_epoch, each.untrained_validation_loss) for each in training.members]
     known = of_members or [(training.best_epoch, training.untrained_validation_loss)]

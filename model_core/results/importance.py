@@ -8,7 +8,7 @@ from model_core.results.record import Count, Record, Rows, Words
 from model_core.results.skill import Comparison
 
 WaveGroup = Literal["days", "body", "quantity"]
-"""Whether a part of the sky is told from others by its days, its body, or what is measured."""
+"""What tells a part of the sky from others: its days, its body, or the quantity that is measured."""
 
 
 class WaveImportance(Record):
@@ -32,9 +32,9 @@ class SkyImportance(Record):
     """Importance of the sky, whole and in parts, over test windows."""
 
     windows: Count
-    """Spread over the test span."""
+    """How many test windows were used, spread over the test span."""
     draws: Count
     """How often each part was exchanged with another window's; losses are means over them."""
     block: Count
-    """Neighbors of the ``windows`` that were exchanged together."""
+    """How many neighbors among the ``windows`` were exchanged together."""
     parts: Annotated[Rows[WaveImportance], Field(min_length=1)]

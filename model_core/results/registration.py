@@ -10,13 +10,13 @@ class AgainstChampion(Record):
     """The model against the newest registered one, both on the test windows of this run."""
 
     version: Words
-    """Of the champion in the registry."""
+    """What the registry calls the champion's version."""
     windows: Count
-    """That both forecast."""
+    """How many test windows both forecast."""
     point: Comparison | None
     """In squared log error of all targets and days; null if they cannot be compared."""
     distribution: Comparison | None
-    """In the mean pinball loss of Close at 5, 25, 75 and 95 %; null where that is not known of both."""
+    """In the mean pinball loss of Close at 5, 25, 75 and 95 %; null unless both have these quantiles."""
 
 
 class Registration(Result):
@@ -35,6 +35,6 @@ class Registration(Result):
     version_id: Words | None
     """The registry's own id; null if it was not registered."""
     reasons: Rows[Words]
-    """Why it was not, in sentences."""
+    """Why it was not registered, in sentences; empty if it was."""
     champion: AgainstChampion | None
     """Null if there was none, or if the model was worse than a baseline."""

@@ -1,12 +1,12 @@
-"""Who opens a store: the keys of the environment, those of a file, or those that a role gives for a while.
+"""Where the keys to a store come from: the environment, a file, or a role that gives them for a while.
 
-The first of these that is set up counts, and is never passed over when it fails:
+The first of these that is set up is used; when it fails, no later one is tried:
 
     environment   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN (optional)
     file          AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials, profile AWS_PROFILE; read again for each request
     pod           AWS_ROLE_ARN with AWS_WEB_IDENTITY_TOKEN_FILE, asked at AWS_ENDPOINT_URL_STS
                   (``model_core.store.roles``)
-    container     AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI, with what authorizes it (EKS, ECS)
+    container     AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI, with its authorization token (EKS, ECS)
     machine       169.254.169.254, unless AWS_EC2_METADATA_DISABLED is true
 """
 
@@ -37,14 +37,14 @@ from model_core.variables import (
 
 _FILE_BYTES = 2**20
 Pools = Callable[[str, bool], urllib3.PoolManager]
-"""A pool of connections for ``http`` or ``https``; for a machine that may not be there, one that gives up soon."""
+"""Makes a pool of connections from ``http`` or ``https`` and whether it gives up soon, where no server may be."""
 
 
 def provider_of(environment: Mapping[str, str], pools: Pools) -> Provider:
-    """Where the client takes its keys from, before each request; no server is asked for them yet.
+    """What the client asks for its keys before each request; no server is asked yet.
 
     Raises:
-        StoreError: one key of two is there, one of them cannot be sent, or a file has none; none is repeated.
+        StoreError: nothing gives keys, one of two is missing, or one cannot be sent; no message repeats a key.
     """
     keys = {name: given(environment, name) for name in (*KEYS, SESSION_TOKEN)}
     if any(keys[name] for name in KEYS):
@@ -59,7 +59,7 @@ def provider_of(environment: Mapping[str, str], pools: Pools) -> Provider:
 
 
 def only_here(environment: Mapping[str, str]) -> bool:
-    """Whether keys come from a file or role of this process, which one in a container of its own does not see."""
+    """Whether keys come from a file or role of this process, which a container that it starts does not have."""
     if any(environment.get(name) for name in KEYS):
         return False
     roles = (IDENTITY_FILE, ROLE, CONTAINER_URL, CONTAINER_PATH)
@@ -67,7 +67,7 @@ def only_here(environment: Mapping[str, str]) -> bool:
 
 
 class _File(Provider):
-    """The keys of one profile; a tool that renews them writes the file anew."""
+    """The keys of one profile in a file, which is read again each time, since a tool may have renewed them."""
 
     def __init__(self, path: Path, profile: str) -> None:
         self._path, self._profile = path, profile
@@ -80,11 +80,11 @@ class _File(Provider):
             StoreError: the file cannot be read, or does not hold two keys that can be sent.
         """
         try:
-            # A file that cannot be read is an empty one for the reader, and a device has no end.
+            # AWSConfigProvider takes a file that it cannot read for an empty one, and reads a device without end.
             read_text(self._path, _FILE_BYTES)
             found: Credentials = self._reader.retrieve()
         except (OSError, ValueError, configparser.Error) as error:
-            # Its text may be the line with the key.
+            # The error's text may be the line with the key.
             reason = error.strerror if isinstance(error, OSError) else "it lacks them, or is not such a file"
             raise StoreError(
                 f"{self._path} gives no keys for the profile {quoted(self._profile)} ({reason}); write "
@@ -99,7 +99,7 @@ class _File(Provider):
 
 
 def _file_of(environment: Mapping[str, str]) -> _File | None:
-    """The file of keys, if one is named, or is where AWS's tools keep it and has the profile."""
+    """The file of keys that is named, or the one of AWS's tools if it has the profile; None: neither."""
     wanted = environment.get(CREDENTIALS_PROFILE)
     profile = wanted or "default"
     if named := environment.get(CREDENTIALS_FILE):
@@ -107,7 +107,7 @@ def _file_of(environment: Mapping[str, str]) -> _File | None:
     try:
         path = Path("~/.aws/credentials").expanduser()
         text = read_text(path, _FILE_BYTES) if path.is_file() else ""
-    except (RuntimeError, PermissionError):  # no home, or somebody else's
+    except (RuntimeError, PermissionError):  # there is no home folder, or it is somebody else's
         text = ""
     except (OSError, ValueError):
         return _File(path, profile)  # which says what is wrong with it

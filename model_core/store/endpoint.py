@@ -1,4 +1,4 @@
-"""Where a store, and whoever gives keys for it, answers: values of the environment that will travel in a request."""
+"""The addresses of a store and of a server that gives keys for it: read from the environment, and checked."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ def is_sendable(value: str) -> bool:
 
 
 def given(environment: Mapping[str, str], name: str) -> str:
-    """A variable's value without white space around it; it will travel in an HTTP header.
+    """A variable's value without white space around it; empty if it is not set.
 
     Raises:
-        StoreError: it cannot be sent; it is not repeated.
+        StoreError: it cannot stand in an HTTP header; the message does not repeat it.
     """
     value = environment.get(name, "").strip()
     if value and not is_sendable(value):
@@ -70,9 +70,9 @@ def checked_url(url: str, name: str) -> SplitResult:
 
 
 def region_of(environment: Mapping[str, str]) -> str:
-    """The region that requests are signed for: the one that is named, that of an endpoint of Amazon's, or us-east-1.
+    """The region that requests are signed for: the one that is named, else that of Amazon's endpoint, else us-east-1.
 
-    The client would take a region out of Amazon's hosts, and ask another host.
+    Without it the client would take the region from the name of Amazon's host, and ask another host.
 
     Raises:
         StoreError: as ``endpoint_of`` and ``given``.

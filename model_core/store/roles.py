@@ -1,4 +1,4 @@
-"""The keys of a role: asked for when they are needed, and again before they end.
+"""The keys of a role: asked for when they are needed, and again before they expire.
 
 A pod has a role through its ServiceAccount: the cluster mounts a token, renews it, and a server (STS, the security
 token service) gives keys for it. A container or machine has one through an agent that answers on an address of its own.
@@ -39,23 +39,23 @@ from model_core.variables import (
 )
 
 _MARGIN_SECONDS = 300.0
-"""New keys are asked for this long before the old ones end; of short-lived ones a quarter of their time."""
+"""New keys are asked for this long before the old ones expire, or a quarter of their time if that is less."""
 _PAUSE_SECONDS = 30.0
-"""Between two attempts while the old keys still hold."""
+"""Between two attempts while the old keys are still valid."""
 _TOKEN_BYTES = 2**16
 _AGENTS = {"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost", "127.0.0.1", "::1"}
-"""Hosts that container agents use: a token goes to no other one unencrypted."""
+"""Hosts of container agents, as AWS's SDKs have them; a token goes to no other host unencrypted."""
 _NONE = (
     f"s3:// needs credentials; set {' and '.join(KEYS)} in the environment, name a file of keys with "
     f"{CREDENTIALS_FILE}, or give the pod or machine a role"
 )
 
 _held: dict[tuple[str, ...], "_Renewed"] = {}
-"""By what a role is asked with: each store of this process uses the same keys."""
+"""What a role is asked with → its keys, which all stores of this process share."""
 
 
 def role_of(environment: Mapping[str, str], pools: Callable[[str, bool], urllib3.PoolManager]) -> Provider:
-    """The keys of the role that this pod, container or machine has; who gives them is asked before the first request.
+    """The keys of the role of this pod, container or machine; no server is asked before the first request.
 
     Raises:
         StoreError: only half of a role is described, or there is none.
@@ -83,12 +83,12 @@ def role_of(environment: Mapping[str, str], pools: Callable[[str, bool], urllib3
 
 
 class _Renewed(Provider):
-    """Keys with an end.
+    """Keys that expire, and are renewed before they do.
 
     Args:
-        make: who asks for new ones.
-        failed: the sentence for a failure, of its reason.
-        pauses: seconds before each further attempt, where one failed in a way that may pass.
+        make: gives a provider that asks for new ones.
+        failed: makes a sentence of the reason of a failure.
+        pauses: seconds before each further attempt after a failure that may pass.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class _Renewed(Provider):
         self._make, self._failed, self._pauses = make, failed, pauses
         self._keys: Credentials | None = None
         self._again = 0.0
-        """Monotonic time from which new ones are wanted."""
+        """When to ask for new ones, on the monotonic clock."""
         self._lock = threading.Lock()
 
     def retrieve(self) -> Credentials:
-        """Keys that hold for a while yet.
+        """Keys that are still valid.
 
         Raises:
-            StoreError: there are none, and none are given.
+            StoreError: there are none, and the server gives none.
         """
         with self._lock:
             if self._keys is None or time.monotonic() >= self._again:
@@ -136,7 +136,7 @@ class _Renewed(Provider):
                 self._failed(f"no connection ({str(error).rpartition(': ')[2]})")
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            # Its text may have the URL in it, and that the token.
+            # Its text may hold the URL, and with it the token.
             raise UnavailableError(self._failed(type(error).__name__)) from None
         except (
             ValueError,
@@ -147,16 +147,16 @@ class _Renewed(Provider):
             ParseError,
             OSError,
         ) as error:
-            # An answer may be of any kind, and the client takes it for granted.
+            # The client does not check the answer, which may be of any form.
             raise StoreError(self._failed("its answer holds no keys")) from error
-        # Of a header that cannot be sent the whole stands in the error, and that is a secret.
+        # The error for a header that cannot be sent would quote it, and it is a secret.
         if not all(map(is_sendable, (keys.access_key, keys.session_token or "-"))):
             raise StoreError(self._failed("its keys hold a character that cannot be sent"))
         return keys
 
 
 class _Telling(urllib3.PoolManager):
-    """A pool whose refusals are told with the server's own reason."""
+    """A pool that turns a server's refusal into an error with the server's own reason."""
 
     def __init__(self, pool: urllib3.PoolManager, failed: Callable[[str], str]) -> None:
         super().__init__()
@@ -165,12 +165,12 @@ class _Telling(urllib3.PoolManager):
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = True, **more: Any
     ) -> urllib3.BaseHTTPResponse:
-        """One request; an answer that is not one is an error."""
+        """One request; raises ``StoreError`` for a status of 400 or more."""
         answer = self._pool.urlopen(method, url, redirect, **more)
         if answer.status < 400:
             return answer
         text = answer.data[:_TOKEN_BYTES].decode("utf-8", "replace")
-        # Whoever answers may repeat what it was sent.
+        # A server may repeat what it was sent.
         sent = [*(more.get("headers") or {}).values()]
         for token in [*parse_qs(urlsplit(url).query).get("WebIdentityToken", []), *sent]:
             text = text.replace(token or "…", "…")
@@ -258,14 +258,14 @@ def _token_in(file: Path, variable: str) -> str:
     """The token as the cluster last wrote it.
 
     Args:
-        variable: that names the file.
+        variable: the one that names the file, for messages.
 
     Raises:
         StoreError: it cannot be read or sent.
     """
     try:
         token = read_text(file, _TOKEN_BYTES).strip()
-        if not is_sendable(token.replace(" ", "-")):  # Basic, then the token
+        if not is_sendable(token.replace(" ", "-")):  # "Basic" and a blank may stand before it
             raise DocumentError("it is empty or not text")
     except (OSError, DocumentError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -277,12 +277,12 @@ def _token_in(file: Path, variable: str) -> str:
 
 
 def _own_name() -> str:
-    """What the log of the role calls this process; only some characters may stand in it."""
+    """The name of this process in the role's log: STS takes 64 characters at most, and not all kinds."""
     return f"pgat-{re.sub(r'[^A-Za-z0-9.-]', '-', socket.gethostname())}"[:64]
 
 
 def _seconds_of(keys: Credentials) -> float:
-    """How long to use them."""
+    """Seconds until new ones are to be asked for; infinite for keys that do not expire."""
     if keys.expiration is None:
         return float("inf")
     left = (keys.expiration.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()

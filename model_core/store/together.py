@@ -8,13 +8,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 _AT_ONCE = 8
-"""As many connections as the client of a store keeps open."""
+"""As many as the client of a store keeps connections open."""
 
 
 def together(work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """What ``work`` makes of each item, in their order; the first error is raised when none is under way any more.
+    """What ``work`` makes of each item, in the order of ``items``; the first error is raised once no call is running.
 
-    Each runs in a copy of this thread's context, so that its deadline holds there, too.
+    Each call runs in a copy of this thread's context, so that its deadline holds there, too.
     """
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="store") as pool:
         asked = [pool.submit(copy_context().run, work, item) for item in items]

@@ -1,4 +1,4 @@
-"""Over which way what is sent to a URL travels."""
+"""Whether what is sent to a URL leaves this machine, and whether others can read it."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -17,5 +17,5 @@ def is_loopback(hostname: str) -> bool:
 def is_readable_on_the_way(host: str) -> bool:
     """Whether others on the network can read what is sent to the URL ``host``."""
     parts = urlsplit(host)
-    # A backslash ends the host for whoever sends, and stands before the host for ``urlsplit``.
+    # In http://a\@localhost the host is "a" for the sender, and "localhost" for urlsplit.
     return parts.scheme == "http" and ("\\" in host or not is_loopback(parts.hostname or ""))

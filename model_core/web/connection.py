@@ -1,6 +1,6 @@
 """One request to an API that speaks JSON, and its answer, which is believed only if it is one of the API's.
 
-Whoever answers may be another server, such as a page to sign in, and may repeat what it was sent.
+Another server may answer, such as a sign-in page, and it may repeat what it was sent.
 """
 
 from collections.abc import Mapping
@@ -36,20 +36,20 @@ _LIMITS = Limits(
 )
 """A request and the whole of its answer take no longer than ``total_seconds``, at whatever rate they come."""
 _ANSWER_BYTES = 2**24
-"""Unpacked."""
+"""Largest answer, unpacked."""
 _PASSING = {429, 500, 502, 503, 504}
-"""What a gateway or an API that is just being restarted answers."""
+"""What an API answers that is asked too often or is being restarted, or a gateway in front of it."""
 _SAID_CHARACTERS = 500
 
 
 class Answer(BaseModel):
-    """What the API answers, as far as it is read."""
+    """An answer of the API, with the fields of it that are read."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class NotTheApiError(StoreError):
-    """Something else answers."""
+    """Something other than the API answers."""
 
 
 class UnknownError(UserError):
@@ -58,16 +58,16 @@ class UnknownError(UserError):
 
 @dataclass(frozen=True)
 class Service:
-    """An API, as its messages call it.
+    """An API, with the words of the messages about it.
 
     Args:
         title: what it is called.
-        prefix: path of its version.
+        prefix: path that comes before that of every request.
         variables: where its credentials stand.
-        if_denied: what to set if it asks who asks.
-        if_forbidden: what to check if it does not let them.
-        if_another: what to check if something else answers.
-        checks: what to check if it refuses what it was asked.
+        if_denied: what to do if it asks for credentials.
+        if_forbidden: what to do if it does not let this user.
+        if_another: what to do if something else answers.
+        checks: what to check, besides its address, if it refuses a request.
     """
 
     title: str
@@ -100,7 +100,7 @@ class Connection:
         self._pool = _pool(host)
 
     def credentials(self) -> Credentials:
-        """Those of this moment."""
+        """The credentials of this moment: a file of them may have changed."""
         return credentials_for(self.host, self.service.variables, over_http=self._over_http)
 
     def beside(self, path: str) -> Self:
@@ -108,7 +108,7 @@ class Connection:
         return type(self)(self.service, self.host + path, over_http=self._over_http)
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """Where the API has ``path``."""
+        """The URL of ``path`` in the API."""
         return f"{self.host}{self.service.prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def ask(
@@ -124,6 +124,9 @@ class Connection:
         """One request, which is not repeated.
 
         Args:
+            method: ``GET``, ``POST`` and so on.
+            path: what follows the API's prefix.
+            kind: what the answer has to be.
             query: what follows the path; empty values are left out.
             body: sent as JSON; None: nothing.
             file: name and content, sent as a form; None: none.
@@ -131,8 +134,9 @@ class Connection:
         Raises:
             DeniedError: the API asks for credentials, or refuses those it was given.
             UnavailableError: it does not answer now, or not in time.
-            NotTheApiError: something else answers, for example without end.
-            StoreError: the way to it is not safe.
+            NotTheApiError: something else answers, or more than an answer of the API can be.
+            StoreError: the server's certificate cannot be trusted.
+            UnknownError: the API does not know what was asked for.
             UserError: the API refuses.
         """
         credentials = self.credentials()
@@ -195,7 +199,7 @@ class Connection:
             return self.service.if_denied
         given = " and ".join(credentials.named)
         if status == 401:
-            return f"{given} may have run out; get a new one"
+            return f"{given} may have expired; get a new one"
         return f"the user of {given} may not do this; {self.service.if_forbidden}"
 
 
@@ -205,11 +209,11 @@ def _pool(host: str) -> urllib3.PoolManager:
 
 
 def _whose(target: str) -> str:
-    """What may be said of where a redirect leads."""
+    """Where a redirect leads, without its path and query, which may hold a secret."""
     try:
         parts = urlsplit(target)
     except ValueError:
-        return "what is no URL"
+        return "something that is no URL"
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "another page of it"
 
 
@@ -218,7 +222,7 @@ def _is_page(response: urllib3.BaseHTTPResponse) -> bool:
 
 
 def _said(response: urllib3.BaseHTTPResponse) -> str:
-    """The API's own words, which stand in the field ``message`` of a JSON object, or HTTP's."""
+    """The API's own reason, from the field ``message`` of a JSON object, or else HTTP's."""
     try:
         message = parse_json(response.data)["message"]
     except (DocumentError, TypeError, KeyError):

@@ -1,7 +1,7 @@
-"""Who asks an API: a bearer token or a session's cookie from the environment, read again for every request.
+"""The credentials for an API: a bearer token or a session's cookie from the environment, read again for every request.
 
-Both run out while somebody waits. A variable cannot change within a process, so each may also name a file, such as
-the token that a cluster projects into a pod and renews.
+Both may expire while somebody waits. The variables of a running process do not change, so each of the two may also be
+in a file, such as the token that a cluster projects into a pod and renews.
 """
 
 import os
@@ -16,6 +16,7 @@ from model_core.web.address import is_readable_on_the_way
 
 _FILE_BYTES = 2**16
 _SHORTEST_SECRET = 6
+"""Characters: shorter pieces of a cookie would cut words out of a message."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Credentials:
     """What a request carries to say who asks.
 
     Args:
-        headers: of HTTP.
+        headers: name → value, as HTTP sends them.
         named: the variables that they come from, for messages.
-        renewed: whether one of them is a file, which may hold another secret a moment later.
+        renewed: whether one of them comes from a file, which may hold another secret a moment later.
     """
 
     headers: Mapping[str, str]
@@ -49,7 +50,7 @@ class Credentials:
     renewed: bool = False
 
     def cut_out(self, text: str) -> str:
-        """``text`` without them: a server may repeat what it was sent."""
+        """``text`` with ``…`` in place of each secret: a server may repeat what it was sent."""
         for value in self.headers.values():
             for piece in re.split(r"[\s;]+", value.removeprefix("Bearer ")):
                 for secret in (piece, piece.partition("=")[2]):
@@ -59,10 +60,10 @@ class Credentials:
 
 
 def credentials_for(host: str, variables: Variables, *, over_http: bool) -> Credentials:
-    """Those of the environment, where they may travel to ``host``.
+    """The credentials of the environment, if they may travel to ``host``.
 
     Raises:
-        UserError: one cannot be read or sent, or would go over the network for everybody to read.
+        UserError: one cannot be read or sent, or others could read it on the way.
     """
     headers, named, renewed = {}, [], False
     for header, (variable, file_variable) in variables.headers.items():

@@ -53,7 +53,7 @@ def test_an_answer_without_an_id_starts_nothing(api: Api, request_: str, body: O
     [
         (401, None, "set KFP_TOKEN to a bearer token"),
         (403, None, "set KFP_TOKEN to a bearer token"),
-        (401, "KFP_TOKEN", "KFP_TOKEN may have run out"),
+        (401, "KFP_TOKEN", "KFP_TOKEN may have expired"),
         (403, "KFP_COOKIE", "the user of KFP_COOKIE may not do this"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_token_that_cannot_be_renewed_ends_the_waiting_at_once(
 ) -> None:
     monkeypatch.setenv("KFP_TOKEN", "old-token")
     api.accepts = {"Bearer new-token"}
-    with pytest.raises(DeniedError, match=r"KFP_TOKEN may have run out.*pipelines follow r1"):
+    with pytest.raises(DeniedError, match=r"KFP_TOKEN may have expired.*pipelines follow r1"):
         watched(api)
 
 

@@ -204,7 +204,7 @@ def test_a_footer_of_a_million_columns_is_refused_before_it_is_read(tmp_path: Pa
     footer += b"\x19" + items(12, *[group] * 20) + b"\0"
     content = b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1"
     said, megabytes = refusal_and_megabytes(put(tmp_path, content))
-    assert f"it describes itself in {len(footer):,} bytes, more than 3,000,000" in said
+    assert f"its footer has {len(footer):,} bytes, more than 3,000,000" in said
     assert megabytes < 100
 
 
@@ -218,7 +218,7 @@ def test_a_footer_of_values_within_values_is_refused_however_deep_it_goes(
 ) -> None:
     footer = field + within * 50_000
     content = b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1"
-    with pytest.raises(SourceError, match="its footer holds values within values without end"):
+    with pytest.raises(SourceError, match="its footer holds values too deep within one another"):
         read_source(put(tmp_path, content), DataSettings())
 
 

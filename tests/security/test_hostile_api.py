@@ -127,7 +127,7 @@ def test_a_redirect_to_another_server_is_not_followed() -> None:
 def test_a_redirect_to_what_is_no_address_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     with answering(Impostor(redirect="http://[nowhere")) as server:
         assert submit(server) == 2
-    assert "redirects to what is no URL, as to a sign-in page" in capsys.readouterr().err
+    assert "redirects to something that is no URL, as to a sign-in page" in capsys.readouterr().err
 
 
 def test_a_token_goes_unencrypted_to_nobody_who_only_looks_like_this_machine() -> None:
