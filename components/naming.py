@@ -1,4 +1,4 @@
-"""What a person reads names what they gave: a URI, not the temporary folder that stands in for it on this machine."""
+"""Messages name the URI that a person gave, not the temporary folder that stands in for it on this machine."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ from model_core.errors import PgatError
 
 
 def renamed(text: str, uris: Mapping[str, str]) -> str:
-    """``text`` with each folder by its URI.
+    """``text`` with each folder replaced by its URI.
 
     Args:
-        uris: path on this machine → what it stands for.
+        uris: path on this machine → the URI that it stands in for.
     """
     for folder, uri in uris.items():
         text = text.replace(folder, uri)
@@ -20,13 +20,13 @@ def renamed(text: str, uris: Mapping[str, str]) -> str:
 
 @contextmanager
 def named_by_uri(uris: Mapping[str, str]) -> Iterator[None]:
-    """Within it errors and log lines name URIs; ``uris`` may grow meanwhile."""
+    """Within the block, errors and log lines name URIs; ``uris`` may grow meanwhile."""
 
     def rename(record: logging.LogRecord) -> bool:
         record.msg, record.args = renamed(record.getMessage(), uris), ()
         return True
 
-    # Without a handler of its own the last resort speaks.
+    # Where no handler is set up, logging writes through its last resort.
     handlers = list(logging.getLogger().handlers)
     if not handlers and logging.lastResort is not None:
         handlers = [logging.lastResort]

@@ -1,11 +1,11 @@
 """How each step of a run on a cluster fares, noted in the store of the run's artifacts for the step that ends the run.
 
-KFP tells its exit handler whether the steps as a whole failed: neither which of them, nor why. What a failed step wrote
+KFP tells its exit handler whether the steps as a whole failed, but not which of them, or why. What a failed step wrote
 is not kept, and a pod that is killed says nothing at all. So each step notes that it begins, and then that it ended or
-why it failed, beside its artifacts, which need no parameter and so leave KFP's cache alone:
+why it failed. Notes are kept beside its artifacts: that takes no parameter, which would change KFP's cache keys.
 
     <pipeline root>/<pipeline>/<run>/notes/<step>.json
-    <pipeline root>/<pipeline>/<run>/notes/report.html, summary.md     of a report that failed, if it was written
+    <pipeline root>/<pipeline>/<run>/notes/report.html, summary.md     what a failed report step had written
 """
 
 import json
@@ -39,14 +39,14 @@ ENDED: State = "ended"
 FAILED: State = "failed"
 REPORT = "report.html"
 SUMMARY = "summary.md"
-"""What a report that failed has left, beside the notes."""
+"""Files that a failed report step leaves beside the notes."""
 _FOLDER = "notes"
 _LINES = 30
-"""Of what a step said last."""
+"""Last lines of a step's log that its note keeps."""
 _LINE_CHARACTERS = 500
 _NOTE_BYTES = 2**17
 _PATIENCE_SECONDS = 30.0
-"""A step waits no longer for the store to take a note."""
+"""Longest that a step waits for the store to take a note."""
 
 
 def _line(text: str) -> str:
@@ -67,11 +67,11 @@ class StepNote(BaseModel):
     began_at: AwareDatetime
     """In UTC."""
     seconds: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """That it took; null while it works."""
+    """How long it took; null while it works."""
     reason: Annotated[str, AfterValidator(_sentence)] = ""
     """Why it failed."""
     last_lines: tuple[Annotated[str, AfterValidator(_line)], ...] = Field(default=(), max_length=2 * _LINES)
-    """What it said last before it failed."""
+    """The last lines of its log before it failed."""
 
 
 def notes_beside(artifact: str, step: str) -> str:
@@ -82,7 +82,7 @@ def notes_beside(artifact: str, step: str) -> str:
             ``kfp.local``.
 
     Raises:
-        StoreError: it does not stand in a folder of that step.
+        StoreError: it is not in a folder of that step.
     """
     root, found, _ = s3_uri(artifact).rpartition(f"/{step.replace('_', '-')}/")
     if not found:
@@ -92,11 +92,11 @@ def notes_beside(artifact: str, step: str) -> str:
 
 @contextmanager
 def noted(artifact: str, left: Mapping[str, Path]) -> Iterator[None]:
-    """Note how the block fares, if the environment asks for that; a note that cannot be written is only said.
+    """Note how the block fares, if the environment asks for that; a note that cannot be written is only a warning.
 
     Args:
         artifact: URI of one of the step's artifacts.
-        left: name → file that is kept beside the notes if the step fails and has written it.
+        left: name → file that is kept beside the notes if the step fails after it wrote that file.
     """
     step = os.environ.get(STEP_NOTES)
     if not step:
@@ -116,7 +116,7 @@ def noted(artifact: str, left: Mapping[str, Path]) -> Iterator[None]:
 
 
 def read_notes(store: Store) -> dict[str, StepNote]:
-    """Step → its note; what is none of a step is left out, and named in a warning where one should be.
+    """Step → its note, for each that wrote one; a file in its place that is no note is named in a warning.
 
     Raises:
         StoreError: the store cannot be reached.
@@ -152,8 +152,13 @@ class _Writer:
 
     def keep(self, left: Mapping[str, Path]) -> None:
         for name, path in left.items():
-            if path.is_file():
-                self._send(name, path.read_bytes())
+            try:
+                content = path.read_bytes() if path.is_file() else None
+            except OSError as error:
+                log.warning("%s is not kept beside the notes (%s)", path, error.strerror)
+                continue
+            if content is not None:
+                self._send(name, content)
 
     def _send(self, key: str, content: bytes) -> None:
         if self._store is None:
@@ -175,7 +180,7 @@ class _Writer:
 
 @contextmanager
 def _last_lines() -> Iterator[deque[str]]:
-    """What is logged within it, the last lines of it."""
+    """The last lines that are logged within the block."""
     lines: deque[str] = deque(maxlen=_LINES)
 
     class Keeper(logging.Handler):
@@ -191,7 +196,7 @@ def _last_lines() -> Iterator[deque[str]]:
 
 
 def _traceback(error: BaseException) -> list[str]:
-    """Of an error that nobody raised on purpose, the end of its traceback."""
+    """The last lines of an error's traceback; none for an error that this code raises on purpose."""
     if isinstance(error, PgatError | PermissionError):
         return []
     text = "".join(traceback.format_exception(error))

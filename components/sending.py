@@ -1,4 +1,4 @@
-"""An output on its way to an object store: whole when its manifest is there, and with nothing of an older one."""
+"""Sends an output to an object store: it is whole once its manifest is there, and nothing of an older one stays."""
 
 import logging
 from pathlib import Path
@@ -18,7 +18,9 @@ log = logging.getLogger("pgat.files")
 
 
 def send(path: Path, uri: str) -> None:
-    """Send a file, or an artifact with its manifest last; of an artifact that it replaces nothing is left.
+    """Send a file, or an artifact with its manifest last, and delete what is left of an artifact that it replaces.
+
+    Old files that cannot be deleted are only a warning: the new manifest does not name them.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -35,7 +37,7 @@ def send(path: Path, uri: str) -> None:
             store.upload(name if file == path else f"{name}/{file.relative_to(path).as_posix()}", file)
             meter.update()
 
-        # A folder with a manifest is complete.
+        # A folder with a manifest counts as complete.
         together(send, [file for file in files if file.name != MANIFEST])
         together(send, [file for file in files if file.name == MANIFEST])
     left = replaced - {file.relative_to(path).as_posix() for file in files if file != path}
@@ -47,7 +49,7 @@ def send(path: Path, uri: str) -> None:
 
 
 def named_files(store: Store, key: str) -> set[str]:
-    """Files that the manifest at ``key`` names; none if there is no manifest, or a damaged one.
+    """The files that the manifest at ``key`` names; none if there is no manifest or it is damaged.
 
     Raises:
         StoreError: the store cannot be read.

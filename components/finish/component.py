@@ -23,8 +23,8 @@ def finish(
 ) -> None:
     """Write how the run ended: its record, a page that says so, and a message to a webhook.
 
-    It never fails the run: what it could not do stands in its log. ``code_version`` is not read: it stands for the
-    code as in each step. ``run_called`` is the name of a run that was given no ``run_name``.
+    It never fails the run: what it could not do stands in its log. ``code_version`` is not read: every step has it.
+    ``run_called`` is the name of a run that was given no ``run_name``, as the cluster calls it.
     """
     import os
     from pathlib import Path

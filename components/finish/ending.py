@@ -10,14 +10,14 @@ from model_core.results.run import FAILED, STOPPED, SUCCEEDED
 
 _SUCCESS = {"SUCCEEDED", "COMPLETE", "CACHED"}
 _CANCELED = "CANCEL"
-"""How its state begins, with one L or two."""
+"""How the state of a canceled run begins, which is spelled with one L or two."""
 _KILLED = (
-    "its pod ended without saying why, as one does that ran out of memory or time, or was evicted; the pod's events, "
-    "on Kubeflow's page of the run, say which"
+    "its pod ended without saying why, as one does that runs out of memory or time or is evicted; the pod's events, on "
+    "Kubeflow's page of the run, say which"
 )
 _SILENT = (
-    "no step noted why; one whose pod never began (its image, its secrets, no room on the nodes) cannot, nor one "
-    "without the keys of the store of KFP's artifacts (--secret or --store-role); Kubeflow's page of the run says which"
+    "no step noted why: its pod never started (its image, its secrets, no room on the nodes), or it has no keys to the "
+    "store of KFP's artifacts (--secret or --store-role); Kubeflow's page of the run says which"
 )
 
 
@@ -28,7 +28,7 @@ class RunEnd:
     status: str
     """``succeeded``, ``failed`` or ``stopped``."""
     step: str | None = None
-    """Where, if it did not succeed and a step noted something."""
+    """Where it failed or was stopped; None if it succeeded, or if no step noted that."""
     reason: str = ""
     last_lines: tuple[str, ...] = ()
     """What that step said last."""
@@ -41,7 +41,7 @@ def end_of(state: str, message: str, notes: Mapping[str, StepNote]) -> RunEnd:
         state: of all steps together, as KFP calls it: that of ML Metadata on a cluster (``COMPLETE``, ``FAILED``,
             ``CANCELED``; it stays ``RUNNING`` where a pod was killed), ``SUCCEEDED`` or ``FAILED`` in ``kfp.local``.
         message: of KFP's error; a cluster leaves it empty.
-        notes: of the steps that noted something.
+        notes: step → its note, for each that wrote one.
     """
     if state in _SUCCESS:
         return RunEnd(SUCCEEDED)
@@ -69,7 +69,7 @@ def told_steps(notes: Mapping[str, StepNote], status: str) -> dict[str, str]:
     for number, step in enumerate(STEPS):
         match notes.get(step):
             case None:
-                # KFP starts no pod for a step that it reuses, and so nobody notes it.
+                # KFP starts no pod for a step that it reuses, so nothing notes it.
                 unknown = "reused, or not begun" if number < last else "not run"
                 told[step] = "reused" if status == SUCCEEDED else unknown
             case StepNote(state="ended", seconds=float(seconds)):
@@ -82,7 +82,7 @@ def told_steps(notes: Mapping[str, StepNote], status: str) -> dict[str, str]:
 
 
 def seconds_of(notes: Mapping[str, StepNote]) -> dict[str, float]:
-    """Step → seconds, of each that ended."""
+    """Step → seconds that it took, for each that ended."""
     return {
         step: notes[step].seconds or 0.0 for step in ALL_STEPS if step in notes and notes[step].state == ENDED
     }

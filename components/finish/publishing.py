@@ -1,4 +1,4 @@
-"""What a run leaves in a store of runs whether or not it got as far as its report."""
+"""What a run on a cluster leaves in a store of runs, whether or not it got as far as its report."""
 
 import hashlib
 import logging
@@ -16,11 +16,11 @@ log = logging.getLogger("pgat.finish")
 
 
 def publish_end(uri: str, record: RunRecord, files: Mapping[str, bytes]) -> None:
-    """Publish how a run ended; of what its report published of this run nothing is lost.
+    """Publish how a run ended; what its report step published of this run stays.
 
     Args:
         record: of the run, as far as its steps' notes tell.
-        files: name → content of the page of a run without a report; of one with a report none, since it stands there.
+        files: name → content, for a run without a report: its page. Empty for one with a report, which is there.
 
     Raises:
         StoreError: the store cannot be reached or written.
@@ -45,10 +45,10 @@ def _published(uri: str, name: str) -> RunRecord | None:
 
 
 def _is_of_this_run(earlier: RunRecord, files: Mapping[str, bytes]) -> bool:
-    """Whether the report of this run published it, and not a run before of the same name.
+    """Whether the report step of this run published it, and not that of an earlier run of the same name.
 
-    A report that ended has published, also one that KFP reuses: it was asked for under the same name. One that failed
-    has, or not.
+    A report step that ended has published. So has one that KFP reuses: the name is among its inputs. One that failed
+    may have: then the files are those that it left.
     """
     there = {name: file.sha256 for name, file in earlier.files.items()}
     return not files or there == {

@@ -1,4 +1,4 @@
-"""The end of a run on a cluster: its record and its page, whatever became of the steps, and word of it."""
+"""The end of a run on a cluster, whatever became of its steps: a page, a record, and a message to a webhook."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class FinalStatus:
     run: str = ""
     """KFP's own name of the run."""
     message: str = ""
-    """Of the error; empty on a cluster."""
+    """KFP's error; empty on a cluster."""
 
 
 class _KubeflowsStatus(BaseModel):
@@ -51,7 +51,7 @@ class _KubeflowsStatus(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     class Error(BaseModel):
-        """Empty on a cluster."""
+        """What KFP says of a failure; empty on a cluster."""
 
         message: str | None = None
 
@@ -91,27 +91,27 @@ def run(
     publish_uri: str | None,
     webhook: str | None,
 ) -> dict[str, float]:
-    """Say how the run ended: in a page, in its record, and to a webhook.
+    """Tell how the run ended: in a page, in its record, and to a webhook.
 
-    Each of these is tried, whatever becomes of the others.
+    Each of these is tried, even if another fails.
 
     Args:
         status: of all steps together.
         settings: of all steps.
         source: the market table.
         run_name: what the run is called.
-        page: the HTML file to write: of a run that failed its report, if that was written, or what failed and why.
+        page: the HTML file to write. For a run that failed it is its report, if that was written, or says what failed.
         notes: URI of what the steps have noted; None: nowhere.
         publish_uri: folder or ``s3://bucket/prefix``; the folder of the run's name there gets the record
             and, if the run failed, the page.
-        webhook: URL that is told; None: none.
+        webhook: URL to which the message is sent; None: none.
 
     Returns:
-        How many steps noted that they ended, and whether the run succeeded.
+        ``steps_ended``, how many steps noted that they ended, and ``succeeded``, 0 or 1.
 
     Raises:
-        PipelineError: one of these could not be done; all others are.
-        UserError: the name cannot name a run.
+        PipelineError: something could not be done; everything else is.
+        UserError: no run can have that name.
     """
     refuse_bad_run_name(run_name, "--run-name")
     failures: list[str] = []
@@ -138,17 +138,17 @@ def run(
         message = _message(run_name, source, end, publish_uri)
         tried("the webhook was not told", lambda: post(webhook, message))
     if failures:
-        raise PipelineError(f"the end of the run is told in part only: {'; '.join(failures)}")
+        raise PipelineError(f"the end of the run could not be told in full: {'; '.join(failures)}")
     return {"succeeded": float(end.status == SUCCEEDED), "steps_ended": float(len(seconds_of(noted.steps)))}
 
 
 class _Noted:
-    """What the steps have noted and left."""
+    """The notes of the steps, and the files beside them."""
 
     def __init__(self) -> None:
         self.steps: dict[str, StepNote] = {}
         self.report: bytes | None = None
-        """Of a report that failed and was written all the same."""
+        """The page of a report step that failed after it had written it."""
         self.summary: bytes | None = None
 
     def read(self, uri: str) -> None:
@@ -158,12 +158,12 @@ class _Noted:
         self.summary = _left(store, SUMMARY, READ_BYTES)
 
     def files_beside(self, page: bytes) -> dict[str, bytes]:
-        """What is published of a run that failed."""
+        """The files that a run without a whole report publishes."""
         return {REPORT: page} | ({} if self.summary is None else {SUMMARY: self.summary})
 
 
 def _left(store: Store, name: str, most_bytes: int) -> bytes | None:
-    """What a report that failed has left, unless it is larger than any."""
+    """A file that a failed report step left; None if it left none, or one larger than any report."""
     try:
         return store.read(name, most_bytes) if store.exists(name) else None
     except OversizedError as error:
@@ -172,7 +172,7 @@ def _left(store: Store, name: str, most_bytes: int) -> bytes | None:
 
 
 def _has_report(end: RunEnd) -> bool:
-    """Whether all five steps ended, and only what came after them may have failed."""
+    """Whether all five steps ended, so that at most a step after them failed."""
     return end.status == SUCCEEDED or end.step in BESIDE
 
 
@@ -234,7 +234,7 @@ def _sentence(run_name: str, end: RunEnd) -> str:
 
 
 def _message(run_name: str, source: str, end: RunEnd, publish_uri: str | None) -> dict[str, object]:
-    """What a webhook is told; chat rooms show ``text``."""
+    """The message to a webhook; chat rooms show its ``text``."""
     return {
         "text": shown(_sentence(run_name, end)),
         "run": run_name,

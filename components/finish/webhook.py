@@ -21,17 +21,18 @@ _LIMITS = Limits(
     rate_window_seconds=float("inf"),
 )
 _ANSWER_BYTES = 2**16
+"""Largest answer that is read; only its status matters."""
 
 
 def checked_webhook(url: str) -> str:
-    """``url`` if something may be posted there; no message repeats it, since whoever knows it may post, too.
+    """``url``, if it may be posted to; no message repeats it, since whoever knows it may post, too.
 
     Raises:
-        UserError: it is not a URL, or others could read it on the way.
+        UserError: it is not a URL, or others could read it, and what is sent, on the way.
     """
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if not fits or printable(url) != url or any(character.isspace() for character in url):
@@ -39,17 +40,17 @@ def checked_webhook(url: str) -> str:
     if is_readable_on_the_way(url):
         raise UserError(
             f"{WEBHOOK} starts with http://, and others could read it on the way; use https://, or http:// to a "
-            "server of this machine"
+            "server on this machine"
         )
     return url
 
 
 def post(url: str, message: Mapping[str, object]) -> None:
-    """Send ``message`` as JSON, once, within 15 seconds; no redirect is followed.
+    """Send ``message`` as JSON, once, within 15 seconds, and follow no redirect.
 
     Raises:
         StoreError: the server cannot be reached, is not who it should be, or does not take it.
-        UserError: nothing may be sent to ``url``.
+        UserError: ``url`` is none that may be posted to.
     """
     url = checked_webhook(url)
     host = f"the host of {WEBHOOK}"
@@ -61,14 +62,15 @@ def post(url: str, message: Mapping[str, object]) -> None:
             status = whole(answer, "POST", _ANSWER_BYTES).status
     except (StoreTimeoutError, EndlessError) as error:
         raise StoreError(
-            f"{host} did not answer within {_LIMITS.total_seconds:g} s, or without end"
+            f"{host} did not answer within {_LIMITS.total_seconds:g} s, or not as a webhook does; check the URL and "
+            "the network"
         ) from error
     except urllib3.exceptions.SSLError as error:
         raise StoreError(unsafe(error, host, WEBHOOK)) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         # The text of urllib3's errors holds the URL.
         raise StoreError(
-            f"{host} cannot be reached ({type(error).__name__}); check it, and the network"
+            f"{host} cannot be reached ({type(error).__name__}); check the URL and the network"
         ) from error
     if not 200 <= status < 300:
-        raise StoreError(f"{host} answered {status}; check that it is the whole URL, and still in force")
+        raise StoreError(f"{host} answered {status}; check that the URL is whole, and still valid")

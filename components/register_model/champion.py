@@ -1,4 +1,4 @@
-"""The model that is registered, on the test windows of this run: what it says is compared, not what it once scored."""
+"""The champion's forecasts for the test windows of this run: its old scores are of other windows."""
 
 import logging
 from dataclasses import dataclass
@@ -29,8 +29,8 @@ class Champion:
 
     Args:
         name: what a sentence calls it.
-        uri: of its folder.
-        learned_until: last day that it has learned from; empty if the registry does not say.
+        uri: of its folder; None if the registry does not say.
+        learned_until: last day that it has learned from, YYYY-MM-DD; empty if the registry does not say.
     """
 
     name: str
@@ -42,7 +42,7 @@ def champion_predictions(champion: Champion, dataset: Path, settings: Evaluation
     """What the champion forecasts for the test windows of ``dataset``, as ``predictions.parquet`` has it.
 
     Raises:
-        UserError: its model cannot be read, or reads other windows; the champion is named.
+        UserError: its model cannot be read, or reads other windows; the message names the champion.
     """
     try:
         if not champion.uri:
@@ -58,7 +58,7 @@ def champion_predictions(champion: Champion, dataset: Path, settings: Evaluation
 
 
 def _fetch(uri: str, folder: Path) -> None:
-    """The best checkpoint of the model at ``uri``; every file of it is checked when it is loaded."""
+    """Download the best checkpoint of the model at ``uri``; its files are checked when it is loaded."""
     check_uri(uri)
     store = open_store(uri)
     keys = list(store.keys(f"{BEST}/"))

@@ -1,4 +1,7 @@
-"""Kubeflow's Model Registry, as far as a model is looked up and registered there: its REST API, v1alpha3."""
+"""Kubeflow's Model Registry: what it takes of its REST API to look up a model and to register one.
+
+Source: https://github.com/kubeflow/model-registry/blob/main/api/openapi/model-registry.yaml (v1alpha3).
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -24,19 +27,21 @@ REGISTRY = Service(
     checks="the name of the model",
 )
 _PAGE = "100"
+"""Entries in one answer."""
 _MOST_PAGES = 100
+"""A registry could list without end."""
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 
 
 class Property(Answer):
-    """A value that is kept with a version; of other kinds than text nothing is read."""
+    """A value that is kept with a version; only text is read."""
 
     string_value: Text | None = None
 
 
 class RegisteredModel(Answer):
-    """A model; its versions are beside it."""
+    """A registered model, without its versions."""
 
     id: Id
     name: Text
@@ -49,6 +54,7 @@ class ModelVersion(Answer):
     name: Text
     state: Literal["LIVE", "ARCHIVED"] = "LIVE"
     created: int = Field(default=0, alias="createTimeSinceEpoch")
+    """Milliseconds since 1970."""
     properties: dict[str, Property] = Field(default={}, alias="customProperties")
 
 
@@ -68,7 +74,7 @@ class _Artifact(Answer):
 
 
 class _Artifacts(Answer):
-    """Those of a version."""
+    """The artifacts of a version."""
 
     items: tuple[_Artifact, ...]
 
@@ -81,8 +87,12 @@ class Registry:
     """The registry at ``url``.
 
     Raises:
-        UserError: the URL is not one, or the token cannot be sent; by each method, if the registry refuses.
-        StoreError: by each method, if it cannot be reached, or something else answers.
+        UserError: ``url`` is not a URL, or the token cannot be sent.
+
+    Every method raises:
+        DeniedError: the registry asks for credentials, or refuses those it was given.
+        StoreError: it cannot be reached, or something else answers.
+        UserError: it refuses the request.
     """
 
     def __init__(self, url: str) -> None:
@@ -90,10 +100,10 @@ class Registry:
         self.url = self._connection.host
 
     def check(self) -> None:
-        """Ask for something that every registry of this version has.
+        """Check that a registry of this version answers.
 
         Raises:
-            StoreError: there is none.
+            StoreError: none does.
         """
         try:
             self._connection.ask("GET", "/registered_models", _Models, query={"pageSize": "1"})
@@ -131,7 +141,7 @@ class Registry:
         return next((each.uri for each in found.items if each.kind == "model-artifact" and each.uri), None)
 
     def create_model(self, name: str, description: str) -> RegisteredModel:
-        """Make a model that has no versions yet."""
+        """Make a model without versions; the one of that name, if somebody else made it meanwhile."""
         body = {"name": name, "description": description}
         try:
             return self._connection.ask("POST", "/registered_models", RegisteredModel, body=body)
@@ -144,7 +154,7 @@ class Registry:
     def create_version(
         self, model: RegisteredModel, name: str, description: str, properties: Mapping[str, str]
     ) -> ModelVersion:
-        """Make a version; its files are told of by ``add_artifact``."""
+        """Make a version; ``add_artifact`` then says where its files are."""
         body: dict[str, Any] = {
             "name": name,
             "registeredModelId": model.id,
@@ -174,19 +184,19 @@ class Registry:
 
 
 def int_of(text: str) -> int:
-    """A registry's id as a number, by which two of the same millisecond are told apart; 0 for other ids."""
+    """A registry's id as a number, which orders versions of the same millisecond; 0 for an id that is none."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def checked_registry(url: str) -> str:
-    """What a user gave as the registry's address, without a slash at its end; a password in it is not repeated.
+    """The registry's URL as a user gave it, less the API's path and a slash at its end; no message repeats a password.
 
     Raises:
-        UserError: it is not a URL, or not one URL alone.
+        UserError: it is not a URL, or has a query, a fragment or credentials.
     """
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if "@" in url:

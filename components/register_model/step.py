@@ -1,4 +1,4 @@
-"""After the five: register the model, if it is worse neither than the best baselines nor than the registered one."""
+"""After the five steps: register the model, if it is worse neither than the best baselines nor than the champion."""
 
 import logging
 from pathlib import Path
@@ -44,8 +44,8 @@ def run(
     two are compared window by window.
 
     Args:
-        dataset, model, evaluation: output folders of three of the steps before.
-        model_uri: where ``model`` stays, which the registry is told.
+        dataset, model, evaluation: output folders of prepare_data, train and evaluate.
+        model_uri: where ``model`` stays, for the registry to keep.
         registration: output folder, with ``registration.json``.
         settings: the ``evaluation`` section: batch size, and the confidence of intervals.
         model_registry: URL of Kubeflow's Model Registry.
@@ -54,12 +54,12 @@ def run(
         publish_uri: where its report is; None: nowhere.
 
     Returns:
-        Whether it is registered now.
+        ``registered``: 1 if the registry holds it now, else 0.
 
     Raises:
         ArtifactError, CheckpointError: an input is missing, damaged, or was made from another one.
         StoreError: the registry or the champion's store cannot be reached, or something else answers there.
-        UserError: the registry refuses, or its champion cannot be read.
+        UserError: a name cannot be used, the registry refuses, or its champion cannot be read.
     """
     refuse_bad_run_name(run_name, "--run-name")
     refuse_bad_run_name(registered_name, "--registered-name")
@@ -133,7 +133,7 @@ class _Offer:
         return version, Champion(name, uri, (until and until.string_value) or "")
 
     def register(self, uri: str, run_name: str, properties: dict[str, str]) -> None:
-        """Make what is missing of it: a registration that was cut off is completed."""
+        """Make what the registry lacks of it, so that a registration that was cut off is completed."""
         if self._model is None:
             self._model = self._registry.create_model(self._name, _DESCRIPTION)
         if self._version is None:
@@ -159,7 +159,7 @@ def _checked_scores(dataset: Path, model: Path, evaluation: Path) -> Scores:
 def _tried(
     offer: _Offer, dataset: Path, evaluation: Path, settings: EvaluationSettings, confidence: float
 ) -> tuple[tuple[str, ...], AgainstChampion | None]:
-    """Why the champion stays, and how the two compare."""
+    """Why the champion stays, and how the two compare; nothing if there is no champion."""
     if (found := offer.champion) is None:
         return (), None
     version, champion = found

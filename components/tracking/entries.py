@@ -1,4 +1,4 @@
-"""What a tracking server is told of a run: parameters, metrics, tags, within the limits that MLflow has.
+"""What a tracking server is told of a run: parameters, metrics and tags, within MLflow's limits.
 
 Nothing here knows MLflow: these are plain values, which ``server.py`` sends.
 """
@@ -17,13 +17,13 @@ from model_core.results.scores import MODEL, Scores
 from model_core.results.skill import SkillInterval
 
 PARAMETER_CHARACTERS = 6_000
-"""Longest value of a parameter; source: ``mlflow.utils.validation``, as the next two."""
+"""Longest value of a parameter; source: ``mlflow.utils.validation``, also of the next two."""
 TAG_CHARACTERS = 8_000
 KEY_CHARACTERS = 250
 WATCHED = "validation_loss"
-"""The metric whose newest step says up to which epoch a server knows a training."""
+"""The metric whose steps say which epochs of a training a server has."""
 _CURVES = ("train_loss", WATCHED, "learning_rate", "gradient_norm", "peak_memory_mb")
-"""Columns of ``history.parquet`` that have a metric of their name."""
+"""Columns of ``history.parquet`` that are sent, as metrics of the same name."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Point:
 
 
 def parameters(settings: Mapping[str, object]) -> dict[str, str]:
-    """Settings by dotted name; a value that is too long is cut, since MLflow refuses it, and ends with ``…``."""
+    """Settings by dotted name. MLflow refuses what is too long: such a value is cut, such a name is left out."""
     return {
         key: _fitting(value if isinstance(value, str) else json.dumps(value), PARAMETER_CHARACTERS)
         for key, value in dotted(settings).items()
@@ -48,7 +48,7 @@ def parameters(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def tags(**values: object) -> dict[str, str]:
-    """Tags of this project, ``pgat.<name>``; what is empty or unknown has none."""
+    """Tags of this project, ``pgat.<name>``; a value that is empty or None gives none."""
     return {
         f"pgat.{name}": _fitting(shown(str(value)), TAG_CHARACTERS)
         for name, value in values.items()
@@ -57,12 +57,12 @@ def tags(**values: object) -> dict[str, str]:
 
 
 def points(values: Mapping[str, float | None], at_ms: int) -> list[Point]:
-    """Metrics without an epoch; one without a value, or with none that a chart can show, is left out."""
+    """Metrics without an epoch; one whose value is missing or not finite is left out."""
     return [Point(name, value, 0, at_ms) for name, value in values.items() if _is_finite(value)]
 
 
 def score_metrics(scores: Scores) -> dict[str, float | None]:
-    """What a forecast is worth: errors of the model, and its skills with the ends of their intervals."""
+    """What a forecast is worth: errors in log price and in price, and skills with the ends of their intervals."""
     log, price = (
         scale.overall
         for scale in (scores.forecasts[MODEL].metrics.log, scores.forecasts[MODEL].metrics.price)
@@ -89,11 +89,11 @@ def finding_metrics(findings: Findings) -> dict[str, float | None]:
 
 
 def curve_points(courses: Sequence[Course], begun_ms: int) -> Iterator[Point]:
-    """Losses by epoch; of several models each has metrics of its own, ``member-1/validation_loss``.
+    """Metrics by epoch; each of several models has its own, such as ``member-1/validation_loss``.
 
     Args:
-        begun_ms: when training began; an epoch's time follows from the seconds of those before it, so that the same
-            history gives the same points.
+        begun_ms: when training began, in milliseconds since 1970; the seconds of the epochs give their times, so that
+            the same history gives the same points.
     """
     for number, course in enumerate(courses, 1):
         prefix = "" if len(courses) == 1 else f"member-{number}/"

@@ -27,12 +27,12 @@ from model_core.variables import MLFLOW_RUN, MLFLOW_URI
 
 log = logging.getLogger("pgat.tracking")
 LAST_SECONDS = 60.0
-"""How long a step that is done waits for a server that is slow to take the rest."""
+"""How long a step that is done waits for a slow server to take the rest."""
 _Action = Callable[[TrackingServer], None]
 
 
 class StepLog:
-    """Sends to one run of a server, in the order in which it is told, from a thread that no process waits for."""
+    """Sends to one run of a server, in the order of the calls, from a thread that does not keep its process alive."""
 
     def __init__(self, uri: str, run_id: str) -> None:
         self._uri, self._run_id = uri, run_id
@@ -43,11 +43,11 @@ class StepLog:
         Thread(target=self._work, name="pgat-tracking", daemon=True).start()
 
     def parameters(self, settings: Mapping[str, object]) -> None:
-        """Settings of the step."""
+        """Send settings of the step."""
         self._actions.put(lambda server: server.log(self._run_id, parameters=parameters(settings)))
 
     def results(self, values: Mapping[str, float | None], files: Mapping[str, Path]) -> None:
-        """Numbers without an epoch, and files to keep beside them, by name."""
+        """Send numbers without an epoch, and files to keep beside them, by name."""
         sent = points(values, _now())
 
         def send(server: TrackingServer) -> None:
@@ -58,7 +58,7 @@ class StepLog:
         self._actions.put(send)
 
     def epochs(self, sent: Sequence[Point], watched: str) -> None:
-        """Points by epoch, of which the server gets those of epochs that ``watched`` does not have there yet."""
+        """Send those points whose epoch the metric ``watched`` does not have at the server yet."""
 
         def send(server: TrackingServer) -> None:
             if watched not in self._known:
@@ -70,7 +70,7 @@ class StepLog:
         self._actions.put(send)
 
     def finish(self) -> None:
-        """Wait until all was sent, or for ``LAST_SECONDS``."""
+        """Wait until everything was sent, ``LAST_SECONDS`` at most."""
         done = Event()
         self._actions.put(done)
         if not done.wait(LAST_SECONDS):
@@ -94,28 +94,30 @@ class StepLog:
             return
         self._failed = True
         log.warning(
-            "MLflow's run %s lacks what this step has to say, which goes on: %s", self._run_id, shown(why)
+            "this step goes on, and tells MLflow's run %s nothing more of itself: %s",
+            self._run_id,
+            shown(why),
         )
 
 
 def log_parameters(settings: Mapping[str, object]) -> None:
-    """Tell the settings of this step, by section."""
+    """Tell the settings of this step, section → settings."""
     if (step := _step_log()) is not None:
         step.parameters(settings)
 
 
 def log_results(values: Mapping[str, float | None], files: Mapping[str, Path] | None = None) -> None:
-    """Tell what a step found, with files by the name that they are to have there, and wait until that was sent."""
+    """Tell what a step found, with files by their names at the server, and wait until that was sent."""
     if (step := _step_log()) is not None:
         step.results(values, files or {})
         step.finish()
 
 
 def watch_epochs(prefix: str = "") -> Callable[[HistoryRow], None] | None:
-    """What to call with each finished epoch; None if nobody wants to know.
+    """What to call with each finished epoch; None if there is no server to tell.
 
     Args:
-        prefix: of the metrics, where several models are trained.
+        prefix: of the metrics' names, such as ``member-1/``, where several models are trained.
     """
     step = _step_log()
     if step is None:
@@ -124,14 +126,18 @@ def watch_epochs(prefix: str = "") -> Callable[[HistoryRow], None] | None:
 
 
 def log_training(model: Path) -> None:
-    """Tell whatever epochs of a finished training the server does not know yet, and wait until that was sent."""
+    """Tell those epochs of a finished training that the server does not have yet, and wait until that was sent.
+
+    Args:
+        model: folder of the train step.
+    """
     step = _step_log()
     if step is None:
         return
     try:
         courses = read_courses(model)
     except ArtifactError as error:
-        # A loss that was not finite is no reason to lose a training.
+        # A training whose loss was not finite once is kept, and only its curves are not.
         log.warning("MLflow is not told of the losses by epoch: %s", error)
         return
     seconds = sum(course.epochs["seconds"].sum() for course in courses)
@@ -148,7 +154,7 @@ def _step_log() -> StepLog | None:
 
 @cache
 def _log_of(uri: str, run_id: str) -> StepLog | None:
-    """One for the process; why there is none, where there should be, is said once."""
+    """One for the process; if there is none where there should be, a warning says once why."""
     if not run_id:
         return None
     if not uri:

@@ -25,7 +25,7 @@ KEY_TAG = "pgat.key"
 _PARAMETERS_AT_ONCE = 100
 """And as many tags; source: ``mlflow.utils.validation``."""
 _POINTS_AT_ONCE = 800
-"""Of metrics: together with the rest of a request at most 1,000."""
+"""Values of metrics; MLflow takes 1,000 entries in one request, of all kinds together."""
 _WAYS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -34,10 +34,10 @@ _WAYS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""How the client behaves where the environment says nothing else. By itself it tries for minutes, goes wherever it is
-sent, and reports what it was used for to its makers."""
+"""How the client behaves where the environment says nothing else. By default it tries for minutes, follows every
+redirect, and reports to its makers what it was used for."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Its pages then show trainings, and not conversations; source: the scripts of those pages."""
+"""MLflow's pages then show an experiment's runs as trainings, not as conversations; source: their scripts."""
 _SAID_CHARACTERS = 300
 _T = TypeVar("_T")
 
@@ -76,7 +76,7 @@ class TrackingServer:
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
-        # What is tried again is nobody's business until it has failed.
+        # A request that is tried again is worth no line until it has failed.
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         with self._told():
             self._client = MlflowClient(tracking_uri=self.uri)
@@ -102,8 +102,13 @@ class TrackingServer:
     def find(self, experiment: str, key: str, whole: str) -> Tracked | None:
         """The run with that key; None if there is none, or it was deleted.
 
-        Where there are several, since an answer was lost and the client asked again, or two made it at once, one is
-        left: one with the tag ``whole`` if there is one, else whichever all would choose.
+        There may be several, if an answer was lost and the client asked again, or if two made it at once. All but one
+        are deleted: one with the tag ``whole`` stays if there is one, else the first by id, which everybody chooses.
+
+        Args:
+            experiment: its id.
+            key: value of the tag ``KEY_TAG``.
+            whole: name of a tag that only a run has to which everything was sent.
         """
         with self._told():
             listed = self._client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{key}'")
@@ -113,7 +118,7 @@ class TrackingServer:
         return Tracked(found[0].info.run_id, dict(found[0].data.tags)) if found else None
 
     def create(self, experiment: str, key: str, name: str, begun_ms: int) -> None:
-        """Make a new run with that key."""
+        """Make a run with that key, which began ``begun_ms`` milliseconds after 1970."""
         with self._told():
             self._client.create_run(experiment, start_time=begun_ms, tags={KEY_TAG: key}, run_name=name)
 
@@ -125,7 +130,7 @@ class TrackingServer:
         points: Sequence[Point] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Add to a run; what the server has already, it keeps once."""
+        """Add to a run; what the server already has, it does not keep twice."""
         from mlflow.entities import Metric, Param, RunTag
 
         with self._told():
@@ -158,12 +163,12 @@ class TrackingServer:
             self._client.log_artifact(run_id, str(folder / name))
 
     def steps(self, run_id: str, metric: str) -> set[int]:
-        """At which steps a metric has a value."""
+        """The steps at which a metric has a value."""
         with self._told():
             return {point.step for point in self._client.get_metric_history(run_id, metric)}
 
     def end(self, run_id: str, status: str, at_ms: int) -> None:
-        """Say how a run ended: ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        """Say how a run ended, ``FINISHED``, ``FAILED`` or ``KILLED``, and when, in milliseconds since 1970."""
         with self._told():
             self._client.set_terminated(run_id, status, at_ms)
 
@@ -173,7 +178,7 @@ class TrackingServer:
             self._client.update_run(run_id, "RUNNING")
 
     def url_of(self, experiment: str, run_id: str) -> str:
-        """Where people look at a run."""
+        """Where a browser shows a run."""
         return f"{self.uri}/#/experiments/{experiment}/runs/{run_id}"
 
     @contextmanager
@@ -240,7 +245,7 @@ def client_is_installed() -> bool:
 
 
 def _reason(said: str) -> str:
-    """The last and innermost of the reasons that a chain of errors names."""
+    """The innermost reason in the text of a chain of errors; empty if it names none."""
     last = said.rpartition("Caused by ")[2].rpartition(": ")[2].partition(" (read timeout")[0]
     return shortened(last.rpartition("('")[2].strip("'\")( "), _SAID_CHARACTERS)
 

@@ -1,4 +1,4 @@
-"""What torchrun tells each process of a group, looked through before the process relies on it."""
+"""What torchrun tells each process of a group, checked before the process relies on it."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _REMEDY = "torchrun sets them all; start the step with training.launcher.kind: t
 
 
 def refuse_incomplete_group(environment: Mapping[str, str] = os.environ) -> None:
-    """Check the variables of a process that is to train with others; none are needed to train alone.
+    """Check torchrun's variables of a process that trains with others; a process that trains alone needs none.
 
     Raises:
         UserError: one is missing, is not a number, or contradicts another one.

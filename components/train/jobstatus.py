@@ -1,10 +1,10 @@
-"""How far a training is, told to the Kubeflow Trainer in whose TrainJob it runs: percent, time left, losses.
+"""The progress of a training, told to the Kubeflow Trainer in whose TrainJob it runs: percent, time left, losses.
 
-Trainer 2.3 (alpha, feature gate ``TrainJobStatus``) gives the pods of a TrainJob the address of a server, its authority
-and a token, in three variables, and shows what it is told in the TrainJob's status: ``kubectl get trainjob``. The
-protocol is that of ``docs/user-guides/trainjob-progress.md`` in kubeflow/trainer (KEP-2779). Where the variables are
-not set, nobody is told anything. A server that does not answer, or refuses, costs one warning and no time: a thread
-asks it.
+Trainer 2.3 (alpha, feature gate ``TrainJobStatus``) gives the pods of a TrainJob the address of a server, the
+certificate of its authority and a token, in three variables, and shows what it is told in the TrainJob's status:
+``kubectl get trainjob``. The protocol is that of ``docs/user-guides/trainjob-progress.md`` in kubeflow/trainer
+(KEP-2779). Where the variables are not set, nobody is told anything. A server that does not answer, or refuses, costs
+one warning and no time: a thread asks it.
 """
 
 import json
@@ -29,6 +29,7 @@ log = logging.getLogger("pgat.train")
 _SECONDS = 5.0
 """The least time between two requests, as the Trainer asks for, and the longest that one may take."""
 _TOLD = ("train_loss", "validation_loss")
+"""Fields of an epoch's row that are told as metrics."""
 _TOKEN_BYTES = 2**16
 
 
@@ -36,8 +37,8 @@ class JobStatus:
     """Tells one server, from a thread of its own.
 
     Args:
-        url: of the TrainJob's status.
-        authority: file with the certificate of who vouches for the server.
+        url: where the TrainJob's status is sent.
+        authority: file with the certificate of the authority that signed the server's.
         token: file with the token that says which pod this is; the cluster renews it.
     """
 
@@ -51,7 +52,7 @@ class JobStatus:
         self._thread.start()
 
     def tell(self, share: float, seconds_left: float, metrics: Mapping[str, float]) -> None:
-        """``share`` of the work, 0 to 1, is done; metrics that are not finite are left out."""
+        """Tell that ``share`` of the work, 0 to 1, is done; metrics that are not finite are left out."""
         status: dict[str, object] = {
             "progressPercentage": int(100 * share),
             "estimatedRemainingSeconds": int(seconds_left),
@@ -67,7 +68,7 @@ class JobStatus:
             self._changed.notify()
 
     def finish(self) -> None:
-        """Training is over, perhaps before its last epoch; wait as long as two requests may take."""
+        """Tell that training is over, perhaps before its last epoch; wait as long as two requests may take."""
         if self._last is not None:
             self.tell(1.0, 0.0, self._last)
         with self._changed:
@@ -92,7 +93,7 @@ class JobStatus:
             with self._token.open("rb") as file:
                 token = file.read(_TOKEN_BYTES).decode("ascii").strip()
             if not re.fullmatch(r"[!-~]+", token):
-                raise ValueError("the token of this pod cannot be sent")  # in another message it would stand
+                raise ValueError("the token of this pod cannot be sent")  # urllib3's message would quote it
             pool = urllib3.PoolManager(
                 ssl_context=ssl.create_default_context(cafile=str(self._authority)),
                 retries=False,
@@ -113,14 +114,14 @@ class JobStatus:
             if not self._warned:
                 self._warned = True
                 log.warning(
-                    "the TrainJob's status does not show how far this training is (%s: %s); it goes on",
+                    "the TrainJob's status does not show the progress of this training, which goes on (%s: %s)",
                     urlsplit(self._url).hostname,
                     shown(str(error)),
                 )
 
 
 def job_status(environment: Mapping[str, str] = os.environ) -> JobStatus | None:
-    """Whom to tell; None outside of a TrainJob, or where the Trainer does not want to know."""
+    """Whom to tell; None outside of a TrainJob, or where the Trainer does not ask for it."""
     url, authority, token = (
         environment.get(name, "") for name in (TRAINER_URL, TRAINER_AUTHORITY, TRAINER_TOKEN)
     )
@@ -143,11 +144,13 @@ def watching(
     members: int,
     also: Callable[[HistoryRow], None] | None,
 ) -> Callable[[HistoryRow], None] | None:
-    """What to call with each finished epoch of a member, from 0 of ``members``.
+    """What to call with each finished epoch of a member; ``also`` alone if there is no status to tell.
 
     Args:
-        epochs: that a member trains at most.
-        also: who else is told.
+        epochs: most that a member trains.
+        member: its number, from 0.
+        members: how many there are.
+        also: is called with the epoch, too.
     """
     if status is None:
         return also

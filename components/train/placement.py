@@ -1,4 +1,4 @@
-"""Where the pods of a TrainJob run and as whom: what the step's own pod was told, handed on as text."""
+"""Where the pods of a TrainJob run, and as which user: settings of the step's own pod, handed on to them."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from model_core.config.base import Section
 
 
 class Placement(Section):
-    """Fields of a pod as Kubernetes names their contents; those that are not set are left to the runtime."""
+    """Fields of a pod, with contents as Kubernetes writes them; those that are not set are left to the runtime."""
 
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -17,7 +17,11 @@ class Placement(Section):
     run_as_user: int | None = None
 
     def for_resources(self, resources: dict[str, str]) -> "Placement":
-        """With GPUs, and where nothing is said of taints, that of nodes which are kept for such pods is none."""
+        """The same, tolerating the taint of GPU nodes if the pod asks for GPUs and no tolerations are set.
+
+        Args:
+            resources: name → amount that a pod asks for; GPUs are those of ``nvidia.com/gpu`` and the like.
+        """
         makers = {_maker(name) for name in resources} - {None}
         if self.tolerations or not makers:
             return self
@@ -29,7 +33,7 @@ class Placement(Section):
 
 
 def _maker(resource: str) -> str | None:
-    """Whose accelerators a resource is, as the Trainer's client writes it: ``gpu`` and ``mig-…`` are NVIDIA's."""
+    """Vendor of an accelerator as the Trainer's client names it, ``gpu`` and ``mig-…`` being NVIDIA's; else None."""
     if resource.lower() == "gpu" or resource.lower().startswith("mig-"):
         return "nvidia.com"
     maker, slash, _ = resource.partition("/")

@@ -127,6 +127,19 @@ def test_a_step_notes_why_it_failed_what_it_said_last_and_what_it_had_written(
     assert list(store.keys()) == ["report.html", "train.json"]
 
 
+def test_a_step_whose_files_cannot_be_read_fails_for_its_own_reason_and_notes_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(STEP_NOTES, "train")
+    left = {"report.html": "/proc/self/mem"}  # a regular file whose first byte no process may read
+    with pytest.raises(SystemExit):
+        step_fails(str(tmp_path / "run"), tmp_path, TrainingError("the loss is NaN; lower the rate"), left)
+    store = open_store(str(tmp_path / "run/notes"))
+    assert read_notes(store)["train"].reason == "the loss is NaN; lower the rate"
+    assert list(store.keys()) == ["train.json"]
+    assert any("is not kept beside the notes" in record.getMessage() for record in caplog.records)
+
+
 def test_a_bug_leaves_the_end_of_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(STEP_NOTES, "train")
     with pytest.raises(ZeroDivisionError):
@@ -319,7 +332,7 @@ def test_what_it_cannot_do_is_said_and_the_run_does_not_fail(
     assert "--secret" in page
     told = capsys.readouterr().err
     assert told.count("error: ") == 1
-    assert "the end of the run is told in part only" in told
+    assert "the end of the run could not be told in full" in told
     assert "nothing could be published" in told
 
 
@@ -413,6 +426,7 @@ def test_a_webhook_that_does_not_take_it_is_said_after_all_else_is_done(
         "ftp://chat.example",
         "https:///x",
         "https://a b/c",
+        "https://chat.example:0/x",
     ],
 )
 def test_a_webhook_that_others_could_read_or_that_is_none_is_refused_without_repeating_it(url: str) -> None:

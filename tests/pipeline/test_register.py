@@ -332,7 +332,16 @@ def test_who_may_not_ask_is_told_what_to_set_and_no_token_is_repeated(
 
 
 @pytest.mark.parametrize(
-    "url", ["registry", "http://", "ftp://registry", "https://a:b@registry", "http://r/#x", "http://r:port"]
+    "url",
+    [
+        "registry",
+        "http://",
+        "ftp://registry",
+        "https://a:b@registry",
+        "http://r/#x",
+        "http://r:port",
+        "http://r:0",
+    ],
 )
 def test_an_address_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(UserError, match="--model-registry") as caught:

@@ -142,7 +142,9 @@ def test_a_trainer_that_cannot_be_told_costs_one_warning_and_no_training(
     status.tell(0.5, 1.0, {})
     status.finish()
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warning.startswith("the TrainJob's status does not show how far this training is (127.0.0.1:")
+    assert warning.startswith(
+        "the TrainJob's status does not show the progress of this training, which goes on (127.0.0.1:"
+    )
     assert "token-of-the-pod" not in caplog.text
     assert not server.told
 
