@@ -1,4 +1,4 @@
-"""Whether a compiled pipeline is one that KFP reads and that keeps to the rules (``pipelines.policy``)."""
+"""Whether KFP can read a compiled pipeline, and whether it keeps the rules of ``pipelines.policy``."""
 
 import re
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _DOCUMENT = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _REMEDY = "give the file that `python -m pipelines compile` wrote"
 _MOST_BYTES = 2**22
 _SHOWN = 5
-"""Broken rules in the sentence; of more the number is said."""
+"""Most broken rules that a message lists; the others are counted."""
 
 
 def check_file(path: Path) -> int:
@@ -30,7 +30,7 @@ def check_file(path: Path) -> int:
         The number of its tasks that run in a pod.
 
     Raises:
-        UserError: it cannot be read, is no pipeline of KFP's, or breaks rules; the sentence names each with its remedy.
+        UserError: it cannot be read, is no pipeline of KFP's, or breaks rules; the details name each with its remedy.
     """
     try:
         # KFP writes two documents, or one where no pod has settings of its own.
@@ -66,7 +66,7 @@ def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) ->
         for label, config in executors.items():
             executors[label] = _as_read(config, KubernetesExecutorConfig())
     except (json_format.ParseError, TypeError, AttributeError, ValueError) as error:
-        # Its first line says what; the next ones list every field that there might be.
+        # The first line says what is wrong; the next ones list every field that there is.
         reason = shortened(str(error).partition("\n")[0].rstrip("."))
         raise UserError(f"{name} is not a pipeline of KFP's ({reason}); {_REMEDY}") from error
     pods = list(pods_of(spec, platform))
@@ -80,7 +80,7 @@ def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) ->
 
 
 def _as_read(values: Mapping[str, Any], message: Message) -> dict[str, Any]:
-    """JSON values as KFP takes them: as written, a field may be null, or have another name.
+    """JSON values as KFP reads them: before, a field may be null, or be written with another name.
 
     Raises:
         ParseError, TypeError, AttributeError, ValueError: they are no such message.

@@ -1,7 +1,7 @@
-"""What a pipeline must keep to before it may run on a cluster: rules over its compiled form (KFP's IR).
+"""Rules that a pipeline must keep before it may run on a cluster, checked on its compiled form (KFP's IR).
 
-A cluster takes a pipeline that breaks them, and each has cost somebody a night: an image that moved under its name, a
-pod that waits for ever, a key that everybody can read in the UI.
+A cluster takes a pipeline that breaks them, and the harm shows later: an image that changed under its name, a pod that
+waits forever, a key that everybody can read in the UI.
 """
 
 import re
@@ -16,7 +16,7 @@ from model_core.variables import ACCESS_KEY, SECRETS
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _COMMIT = re.compile(r"(?:\A|[-_.])(?:g|sha)?[0-9a-f]{7,64}\Z")
 """At the end of a tag: ``0123456``, ``sha-0123456``, ``main-0123456``, or what ``git describe`` says.
-A release's number is none: who builds it anew pushes it anew."""
+A release's number does not do: a later build may be pushed under the same one."""
 _KEY_OF_AMAZONS = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE
@@ -36,18 +36,18 @@ class Pod:
 
     @property
     def step(self) -> str:
-        """Its name as settings write it."""
+        """The task's name as settings write it."""
         return self.name.replace("-", "_")
 
     @property
     def gpus(self) -> str:
-        """The resource that its accelerators are; empty if it asks for none."""
+        """The accelerators that it asks for, such as ``nvidia.com/gpu``; empty if it asks for none."""
         asked = self.container.get("resources", {}).get("accelerator", {})
         return str(asked.get("resourceType") or asked.get("type") or "") if _count_of(asked) else ""
 
 
 Rule = Callable[[Pod], Iterator[str]]
-"""Finds what is wrong with a pod: the end of a sentence that begins with its name, with the remedy."""
+"""Finds what is wrong with a pod; each fault, with its remedy, is the rest of a sentence that begins with its name."""
 
 
 def broken_rules(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> list[str]:
@@ -92,7 +92,7 @@ def _fixed_image(pod: Pod) -> Iterator[str]:
 
 def _deadline(pod: Pod) -> Iterator[str]:
     if not _number(pod.kubernetes.get("activeDeadlineSeconds")):
-        yield f"has no deadline, so that it may wait or hang for ever; set {pod.step}.deadline_hours"
+        yield f"has no deadline, so it may wait or hang forever; set {pod.step}.deadline_hours"
 
 
 def _gpu_pod(pod: Pod) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _gpu_pod(pod: Pod) -> Iterator[str]:
         )
     if not pod.kubernetes.get("tolerations"):
         yield (
-            f"asks for {pod.gpus} and tolerates no taint, so that nodes which are kept for GPUs do not take it; set "
+            f"asks for {pod.gpus} and tolerates no taint, so nodes that are reserved for GPUs do not take it; set "
             f"{pod.step}.tolerations"
         )
 
@@ -125,7 +125,7 @@ def _not_root(pod: Pod) -> Iterator[str]:
 def _safe_retries(pod: Pod) -> Iterator[str]:
     retries = _number(pod.task.get("retryPolicy", {}).get("maxRetryCount"))
     if retries and pod.step not in ALL_STEPS:
-        yield f"is tried again {retries} times, and only steps may be: what it did stays done; leave that out"
+        yield f"is tried again {retries} times, and only steps may be, since they can run twice; remove its retries"
 
 
 def _no_literal_secret(pod: Pod) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _secrets_in_parameters(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _holds_secret(text: str) -> bool:
-    """Whether ``text`` holds a password in a URI, a key of Amazon's, or a secret of this process's environment."""
+    """Whether ``text`` holds a password in a URI, an access key of Amazon's, or a secret of this environment."""
     return bool(_KEY_OF_AMAZONS.search(text)) or redacted(text) != text
 
 

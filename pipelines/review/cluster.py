@@ -1,8 +1,8 @@
-"""Runs of a cluster by their pipeline root: Kubeflow keeps what each step made, and nothing tells of a run as a whole.
+"""Runs of a cluster, found below its pipeline root: Kubeflow keeps what each step made, and no record of the run.
 
     …/<pipeline>/<run id>/<task>/<salt>/<artifact>/…
 
-The salt is not there in older versions. What a run is worth is read from its artifacts, whose manifests vouch for them.
+Older versions of KFP have no salt. The record is made from the artifacts, whose manifests vouch for them.
 """
 
 import logging
@@ -41,19 +41,19 @@ _MADE = "|".join(
 )
 _OBJECT = re.compile(rf"(?:^|/)([^/]+)/((?:{_MADE}))(?:/(.+))?")
 _HEADLINE = (Scores.file, Findings.file, Quality.file)
-"""What tells of a run's worth, each in its step's folder."""
+"""Files that tell what a run is worth, each in its step's folder."""
 
 
 @dataclass
 class _Run:
-    """What lies there of one run."""
+    """What the store holds of one run."""
 
     folders: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """Artifact → path of its folder → file → key; a step that was tried twice has two folders."""
     pages: dict[str, str] = field(default_factory=dict)
     """``report.html`` → key."""
     keys: dict[str, str] = field(default_factory=dict)
-    """Name of each file of the folders that count → key."""
+    """Name of each file in the newest folder of each artifact → key."""
     record: RunRecord | None = None
 
 
@@ -72,7 +72,7 @@ class ClusterRuns:
 
     @staticmethod
     def lie_in(store: Store) -> bool:
-        """Whether it holds artifacts as Kubeflow keeps them, and no published runs.
+        """Whether ``store`` holds artifacts as Kubeflow keeps them, and no published runs.
 
         Raises:
             StoreError: it cannot be read.
@@ -82,7 +82,7 @@ class ClusterRuns:
         return any(_OBJECT.search(_path(store, key)) for key in store.keys())  # noqa: SIM118
 
     def stamped(self) -> list[Stamped]:
-        """Each run with what tells of it, which is read now.
+        """Every run, its record made now from its artifacts.
 
         Raises:
             StoreError: the store cannot be read.
@@ -94,7 +94,8 @@ class ClusterRuns:
         return [one(record) for record in together(self._known, sorted(self._runs))]
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
-        """
+        """Fetch some runs' records and the files that are wanted; returns whether all of these runs are there.
+
         Raises:
             ArtifactError: a file is not what its manifest says.
             StoreError: the store cannot be read.
@@ -115,7 +116,8 @@ class ClusterRuns:
         refuse_changed_copy(path, record.files[name])
 
     def bring(self, name: str, target: Path) -> None:
-        """
+        """Copy the file ``<run>/<file>``.
+
         Raises:
             StoreError: it cannot be read.
         """
@@ -156,9 +158,7 @@ class ClusterRuns:
             started_at=min(made, default=""),
             status=UNFINISHED if missing else SUCCEEDED,
             failed_step=missing[0] if missing else None,
-            reason="it left nothing whole of this step: it failed there, or is still going on"
-            if missing
-            else "",
+            reason="this step left no whole artifact: it failed, or is still going on" if missing else "",
             code_version="" if trained is None else trained.code_version,
             git_commit=None if trained is None else trained.git_commit,
             settings=settings,
@@ -174,13 +174,16 @@ class ClusterRuns:
             for kind, file in zip(("evaluation", "findings", "dataset"), _HEADLINE, strict=True):
                 self._bring(name, f"{kind}/{file}", run.keys[f"{kind}/{file}"])
             headline = headline_from(*(folder / kind for kind in ("evaluation", "findings", "dataset")))
-        except (ArtifactError, KeyError) as error:
+        except KeyError as error:
+            log.warning("the run %s is shown without its scores: %s is missing", name, error.args[0])
+            return record
+        except ArtifactError as error:
             log.warning("the run %s is shown without its scores: %s", name, error)
             return record
         return record.model_copy(update={"headline": headline})
 
     def _newest(self, name: str, run: _Run, kind: str) -> Manifest | None:
-        """The manifest of the artifact that was made last, if one is whole; its files are those of the run."""
+        """The manifest of the artifact that was made last, whose files are then the run's; None if none is whole."""
         newest: Manifest | None = None
         for files in run.folders.get(kind, {}).values():
             if MANIFEST not in files:
@@ -212,5 +215,5 @@ class ClusterRuns:
 
 
 def _path(store: Store, key: str) -> str:
-    """A key with what comes before it: the URI may be that of one run."""
+    """A key with the store's prefix before it, since that may name the run."""
     return f"{split_uri(store.uri)[1]}/{key}"

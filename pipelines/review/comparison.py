@@ -16,7 +16,7 @@ from pipelines.review.listing import run_as_json
 from pipelines.runs import find_run, headline_in
 
 MOST_RUNS = 8
-"""Side by side."""
+"""Most runs in one comparison."""
 _COLUMN, _WIDEST = 24, 40
 """Characters of a column in the terminal, at least, and at most unless a run's name is longer."""
 
@@ -27,7 +27,7 @@ class Compared:
 
     runs: tuple[RunRecord, ...]
     headlines: tuple[Headline | None, ...]
-    """Null for a run that did not succeed."""
+    """None for a run that did not succeed."""
     settings: dict[str, tuple[object, ...]]
     """Dotted name → value in each run, of the settings that differ."""
     warnings: tuple[str, ...]
@@ -38,6 +38,10 @@ class Compared:
 
 def compared(runs: Path, names: Sequence[str]) -> Compared:
     """Read and compare runs.
+
+    Args:
+        runs: the folder of runs.
+        names: of 2 to ``MOST_RUNS`` of them; the others are compared with the first.
 
     Raises:
         ArtifactError: a record or an artifact is damaged.
@@ -57,7 +61,7 @@ def compared(runs: Path, names: Sequence[str]) -> Compared:
 
 
 def differing(found: Sequence[RunRecord]) -> dict[str, tuple[object, ...]]:
-    """Settings by dotted name, and the table, that are not the same in all of these runs."""
+    """Settings by dotted name, and the market table, where runs differ: name → value in each run."""
     flat = [{"source": record.source, **dotted(record.settings)} for record in found]
     keys = sorted(set().union(*flat))
     rows = {key: tuple(settings.get(key) for settings in flat) for key in keys}
@@ -99,7 +103,7 @@ def _pairs(runs: Path, found: Sequence[RunRecord], headlines: Sequence[Headline 
 
 
 def comparison_text(result: Compared) -> str:
-    """For the terminal."""
+    """The comparison as text for the terminal."""
     rows: list[tuple[str, Sequence[object]]] = [
         ("", [record.name for record in result.runs]),
         ("state", [record.status for record in result.runs]),
@@ -124,7 +128,7 @@ def comparison_text(result: Compared) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, Sequence[object]]]) -> list[str]:
-    """Lines whose columns stand below each other; a value that is wider than they are moves its own line only."""
+    """Lines with aligned columns; a value that is wider than its column moves its own line only."""
     names = [len(str(name)) for name in rows[0][1]]
     fitting = [size for _, values in rows for value in values if (size := len(str(value))) <= _WIDEST]
     width = max(_COLUMN, *names, *fitting)
@@ -132,7 +136,7 @@ def _aligned(rows: Sequence[tuple[str, Sequence[object]]]) -> list[str]:
 
 
 def score_rows(headlines: Sequence[Headline | None]) -> list[tuple[str, list[str]]]:
-    """Errors, skills and verdicts by row, a word for each run."""
+    """Rows of errors, skills and verdicts: a title, and a text for each run; none if no run has a headline."""
     if not any(headlines):
         return []
     rows = {
@@ -177,7 +181,7 @@ def _pair_sentence(first: str, second: str, what: str, loss: str, row: Compariso
 
 
 def comparison_as_json(runs: Path, result: Compared) -> JsonObject:
-    """The same for programs."""
+    """The comparison as JSON, for programs."""
 
     def pair(row: Paired) -> JsonObject:
         point, distribution = (

@@ -28,13 +28,13 @@ from pipelines.runs import find_run, headline_in, scores_of
 
 EXAMPLE = "http://127.0.0.1:5000"
 _STATUS = {RUNNING: "RUNNING", SUCCEEDED: "FINISHED", FAILED: "FAILED"}
-"""Of a record → of MLflow; whatever else ended a run, a person or a signal did, which is ``KILLED``."""
+"""A record's status → MLflow's. A run with any other was ended by a person or a signal, which is ``KILLED``."""
 _NO_SERVERS = {None, "file", "sqlite"}
-"""Schemes of places where MLflow itself may keep runs."""
+"""Schemes of MLflow's own files and databases, which are no servers; a path has none."""
 _MOST_SECONDS = 1e9
-"""31 years: no run takes longer, and MLflow takes no number of any size."""
+"""31 years: no run takes longer, and MLflow refuses times that are too large."""
 _DONE_TAG = "pgat.exported"
-"""Digest of what was sent, set last."""
+"""Digest of what was sent; set last, so that a run that has it is whole."""
 _COMMIT_TAG = "mlflow.source.git.commit"
 _NOTE_TAG = "mlflow.note.content"
 """Shown as the run's description."""
@@ -62,7 +62,7 @@ class _Entry:
 
     @property
     def digest(self) -> str:
-        """Another one if anything of it is another."""
+        """Changes with anything that is sent."""
         points = [[point.name, point.value, point.step, point.at_ms] for point in self.points]
         files = [[path.name, seal_of(path)] for path in self.files]
         text = json.dumps([dict(self.parameters), points, dict(self.tags), files], sort_keys=True)
@@ -70,7 +70,7 @@ class _Entry:
 
 
 def checked_server(uri: str | None, *, over_http: bool) -> str:
-    """The address of the server, which may be asked with the credentials of the environment.
+    """The server's URL, to which the credentials of the environment may be sent.
 
     Args:
         uri: as it was given; None: ``MLFLOW_TRACKING_URI``.
@@ -107,7 +107,12 @@ def export_runs(
     experiment: str,
     told: Callable[[Exported], None],
 ) -> None:
-    """Send runs one after the other; ``told`` hears of each that is whole at the server.
+    """Send runs one after the other; ``told`` is called for each that is whole at the server.
+
+    Args:
+        runs: the folder of runs.
+        names: of the runs to send.
+        experiment: name of the experiment, which is made if there is none.
 
     Raises:
         ArtifactError: a record or an artifact is damaged; nothing of that run was sent.
@@ -148,7 +153,7 @@ def _export(server: TrackingServer, experiment: str, record: RunRecord, entry: _
 
 
 def key_of(record: RunRecord) -> str:
-    """What makes a run this run, whenever and from wherever it is exported; a later try at it has the same."""
+    """The same for one run whenever and from wherever it is exported, also after a later try at it."""
     decisive = [
         record.name,
         _first_start(record),
@@ -160,7 +165,7 @@ def key_of(record: RunRecord) -> str:
 
 
 def _entry_of(runs: Path, record: RunRecord) -> _Entry:
-    """Raises: ``ArtifactError`` if something is damaged."""
+    """All that the server is told of a run; raises ``ArtifactError`` if something of it is damaged."""
     headline, scores = headline_in(runs, record), scores_of(runs, record)
     values: dict[str, float | None] = {
         f"step_seconds/{step}": seconds for step, seconds in record.step_seconds.items()
@@ -229,7 +234,7 @@ def _ended(record: RunRecord) -> int:
 
 
 def _milliseconds(moment: str) -> int:
-    """Since 1970; 0 for what is no time, as of a run of a cluster that has left nothing yet."""
+    """Milliseconds since 1970; 0 for a text that is no time, as of a cluster's run that has left nothing yet."""
     try:
         return max(0, int(1000 * datetime.fromisoformat(moment).timestamp()))
     except (ValueError, OverflowError):

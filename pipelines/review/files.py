@@ -10,13 +10,13 @@ from model_core.results.run import RECORD, RunRecord
 from model_core.store.names import contained
 
 _BESIDE = ("report.html", "summary.md", "settings.yaml", RECORD)
-"""Files of the run's own folder that are worth keeping."""
+"""Files in the run's own folder that belong to what it left."""
 
 
 def files_of(runs: Path, record: RunRecord) -> list[ListedFile]:
     """Files beside the record, hashed now, and those of each artifact, as its manifest vouches for them.
 
-    The record of a published run names all of them but itself.
+    Of a published run they are the files that its record names, which may not be on this machine.
 
     Raises:
         ArtifactError: a manifest is damaged.

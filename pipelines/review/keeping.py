@@ -1,4 +1,4 @@
-"""Copying a run elsewhere, and deleting one: whole, verified, and never what another run still uses."""
+"""Copying a run elsewhere, with every file checked, and deleting one, unless another run still uses it."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -25,8 +25,9 @@ def download_run(
     """Copy a run's files below the folder ``to``, each checked against its SHA-256 on the way.
 
     Args:
+        runs: the folder of runs.
         only: patterns such as ``evaluation/*``; every file if there are none.
-        bring: copies a file that lies elsewhere, several at once; None if all of them lie here.
+        bring: copies a file that is elsewhere; called from several threads at once. None if all files are here.
 
     Raises:
         ArtifactError: a file is not what its manifest says; nothing of it is left.
@@ -68,7 +69,7 @@ def _copy(file: ListedFile, target: Path, bring: Bring) -> None:
 
 
 def delete_run(runs: Path, name: str) -> int:
-    """Delete a run's folder; returns how many bytes that frees.
+    """Delete a run's folder; returns the number of bytes freed.
 
     Raises:
         UserError: there is no such run, it is going on, or another run uses an artifact of it.
@@ -88,7 +89,7 @@ def delete_run(runs: Path, name: str) -> int:
         )
     with held_run(folder):
         size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-        # Without its record it is no longer a run, whatever happens to the rest.
+        # Without its record it is no longer a run, even if deleting the rest fails.
         (folder / "run.json").unlink()
         shutil.rmtree(folder)
     return size

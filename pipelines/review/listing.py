@@ -1,4 +1,4 @@
-"""What the terminal shows of runs: a line of each, or all of one."""
+"""What the terminal shows of runs: a line for each, or everything of one."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _SKILL = 22
 
 
 def list_runs(runs: Path, found: Sequence[RunRecord] | None = None) -> str:
-    """One line a run.
+    """A table with a line for each run, or a sentence if there is none.
 
     Args:
         found: the runs; those in the folder ``runs`` if None.
@@ -39,7 +39,7 @@ def list_runs(runs: Path, found: Sequence[RunRecord] | None = None) -> str:
 
 
 def runs_as_json(runs: Path, found: Sequence[RunRecord] | None = None) -> JsonObject:
-    """The same for programs.
+    """The runs as JSON, for programs.
 
     Raises:
         UserError: there is no such folder.
@@ -48,7 +48,7 @@ def runs_as_json(runs: Path, found: Sequence[RunRecord] | None = None) -> JsonOb
 
 
 def run_as_json(runs: Path, record: RunRecord) -> JsonObject:
-    """A run's record with its headline, whoever wrote it; ``damaged`` says why its scores are not to be trusted."""
+    """A run's record with headline and paths of artifacts; ``damaged`` says why its scores cannot be trusted."""
     damaged = None
     try:
         headline = headline_in(runs, record)
@@ -61,7 +61,7 @@ def run_as_json(runs: Path, record: RunRecord) -> JsonObject:
 
 
 def show_run(runs: Path, name: str) -> str:
-    """Scores, verdict, time per step and where everything is.
+    """State, scores, verdict, time per step, and where everything is.
 
     Raises:
         ArtifactError: its record or its scores are damaged.
@@ -90,13 +90,13 @@ def show_run(runs: Path, name: str) -> str:
 
 
 def fragility(headline: Headline) -> str:
-    """How a model stood its perturbations, in words."""
+    """In how many perturbations a model is fragile, and which invariants failed, in words."""
     broken = f", INVARIANT FAILED: {', '.join(headline.broken)}" if headline.broken else ""
     return f"fragile in {len(headline.fragile)} of {headline.perturbations} perturbations{broken}"
 
 
 def _results(runs: Path, record: RunRecord) -> str:
-    """Error, both skills against their best baseline with their intervals, and fragile in how many perturbations."""
+    """The columns from ``MAE log`` to ``fragile``, blank where a run has no scores."""
     try:
         headline = headline_in(runs, record)
     except ArtifactError as error:

@@ -11,7 +11,7 @@ from pipelines.runs import find_run
 
 
 def fetched_pages(uri: str) -> Path:
-    """Folder of this user for the pages of a store."""
+    """Folder in this user's cache for the pages that are fetched from the store at ``uri``."""
     return cache_folder(SkySettings()) / "pages" / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""A run of this machine goes to a store of runs."""
+"""Publishing a run of this machine: its files and its record go to a store of runs."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def publish(runs: Path, name: str, uri: str, *, dataset: bool = False) -> RunRec
     """Send a run that has ended to the store of runs at ``uri``, where ``runs`` commands then find it.
 
     Args:
-        dataset: also the prepared dataset, which holds the market table and tells where it lay on this machine.
+        dataset: whether the prepared dataset goes, too; it holds the market table, and its path on this machine.
 
     Returns:
         The record as it is published.
@@ -42,6 +42,6 @@ def publish(runs: Path, name: str, uri: str, *, dataset: bool = False) -> RunRec
 def _is_sent(file: ListedFile, record: RunRecord, dataset: bool) -> bool:
     if file.name == RECORD or (file.name.startswith(f"{_DATASET}/") and not dataset):
         return False
-    # The page of a run that failed before its report tells what its log said; it has no summary.
+    # The page of a run that failed before its report quotes its log, so it stays here; such a run has no summary.
     page = file.name == "report.html"
     return not page or record.status == SUCCEEDED or (file.path.parent / "summary.md").is_file()

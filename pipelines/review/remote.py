@@ -1,4 +1,4 @@
-"""A store of published runs, as much of it as is asked for as a folder of runs on this machine."""
+"""A store of published runs; what is asked for of it is fetched to a folder of runs on this machine."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ from pipelines.review.wanted import Wanted, fits
 
 @dataclass(frozen=True)
 class Stamped:
-    """A run whose record need not be read if it has not changed."""
+    """A run with a mark by which to see, without reading its record, whether that changed."""
 
     name: str
     stamp: str
-    """Another one when the record changed."""
+    """Changes with the record."""
     read: Callable[[], RunRecord]
     """Gives the record.
 
@@ -39,14 +39,14 @@ class Stamped:
 
 
 class RunsElsewhere(Protocol):
-    """Runs that are no folder of this machine."""
+    """Runs that are not in a folder of this machine."""
 
     def stamped(self) -> list[Stamped]:
         """Every run, in no order."""
         ...
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
-        """Fetch some runs' records and the files that are wanted; whether there are all of these runs."""
+        """Fetch some runs' records and the files that are wanted; returns whether all of these runs are there."""
         ...
 
     def bring(self, name: str, target: Path) -> None:
@@ -55,7 +55,7 @@ class RunsElsewhere(Protocol):
 
 
 class PublishedRuns:
-    """What ``model_core.publishing`` put there.
+    """Runs that ``model_core.publishing`` put into a store.
 
     Args:
         folder: where to put what is fetched.
@@ -84,7 +84,9 @@ class PublishedRuns:
         return [one(content) for content in Index(self._store).content().records]
 
     def fetch(self, names: Sequence[str], wanted: Wanted) -> bool:
-        """A record comes from beside its files, so that it is the one that they belong to.
+        """Fetch some runs' records and the files that are wanted; returns whether all of these runs are there.
+
+        A record is read from beside its files and not from the index, so that the two belong together.
 
         Raises:
             ArtifactError: it is damaged, or a file is not what it says.
@@ -116,7 +118,8 @@ class PublishedRuns:
         refuse_changed_copy(path, record.files[name])
 
     def bring(self, name: str, target: Path) -> None:
-        """
+        """Copy the file ``<run>/<file>``.
+
         Raises:
             StoreError: it cannot be read.
         """
@@ -124,10 +127,10 @@ class PublishedRuns:
 
 
 def refuse_changed_copy(path: Path, file: FileRecord) -> None:
-    """Delete a file that was fetched and is not what its record says.
+    """Check a file that was fetched against its SHA-256, and delete it if it differs.
 
     Raises:
-        ArtifactError: it is not.
+        ArtifactError: it differs.
     """
     if sha256_of(path) != file.sha256:
         path.unlink()
@@ -135,7 +138,7 @@ def refuse_changed_copy(path: Path, file: FileRecord) -> None:
 
 
 def keep_record(folder: Path, content: Mapping[str, object]) -> None:
-    """Write a record that was fetched to the folder of all runs."""
+    """Write a record that was fetched to its run's folder below ``folder``."""
     path = folder / str(content["name"]) / RECORD
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

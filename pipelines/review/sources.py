@@ -1,6 +1,6 @@
-"""Where the runs lie that a command is about: a folder, or a store that a folder on this machine stands in for.
+"""Where the runs of a command are: in a folder, or in a store that a folder on this machine stands in for.
 
-Of a store only what somebody asks for is fetched: the list of its runs comes from its index, and a run's files one by
+Only what somebody asks for is fetched from a store: the list of its runs comes from its index, and a run's files one by
 one. What a command prints names the store, not the folder.
 """
 
@@ -26,11 +26,11 @@ log = logging.getLogger("pgat.runs")
 
 
 class Runs:
-    """Runs that can be read below ``folder``, as far as they were fetched.
+    """Runs that can be read below ``folder``, once they were fetched.
 
     Args:
         folder: of all runs, with one folder a run.
-        uri: as a person knows it.
+        uri: what messages call it.
         store: what to fetch from; None where everything lies in ``folder``.
     """
 
@@ -74,7 +74,7 @@ class Runs:
             return
         if not self._store.fetch(names, wanted):
             for each in self._store.stamped():
-                each.leave()  # so that whoever looks for a run that is not there is told which are
+                each.leave()  # so that the message about a missing run names those that are there
 
     def bring(self, file: ListedFile, target: Path) -> None:
         """Copy a run's file.
@@ -106,7 +106,7 @@ def opened(uri: str, lasting: Path | None = None) -> Iterator[Runs]:
         lasting: folder for what is fetched from a store; a temporary one if None.
 
     Raises:
-        StoreError: the URI is none, or the store cannot be read.
+        StoreError: ``uri`` is not a URI, or the store cannot be read.
     """
     check_uri(uri)
     if (path := local_path(uri)) is not None:
@@ -122,11 +122,11 @@ def opened(uri: str, lasting: Path | None = None) -> Iterator[Runs]:
 
 
 def folder_of(uri: str) -> Path:
-    """The folder of runs at ``uri``, for what only this machine's runs can do.
+    """The folder of runs at ``uri``, for commands that work only on runs of this machine.
 
     Raises:
         UserError: it is a store.
-        StoreError: it is no URI.
+        StoreError: it is not a URI.
     """
     check_uri(uri)
     if (path := local_path(uri)) is None:
@@ -144,7 +144,7 @@ def was_published(uri: str) -> bool:
 
 
 def refuse_cluster(uri: str) -> None:
-    """Check that these are published runs: what a cluster keeps is not ours to delete.
+    """Check that these are not the runs of a cluster, which are not ours to delete.
 
     Raises:
         StoreError: the store cannot be read.

@@ -10,9 +10,10 @@ from model_core.results.tables import HISTORY, PREDICTIONS
 from model_core.results.training import TrainResults
 
 Wanted = Sequence[str]
-"""Patterns of names such as ``evaluation/*``; a file is wanted that fits one of them."""
+"""Patterns of names such as ``evaluation/*``; a file that fits one of them is wanted."""
 
 SCORES: Wanted = (f"evaluation/{MANIFEST}", f"evaluation/{Scores.file}")
+"""How good a run is."""
 COURSE: Wanted = (f"model/{MANIFEST}", f"model/{HISTORY.file}", f"model/{TrainResults.file}")
 """How the training went."""
 EXPORTED: Wanted = (

@@ -31,7 +31,7 @@ def leave_page(folder: Path, outputs: Mapping[str, Path]) -> None:
 
 def leave_page_of_failure(folder: Path, source: str, progress: RunProgress) -> None:
     """The page of a run that failed: its report, if it was written all the same, or one that says what failed."""
-    with suppress(PipelineError):  # the run has failed for a reason that is worth more than that of its page
+    with suppress(PipelineError):  # why the run failed matters more than why its page could not be written
         if "report" in progress.left:
             leave_page(folder, progress.left)
         else:
@@ -44,7 +44,7 @@ def publish_ended(folder: Path, uri: str, progress: RunProgress) -> None:
     """Send a run to the store of runs at ``uri``.
 
     Raises:
-        UploadError: the store does not take it; here it is complete.
+        UploadError: the store does not take it; the run is complete on this machine.
     """
     try:
         publish(folder.parent, folder.name, uri)
@@ -58,7 +58,7 @@ def publish_ended(folder: Path, uri: str, progress: RunProgress) -> None:
 
 
 def publish_failed(folder: Path, uri: str, progress: RunProgress) -> None:
-    """The same for a run that failed, for a reason that is worth more than why it could not be published."""
+    """The same for a run that failed; what goes wrong here is only said, since why the run failed matters more."""
     try:
         publish_ended(folder, uri, progress)
     except PgatError as error:
@@ -88,7 +88,7 @@ def _write_failure(folder: Path, source: str, progress: RunProgress) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Whole or not at all.
+    """Copy whole or not at all.
 
     Raises:
         PipelineError: the target cannot be written.

@@ -1,4 +1,4 @@
-"""A folder of pages from a folder of runs; what did not change since the last time is left as it is."""
+"""Makes a folder of pages from a folder of runs; pages that would not change are left as they are."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ log = logging.getLogger("pgat.runs")
 INDEX = "index.html"
 _COMPARE, _RUN = "compare", "run"
 Fetch = Callable[[Sequence[str], Wanted], None]
-"""Brings those files of some runs that are wanted."""
+"""Fetches the wanted files of some runs, by name."""
 
 
 def build_site(
@@ -35,10 +35,11 @@ def build_site(
     uri: str | None = None,
     stamped: Sequence[Stamped] | None = None,
 ) -> int:
-    """Write the site of all runs to ``out``; returns how many pages of runs were written.
+    """Write the site of all runs to ``out``; returns how many runs are new or changed since it was last built.
 
     Args:
-        comparisons: names of runs, 2 to 8 each; the pages of earlier calls stay, and are made again when a run changed.
+        runs: the folder of runs.
+        comparisons: names of 2 to 8 runs each; the pages of earlier calls stay, and are made again when a run changed.
         fetch: called before files of runs are read.
         uri: of the store that ``runs`` stands in for; its reports stay there.
         stamped: the runs of that store; None for those that lie in ``runs``.
@@ -76,7 +77,7 @@ def build_site(
 
 
 def _fetch_courses(names: Sequence[str], fetch: Fetch, stamped: Sequence[Stamped]) -> None:
-    """How each training went; a run that is damaged is named, and stops none of the others."""
+    """Fetch how each training went; a run that is damaged is named in a warning, and stops none of the others."""
     try:
         fetch(names, COURSE)
         return
@@ -150,7 +151,7 @@ def _earlier(out: Path) -> list[list[str]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and not at all if it says the same."""
+    """Write whole or not at all, and not at all if the file holds the same already."""
     content = text.encode()
     if path.exists() and path.read_bytes() == content:
         return

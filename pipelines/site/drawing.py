@@ -1,4 +1,4 @@
-"""Small SVGs of a site's pages: an interval as a bar, curves over one another. No library: there are thousands."""
+"""Small SVGs for a site's pages: an interval as a bar, curves over one another. A site has thousands: no library."""
 
 import html
 import math
@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from model_core.results.skill import SkillInterval
 
 COLORS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#dc2626")
-"""Of up to eight runs; each is told by its dash pattern, too."""
+"""Of up to eight runs, which also differ in their dashes."""
 _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4", "4 2 1 2", "3 6")
 _BAR = (120, 14)
 _CHART = (640, 240)
+"""Width and height in pixels, as of a bar."""
 _MARGIN = (72, 10, 10, 30)
-"""Left, top, right, bottom."""
+"""Left, top, right, bottom, in pixels."""
 _FEW_POINTS = 25
+"""Up to as many, each point of a curve is marked."""
 
 
 def bar(row: SkillInterval | None, reach: float) -> str:
-    """A skill with its interval about a line at zero, on an axis from −``reach`` to +``reach``; cut off beyond."""
+    """A skill and its interval on an axis from −``reach`` to +``reach`` with a line at zero; cut off beyond."""
     if row is None or row.skill is None:
         return ""
     width, height = _BAR
@@ -58,10 +60,11 @@ class Curve:
 
 
 def curves(series: Sequence[Curve], title: str, x_label: str, labels: Sequence[str] = ()) -> str:
-    """Curves over one another; of a short one each point is shown.
+    """A chart of curves over one another; a curve of few points has each of them marked.
 
     Args:
-        labels: what the first and the last x are called; numbers if there are none.
+        title: what a screen reader calls the chart.
+        labels: what to write for the first and the last x, if not their numbers.
     """
     xs = [x for curve in series for x in curve.x]
     ys = [y for curve in series for y in curve.y]
@@ -90,7 +93,7 @@ def curves(series: Sequence[Curve], title: str, x_label: str, labels: Sequence[s
             for x, point in zip(curve.x, points, strict=True)
             if x == curve.ring
         ]
-    # Two digits of the distance between two lines.
+    # As many decimals as show two digits of the distance between two grid lines.
     digits = max(0, 1 - math.floor(math.log10((y1 - y0) / 2)))
     for part in (0, 0.5, 1):
         value = y0 + part * (y1 - y0)
@@ -121,7 +124,7 @@ def _signed(value: float, digits: int) -> str:
 
 
 def key(series: Sequence[Curve]) -> str:
-    """Which line is which."""
+    """A legend: which line is which."""
     names = {curve.number: curve.name for curve in series}
     items = [
         f'<li><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><line x1="0" x2="28" y1="4" y2="4" '

@@ -16,13 +16,13 @@ from pipelines.site.drawing import Curve, curves, key
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with what stands above it."""
+    """A chart with its title and its legend."""
 
     title: str
     key: str
-    """SVG and words: which line is which."""
+    """HTML of the legend."""
     drawing: str
-    """SVG."""
+    """SVG of the chart."""
 
 
 def run_figures(runs: Path, record: RunRecord) -> list[Figure]:
@@ -39,7 +39,7 @@ def run_figures(runs: Path, record: RunRecord) -> list[Figure]:
 
 
 def compare_figures(runs: Path, result: Compared) -> list[Figure]:
-    """Losses by epoch, and the forecasts of Close at the horizon, of all runs over one another.
+    """All runs over one another: their losses by epoch, and their forecasts of Close at the end of the horizon.
 
     Raises:
         ArtifactError: an artifact is damaged.

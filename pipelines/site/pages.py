@@ -22,7 +22,7 @@ from pipelines.site.figures import Figure
 from pipelines.site.rows import Row, by_configuration, differing
 
 _REACH = 0.2
-"""Of the axis of a bar, at most: a larger skill, of either sign, is cut off there."""
+"""Largest skill on the axis of the bars, of either sign; a bar is cut off there."""
 _COLUMNS = ("name", "started", "state", "skill", "CRPS skill", "fragile", "duration")
 _TOLD: Mapping[str, Callable[[Row], str]] = {
     "source": lambda row: row.source,
@@ -36,7 +36,8 @@ def index_page(rows: Sequence[Row], comparisons: Sequence[tuple[str, str]]) -> s
     """All runs in one table.
 
     Args:
-        rows: newest first; comparisons: name of each page of a comparison, and its title.
+        rows: newest first.
+        comparisons: name and title of each page that compares runs.
     """
     told = [key for key, value_of in _TOLD.items() if len({value_of(row) for row in rows} - {""}) > 1]
     keys = told + differing(list(rows))
@@ -71,6 +72,7 @@ def run_page(
     """One run: what it is worth, how its training went, where it came from, and its files.
 
     Args:
+        provenance: rows of a table, title and text.
         undrawn: why there are no figures; empty if nothing is wrong.
         uri: of the store that keeps its files; None if they lie on the machine that makes the page.
     """
@@ -103,7 +105,7 @@ def run_page(
 
 
 def compare_page(result: Compared, figures: Sequence[Figure]) -> str:
-    """Runs side by side, with the curves of all of them over one another."""
+    """Runs side by side, with their curves over one another."""
     names = [record.name for record in result.runs]
     said = [text for other, pair in result.pairs.items() for text in pair_sentences(names[0], other, pair)]
     states = [
@@ -132,7 +134,7 @@ def _has_report(files: Sequence[ListedFile]) -> bool:
 
 
 def state_of(row: Row) -> str:
-    """In words, with the step at which it ended early."""
+    """A run's state in words, with the step at which it ended early."""
     if row.damaged:
         return "damaged"
     return f"{row.status} at {row.failed_step}" if row.failed_step else row.status
@@ -184,7 +186,7 @@ def _value(row: SkillInterval | None) -> object:
 
 
 def _reach(headlines: Sequence[Headline]) -> float:
-    """Of the axis of the bars: the largest end of an interval, in steps of 5 %, up to ``_REACH``."""
+    """The largest skill on the axis of the bars: the end of the widest interval, in steps of 5 %, up to ``_REACH``."""
     rows = [row for found in headlines for row in (found.skill, found.crps_skill) if row is not None]
     ends = [abs(end) for row in rows for end in (row.low, row.high) if end is not None]
     return min(_REACH, max([0.05, *(round(end * 20 + 0.5) / 20 for end in ends)]))

@@ -1,4 +1,4 @@
-"""What the index of a site needs of each run: kept beside the pages, and read again when its record changed."""
+"""What the index of a site shows of each run: kept beside the pages, and read again when the run's record changed."""
 
 import json
 import logging
@@ -32,24 +32,24 @@ class Row(BaseModel):
     started_at: str
     status: str
     source: str
-    """Of a path on somebody's machine its last part."""
+    """The market table; of a path on somebody's machine only the last part."""
     code_version: str
     seconds: float | None
     failed_step: str | None
     reason: str
     headline: Headline | None
     damaged: str | None
-    """Why the scores are not to be trusted."""
+    """Why the scores cannot be trusted; None if they can."""
     settings: dict[str, str]
-    """Those that are not the standard ones, by dotted name, as JSON."""
+    """Dotted name → JSON, of the settings that differ from the standard ones."""
 
     @property
     def seed(self) -> str:
-        """Of the training, as JSON."""
+        """The seed of the training, as JSON."""
         return self.setting(SEED)
 
     def setting(self, key: str) -> str:
-        """As JSON; empty if this version does not know the setting and the run had none."""
+        """The value of a setting as JSON; empty if neither the run nor this version has it."""
         return self.settings.get(key, _standard().get(key, ""))
 
 
@@ -63,9 +63,11 @@ SEED = "training.seed"
 
 
 def rows_of(runs: Path, out: Path, stamped: Sequence[Stamped] | None = None) -> tuple[list[Row], set[str]]:
-    """Every run, newest first, and the names of those whose record changed since the site was built last.
+    """Every run, newest first, and the names of those that are new, changed or gone since the site was last built.
 
     Args:
+        runs: the folder of runs.
+        out: the folder of the site.
         stamped: the runs; those in the folder ``runs`` if None.
     """
     kept = _kept(out / KEPT)
@@ -73,7 +75,7 @@ def rows_of(runs: Path, out: Path, stamped: Sequence[Stamped] | None = None) -> 
     changed = set(kept)
     for each in _stamped(runs) if stamped is None else stamped:
         name, stamp, known = each.name, each.stamp, kept.get(each.name)
-        # A run that was going on may have been killed since.
+        # A run that was going on may have been killed since, which leaves its record as it was.
         if known is not None and known[0] == stamp and known[1].status != RUNNING:
             found[name] = known
             changed.discard(name)
@@ -157,7 +159,7 @@ def _flat(settings: Mapping[str, object]) -> dict[str, str]:
 
 
 def _kept(path: Path) -> dict[str, tuple[str, Row]]:
-    """Nothing if there is no file, or one of other code: then everything is read again."""
+    """The rows in ``path``; none if there is no file, or one of other code, so that everything is read again."""
     if not path.exists():
         return {}
     try:

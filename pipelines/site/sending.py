@@ -1,4 +1,4 @@
-"""A site that goes to an object store: pages that changed are sent, and the index of the site after them."""
+"""Sends a site to an object store: the pages that changed, and after them the site's index."""
 
 import json
 import logging
@@ -39,21 +39,21 @@ def refuse_foreign_store(uri: str) -> None:
 
 
 def send_site(folder: Path, uri: str) -> int:
-    """Bring a site that was built in ``folder`` to ``uri``; returns how many objects were sent.
+    """Send a site that was built in ``folder`` to ``uri``; returns how many objects were sent.
 
     Raises:
-        StoreError: the store cannot be reached or written; the same call completes it.
+        StoreError: the store cannot be reached or written; the same call then completes the site.
     """
     store = open_store(uri)
     earlier = _sent(store)
     pages = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
     digests = {name: sha256_of(path) for name, path in pages.items() if name != KEPT}
     changed = [name for name, digest in digests.items() if earlier.get(name) != digest]
-    # Whoever follows a link of the index finds the page.
+    # The index goes last, so that its links lead to pages that are there.
     together(lambda name: store.upload(name, pages[name]), [name for name in changed if name != INDEX])
     if INDEX in changed:
         store.upload(INDEX, pages[INDEX])
-    # A comparison may be another machine's.
+    # Only pages of runs are deleted: a comparison may come from another machine.
     gone = earlier.keys() - digests.keys()
     together(store.delete, sorted(name for name in gone if name.startswith("run/")))
     if digests != earlier:

@@ -17,7 +17,7 @@ SITE = ".site"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files of the site, for whoever asks this machine by its own name."""
+    """Serves the files of the site to requests that call this machine by its own name."""
 
     server: "SiteServer"
 
@@ -31,17 +31,17 @@ class _Handler(SimpleHTTPRequestHandler):
         return super().send_head()
 
     def list_directory(self, path: object) -> None:
-        """No listings."""
+        """Refuse: no folder is listed."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def end_headers(self) -> None:
-        """Pages change."""
+        """Tell browsers to ask again each time, since pages change."""
         self.send_header("Cache-Control", "no-cache")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Requests are nobody's business."""
+        """Write no line for each request."""
 
 
 class SiteServer(ThreadingHTTPServer):
@@ -76,7 +76,7 @@ class SiteServer(ThreadingHTTPServer):
 
 
 def serve(runs: Path, port: int, *, as_json: bool = False) -> None:
-    """Until Ctrl-C."""
+    """Serve the site of ``runs`` until Ctrl-C; its URL is printed first, as JSON if ``as_json``."""
     with SiteServer(runs, port) as server:
         said = {"url": server.url}
         print(

@@ -269,6 +269,16 @@ def test_a_clusters_run_without_its_end_is_unfinished_and_a_flipped_file_is_name
     assert "unfinished" in said(capsys, "list", "--runs", uri)
 
 
+def test_a_clusters_run_that_lacks_a_file_of_its_scores_is_shown_without_them_and_the_file_named(
+    server: HostileS3, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    of_cluster(server)
+    del server.objects[f"{ROOT}/{RUN}/evaluate/salt/evaluation/scores.json"]
+    assert main(["runs", "list", "--runs", f"s3://bucket/{ROOT}"]) == 0
+    assert RUN in capsys.readouterr().out
+    assert f"the run {RUN} is shown without its scores: evaluation/scores.json is missing" in caplog.text
+
+
 def test_a_folder_of_published_runs_is_a_folder_of_runs(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
