@@ -1,4 +1,4 @@
-"""What tests of submitted runs share."""
+"""What tests of pipelines and runs share."""
 
 import os
 import sys
@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.kubeflow_server import Api
+from tests.pipeline.registry_server import ModelRegistry
 from tests.serving import answering
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
     with answering(Api(["PENDING", "RUNNING", "SUCCEEDED"])) as server:
+        yield server
+
+
+@pytest.fixture
+def registry() -> Iterator[ModelRegistry]:
+    with answering(ModelRegistry()) as server:
         yield server
 
 

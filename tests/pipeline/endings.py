@@ -75,7 +75,7 @@ def recorded(uri: str, name: str) -> RunRecord:
 
 
 def by_hand(folder: Path, state: str = "FAILED", *more: str) -> list[str]:
-    """Words for the command of the step, about a run called ``mine``."""
+    """The arguments of the step, about a run called ``mine``."""
     (folder / "status.json").write_text(json.dumps({"state": state, "error": {}}), encoding="utf-8")
     words = ["--status", str(folder / "status.json"), "--source", "here/prices.csv", "--run-name", "mine"]
     return [*words, "--page", str(folder / "page.html"), *more]
