@@ -16,6 +16,7 @@ from jaxtyping import install_import_hook, jaxtyped
 
 # Before anything imports torch, whose threads then wait as those of the steps do.
 import components  # noqa: F401
+from tests.security.hostile_s3 import HostileS3, serving
 from tests.starting.stand_in import stand_in
 
 
@@ -82,6 +83,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.training.prepared import write_tiny_dataset
 
     return write_tiny_dataset(tmp_path_factory.mktemp("data") / "dataset")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
+    """An empty S3 server of this process, which the environment names with its keys."""
+    with serving(HostileS3(), monkeypatch) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pipelines.__main__ import main
 from tests.pipeline.kubeflow_server import Api
 from tests.pipeline.registry_server import ModelRegistry
+from tests.security.hostile_s3 import HostileS3
 from tests.serving import answering
 
 
@@ -22,6 +24,39 @@ def api() -> Iterator[Api]:
 def registry() -> Iterator[ModelRegistry]:
     with answering(ModelRegistry()) as server:
         yield server
+
+
+@pytest.fixture
+def published(tmp_path: Path, s3: HostileS3) -> Path:
+    """The folder of the runs that stand on the shelf of the store."""
+    from tests.pipeline.shelf import publish_runs
+
+    publish_runs(tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What ``runs`` prints, given the words after it."""
+
+    def printed(*words: str) -> str:
+        capsys.readouterr()
+        assert main(["runs", *words]) == 0
+        return capsys.readouterr().out
+
+    return printed
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The error of ``runs``, which it refuses with exit code 2."""
+
+    def error(*words: str) -> str:
+        capsys.readouterr()
+        assert main(["runs", *words]) == 2
+        return capsys.readouterr().err
+
+    return error
 
 
 @pytest.fixture
