@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.__main__ import main
+from tests.pipeline.ended_runs import Ended, ended_runs
 from tests.pipeline.kubeflow_server import Api
 from tests.pipeline.registry_server import ModelRegistry
+from tests.pipeline.shelf import Says, publish_runs
 from tests.security.hostile_s3 import HostileS3
 from tests.serving import answering
 
@@ -27,16 +29,20 @@ def registry() -> Iterator[ModelRegistry]:
 
 
 @pytest.fixture
+def ended(tmp_path: Path) -> Ended:
+    """Two runs, of which both are the small run."""
+    return ended_runs(tmp_path)
+
+
+@pytest.fixture
 def published(tmp_path: Path, s3: HostileS3) -> Path:
     """The folder of the runs that stand on the shelf of the store."""
-    from tests.pipeline.shelf import publish_runs
-
     publish_runs(tmp_path / "runs")
     return tmp_path / "runs"
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def said(capsys: pytest.CaptureFixture[str]) -> Says:
     """What ``runs`` prints, given the words after it."""
 
     def printed(*words: str) -> str:
@@ -48,7 +54,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+def refused(capsys: pytest.CaptureFixture[str]) -> Says:
     """The error of ``runs``, which it refuses with exit code 2."""
 
     def error(*words: str) -> str:

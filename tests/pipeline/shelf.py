@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.review.publishing import publish
-from tests.evaluation.small_run import small_run
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 
 SHELF = "s3://bucket/team one/runs"
@@ -17,6 +16,8 @@ Says = Callable[..., str]
 
 def publish_runs(runs: Path) -> None:
     """Two runs that are the small run with other settings, and a failed one."""
+    from tests.evaluation.small_run import small_run  # which imports torch
+
     for number, name in enumerate(("one", "other")):
         for kind, folder in small_run().items():
             shutil.copytree(folder, runs / name / kind)
