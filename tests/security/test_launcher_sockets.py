@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from model_core.distributed import _packed, _unpacked
+from tests.training.launched import REPOSITORY, a_launcher, eventually
 from tests.training.prepared import write_tiny_dataset
-from tests.training.test_launchers import REPOSITORY, a_launcher, eventually
 
 
 def addresses(process: psutil.Process) -> set[str]:

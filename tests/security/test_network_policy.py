@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.train.job import Job
 from components.train.trainjob import POD_LABELS
 from components.train.worker import work
 from tests.training.cluster import FakeCluster
 from tests.training.prepared import write_tiny_dataset
-from tests.training.test_launchers import REPOSITORY, by_trainer, on
+from tests.training.trainjobs import by_trainer, on, sent_job
 
-MANIFEST = REPOSITORY / "manifests" / "trainer-network-policy.yaml"
+MANIFEST = Path(__file__).parents[2] / "manifests" / "trainer-network-policy.yaml"
 
 
 def test_the_network_policy_has_only_fields_that_kubernetes_knows() -> None:
@@ -31,7 +30,7 @@ def test_the_network_policy_has_only_fields_that_kubernetes_knows() -> None:
 def test_only_pods_of_a_trainjob_may_connect_to_pods_of_a_trainjob(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = FakeCluster(lambda job: work(Job.model_validate_json(job["spec"]["trainer"]["args"][2])))
+    cluster = FakeCluster(lambda job: work(sent_job(job)))
     dataset = write_tiny_dataset(tmp_path / "dataset")
     with on(cluster, tmp_path / "kubeconfig", monkeypatch):
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from components.outbox import outbox
-from components.train.job import Job
 from components.train.worker import work
 from components.work import WORK_VARIABLE, named_folder
 from model_core.artifacts import MANIFEST, write_manifest
@@ -18,7 +17,7 @@ from model_core.errors import StoreError, UploadError
 from tests.security.hostile_s3 import HostileS3, serving
 from tests.training.cluster import FakeCluster
 from tests.training.prepared import write_tiny_dataset
-from tests.training.test_launchers import by_trainer, on
+from tests.training.trainjobs import by_trainer, on, sent_job
 
 URI = "s3://bucket/out"
 
@@ -171,7 +170,7 @@ def test_a_trainjob_gets_what_the_datasets_manifest_names_and_nothing_else(
     secret.write_text("of the user")
     dataset = write_tiny_dataset(tmp_path / "dataset")
     (dataset / "notes").symlink_to(secret)
-    cluster = FakeCluster(lambda job: work(Job.model_validate_json(job["spec"]["trainer"]["args"][2])))
+    cluster = FakeCluster(lambda job: work(sent_job(job)))
     with on(cluster, tmp_path / "kubeconfig", monkeypatch):
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
     sent = {path.name for path in (tmp_path / "store/dataset").iterdir()}

@@ -1,7 +1,8 @@
-"""A prepared dataset on disk and the smallest real model that fits it."""
+"""A prepared dataset on disk, the smallest real model that fits it, and the job that trains it."""
 
 from pathlib import Path
 
+from components.train.job import Job
 from model_core.artifacts import write_manifest
 from model_core.config.model import ModelSettings
 from model_core.data.dataset import PRODUCER
@@ -20,3 +21,10 @@ def write_tiny_dataset(folder: Path, note: str = "") -> Path:
     tiny_dataset().write(folder)
     write_manifest(folder, producer=PRODUCER, settings={"note": note})
     return folder
+
+
+def job_for(dataset: Path, model: Path, **more: object) -> Job:
+    """To train that model on ``dataset`` into ``model``, with ``more`` of the job."""
+    return Job.model_validate(
+        {"dataset": dataset, "model": model, "model_settings": MODEL, "training_settings": TRAINING, **more}
+    )

@@ -14,7 +14,7 @@ from components.train.jobstatus import job_status, watching
 from components.train.worker import main
 from pipelines.store_tls import write_certificate
 from tests.serving import answering
-from tests.training.test_launchers import job_for
+from tests.training.prepared import job_for
 
 trainer = pytest.importorskip("kubeflow_trainer_api.models", reason="the extra 'trainer' is not installed")
 PATH = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/team/trainjobs/pgat-train-1/status"

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from components.train.__main__ import main as command
-from components.train.job import Job
 from components.train.launchers import launch_from_settings
 from model_core.errors import SettingsError
-from tests.training.prepared import MODEL, TRAINING
+from tests.training.prepared import job_for
 
 
 def refusal(capsys: pytest.CaptureFixture[str], dataset: Path, model: Path, *flags: str) -> str:
@@ -92,15 +91,7 @@ def test_a_launcher_that_the_pipelines_parameter_misspells_is_refused(dataset: P
     with pytest.raises(
         SettingsError, match="slurm is not a launcher; choose one of inline, torchrun, trainer"
     ):
-        launch_from_settings(
-            Job(
-                dataset=dataset,
-                model=tmp_path / "model",
-                model_settings=MODEL,
-                training_settings=TRAINING,
-            ),
-            kind="slurm",
-        )
+        launch_from_settings(job_for(dataset, tmp_path / "model"), kind="slurm")
 
 
 @pytest.mark.parametrize(
