@@ -3,17 +3,14 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from components.evaluate.step import run as evaluate
 from components.report.step import run as report
-from components.train.job import Job
 from components.train.launchers import launch_from_settings
 from model_core.artifacts import read_json, replace_json
 from model_core.config.run import ReportSettings
@@ -26,56 +23,9 @@ from pipelines.review.publishing import publish
 from tests.evaluation.small_run import EVALUATION, small_run
 from tests.faults.proxy import Cut, Hang, Proxy
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
-from tests.security.hostile_s3 import HostileS3
-from tests.security.hostile_s3 import serving as serving_objects
-from tests.tracking.mlflow_server import serving
-from tests.training.prepared import MODEL as TINY
-from tests.training.prepared import TRAINING
+from tests.tracking.tracked import export, history, job, step_at, tracked
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with serving(tmp_path_factory.mktemp("mlflow")) as port:
-        yield port
-
-
-@pytest.fixture
-def client(port: int) -> MlflowClient:
-    return MlflowClient(f"http://127.0.0.1:{port}")
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    """One run with everything, made of the small run."""
-    folders = {kind: str(small_run()[kind]) for kind in ("dataset", "model", "evaluation", "findings")}
-    record = synthetic_record(
-        0,
-        name="whole",
-        artifacts=folders,
-        headline=None,
-        step_seconds={"train": 12.5},
-        git_commit="0123456789ab",
-    )
-    write_record(tmp_path / "runs", record)
-    (tmp_path / "runs/whole/report.html").write_text("<p>page", encoding="utf-8")
-    return tmp_path / "runs"
-
-
-def export(runs: Path, port: int, experiment: str, *names: str) -> int:
-    where = ["--runs", str(runs), "--mlflow", f"http://127.0.0.1:{port}", "--experiment", experiment]
-    return main(["runs", "export", *names, *where])
-
-
-def tracked(client: MlflowClient, experiment: str) -> list[Run]:
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    return list(client.search_runs([found.experiment_id]))
-
-
-def history(client: MlflowClient, run_id: str, metric: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
 
 
 def test_a_run_is_one_entry_with_all_that_is_known_of_it_however_often_it_is_exported(
@@ -184,8 +134,9 @@ def test_an_entry_that_was_deleted_is_made_anew_and_of_several_one_is_left(
     assert anew.info.run_id != run.info.run_id
 
 
+@pytest.mark.usefixtures("s3")
 def test_a_run_is_the_same_entry_when_it_is_exported_from_where_it_was_published(
-    runs: Path, port: int, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+    runs: Path, port: int, client: MlflowClient
 ) -> None:
     for kind in ("model", "evaluation", "findings"):
         shutil.copytree(small_run()[kind], runs / "whole" / kind)
@@ -196,10 +147,8 @@ def test_a_run_is_the_same_entry_when_it_is_exported_from_where_it_was_published
     replace_json(runs / "whole/run.json", read_json(runs / "whole/run.json") | changes)
     assert export(runs, port, "published", "whole") == 0
     (run,) = tracked(client, "published")
-    with serving_objects(HostileS3(), monkeypatch):
-        publish(runs, "whole", "s3://bucket/runs")
-        where = ["--mlflow", f"http://127.0.0.1:{port}", "--experiment", "published"]
-        assert main(["runs", "export", "whole", "--runs", "s3://bucket/runs", *where]) == 0
+    publish(runs, "whole", "s3://bucket/runs")
+    assert export("s3://bucket/runs", port, "published", "whole") == 0
     (again,) = tracked(client, "published")
     assert again.info.run_id == run.info.run_id
     assert again.data.metrics == run.data.metrics
@@ -216,23 +165,6 @@ def test_settings_beyond_mlflows_limits_are_cut_and_not_refused(
     (run,) = tracked(client, "limits")
     assert len(run.data.params) == 252
     assert run.data.params["data.columns"] == "x" * 5999 + "…"
-
-
-def job(dataset: Path, model: Path, **changes: object) -> Job:
-    return Job(
-        dataset=str(dataset),
-        model=str(model),
-        model_settings=TINY,
-        training_settings=TRAINING.model_copy(update={"tensorboard": False, **changes}),
-    )
-
-
-def step_at(client: MlflowClient, url: str, experiment: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What Kubeflow does before a step: a run of its own, named by the environment."""
-    run_id = client.create_run(client.create_experiment(experiment)).info.run_id
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-    return str(run_id)
 
 
 def test_a_training_tells_the_run_of_its_environment_each_epoch_once(

@@ -10,7 +10,6 @@ import pytest
 from components.tracking import running
 from components.tracking.entries import parameters, points
 from components.tracking.server import TrackingServer
-from components.train.job import Job
 from components.train.launchers import launch_from_settings
 from model_core.errors import StoreError
 from model_core.results.record import read_result
@@ -19,7 +18,7 @@ from pipelines.__main__ import main
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
 from tests.security.hostile_s3 import HostileS3
 from tests.serving import answering
-from tests.training.prepared import MODEL, TRAINING
+from tests.tracking.tracked import job
 
 
 @pytest.fixture(autouse=True)
@@ -171,13 +170,7 @@ def test_a_step_without_the_client_says_so_once_and_goes_on(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     with caplog.at_level(logging.WARNING):
-        job = Job(
-            dataset=str(dataset),
-            model=str(tmp_path / "model"),
-            model_settings=MODEL,
-            training_settings=TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False}),
-        )
-        launch_from_settings(job)
+        launch_from_settings(job(dataset, tmp_path / "model", train_epochs=1))
     assert read_result(TrainResults, tmp_path / "model").last_epoch == 1
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "pgat.tracking"]
     assert "pip install mlflow-skinny" in warning
