@@ -13,8 +13,8 @@ from model_core.checkpoints.records import newest_position
 from model_core.deadlines import Ending
 from model_core.errors import CheckpointError
 from model_core.store.locate import open_store
-from pipelines.store import running_server
 from tests.checkpoints.test_mirror import wait_until
+from tests.store.real import real_store
 from tests.training.processes import attempt
 from tests.training.test_exact_resume import EVERY_EPOCH, EVERY_STEP, what_is_left
 from tests.training.tiny import train_tiny
@@ -25,9 +25,7 @@ URI = "s3://mlpipeline/runs/a/checkpoints"
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[subprocess.Popen[bytes]]":
-    with running_server(tmp_path / "server", "mlpipeline") as (server, process):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
+    with real_store(tmp_path / "server", "mlpipeline", monkeypatch) as process:
         yield process
 
 

@@ -20,7 +20,7 @@ from model_core.checkpoints.records import RECORDS
 from tests.data.market import saved, table
 from tests.faults.proxy import Hang, Proxy, Slow
 from tests.faults.steps import TINY
-from tests.security.hostile_s3 import HostileS3, serving
+from tests.security.hostile_s3 import HostileS3
 
 pytestmark = pytest.mark.usefixtures("preloaded")
 HANGS_AFTER = 110.0
@@ -29,14 +29,8 @@ URI = "s3://bucket/run"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
-    with serving(HostileS3(), monkeypatch) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(server: HostileS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with Proxy("127.0.0.1", server.server_port) as proxy:
+def proxy(s3: HostileS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with Proxy("127.0.0.1", s3.server_port) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         yield proxy
 
@@ -62,7 +56,7 @@ def ended(process: "subprocess.Popen[str]") -> str:
 
 
 def test_a_run_that_gets_sigterm_while_its_store_hangs_ends_within_its_grace(
-    dataset: Path, server: HostileS3, proxy: Proxy, tmp_path: Path
+    dataset: Path, s3: HostileS3, proxy: Proxy, tmp_path: Path
 ) -> None:
     process = started(
         dataset, tmp_path, "training.train_epochs=100000", "training.termination_grace_seconds=1"
@@ -73,7 +67,7 @@ def test_a_run_that_gets_sigterm_while_its_store_hangs_ends_within_its_grace(
             proxy.fault = Hang()
             process.terminate()
 
-    server.on_put = hang_and_stop
+    s3.on_put = hang_and_stop
     said = ended(process)
     assert process.returncode == 143, said
     assert "got SIGTERM: saved epoch" in said
@@ -83,7 +77,7 @@ def test_a_run_that_gets_sigterm_while_its_store_hangs_ends_within_its_grace(
 
 
 def test_a_run_whose_store_hangs_at_its_end_leaves_its_model_within_its_patience(
-    dataset: Path, server: HostileS3, proxy: Proxy, tmp_path: Path
+    dataset: Path, s3: HostileS3, proxy: Proxy, tmp_path: Path
 ) -> None:
     process = started(dataset, tmp_path, "training.train_epochs=2", "training.mirror_patience_seconds=1")
 
@@ -91,7 +85,7 @@ def test_a_run_whose_store_hangs_at_its_end_leaves_its_model_within_its_patience
         if RECORDS in key:
             proxy.fault = Hang()
 
-    server.on_put = hang
+    s3.on_put = hang
     said = ended(process)
     assert process.returncode == 0, said
     open_artifact(tmp_path / "model", producer="train")
@@ -100,7 +94,7 @@ def test_a_run_whose_store_hangs_at_its_end_leaves_its_model_within_its_patience
 
 
 def test_a_run_that_gets_sigterm_while_it_claims_a_place_in_a_store_that_hangs_ends_too(
-    dataset: Path, server: HostileS3, proxy: Proxy, tmp_path: Path
+    dataset: Path, s3: HostileS3, proxy: Proxy, tmp_path: Path
 ) -> None:
     process = started(dataset, tmp_path, "training.termination_grace_seconds=1")
 
@@ -108,7 +102,7 @@ def test_a_run_that_gets_sigterm_while_it_claims_a_place_in_a_store_that_hangs_e
         proxy.fault = Hang()
         process.terminate()
 
-    server.on_put = hang_and_stop  # its first object is the owner's name
+    s3.on_put = hang_and_stop  # its first object is the owner's name
     said = ended(process)
     assert process.returncode == 143, said
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
@@ -137,14 +131,14 @@ def test_a_store_that_hangs_at_the_start_is_one_sentence(
 
 
 def test_a_table_that_crawls_is_shown_coming_and_given_up_in_one_sentence(
-    server: HostileS3,
+    s3: HostileS3,
     proxy: Proxy,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    server.objects["m/table.csv"] = Path(saved(table(), tmp_path)).read_bytes()
+    s3.objects["m/table.csv"] = Path(saved(table(), tmp_path)).read_bytes()
     monkeypatch.setattr(progress, "FIRST_LINE_SECONDS", 0.0)
     words = ["--config", TINY, "--source", "s3://bucket/m/table.csv", "--dataset", str(tmp_path / "dataset")]
     proxy.fault = Slow(bytes_per_tick=200, tick_seconds=0.01)
@@ -162,9 +156,9 @@ def test_a_table_that_crawls_is_shown_coming_and_given_up_in_one_sentence(
 
 
 def test_an_input_folder_that_crawls_is_given_up_in_one_sentence(
-    dataset: Path, server: HostileS3, proxy: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path, s3: HostileS3, proxy: Proxy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.objects |= {f"data/{path.name}": path.read_bytes() for path in dataset.iterdir()}
+    s3.objects |= {f"data/{path.name}": path.read_bytes() for path in dataset.iterdir()}
     proxy.fault = Slow(bytes_per_tick=200, tick_seconds=0.01)
     words = ["--config", TINY, "--dataset", "s3://bucket/data", "--model", str(tmp_path / "model")]
     limits = ["--set", "store.least_bytes_per_second=1e6", "--set", "store.rate_window_seconds=0.2"]

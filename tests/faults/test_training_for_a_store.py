@@ -10,8 +10,8 @@ import pytest
 
 from model_core.artifacts import read_json
 from model_core.store.locate import open_store
-from pipelines.store import running_server
 from tests.faults.steps import TINY
+from tests.store.real import real_store
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow, pytest.mark.usefixtures("bucket", "preloaded")]
 ROOT = Path(__file__).parents[2]
@@ -28,9 +28,7 @@ def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(name="bucket")
 def _bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A real store in this process's environment."""
-    with running_server(tmp_path / "objects", "mlpipeline") as (server, _):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
+    with real_store(tmp_path / "objects", "mlpipeline", monkeypatch):
         yield
 
 

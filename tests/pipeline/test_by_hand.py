@@ -12,7 +12,7 @@ import pytest
 
 from model_core.artifacts import open_artifact
 from model_core.store.locate import open_store
-from pipelines.store import running_server
+from tests.store.real import real_store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 TINY = str(Path(__file__).parent / "tiny.yaml")
@@ -75,9 +75,7 @@ def test_steps_chained_by_hand_make_what_the_pipeline_makes(
 def test_steps_chained_through_an_object_store_need_no_shared_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_server(tmp_path / "objects", "mlpipeline") as (server, _):
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
+    with real_store(tmp_path / "objects", "mlpipeline", monkeypatch):
         chain("s3://mlpipeline/chain", as_command)
         store = open_store("s3://mlpipeline/chain")
         keys = set(store.keys())

@@ -17,22 +17,16 @@ from model_core.store.base import Store
 from model_core.store.local import LocalStore
 from model_core.store.locate import open_store
 from tests.pipeline.synthetic_runs import synthetic_record
-from tests.security.hostile_s3 import HostileS3, serving
+from tests.security.hostile_s3 import HostileS3
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(name="server")
-def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
-    with serving(HostileS3(), monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture(params=["folder", "s3"], name="store")
 def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "folder":
         return LocalStore(tmp_path)
-    request.getfixturevalue("server")
+    request.getfixturevalue("s3")
     return open_store("s3://bucket/runs")
 
 
@@ -175,7 +169,7 @@ def test_a_snapshot_that_would_be_too_large_to_be_read_deletes_nothing(
     assert names(store) == ["a", "b"]
 
 
-def test_a_reader_whose_objects_are_folded_under_its_hands_reads_again(server: HostileS3) -> None:
+def test_a_reader_whose_objects_are_folded_under_its_hands_reads_again(s3: HostileS3) -> None:
     store = open_store("s3://bucket/runs")
     for number in range(3):
         Index(store).add(record(f"r{number}"))
@@ -192,7 +186,7 @@ def test_a_reader_whose_objects_are_folded_under_its_hands_reads_again(server: H
     assert len(reading.content().records) == 3
 
 
-def test_many_publishers_who_fold_all_the_time_lose_nothing(server: HostileS3) -> None:
+def test_many_publishers_who_fold_all_the_time_lose_nothing(s3: HostileS3) -> None:
     def publish(publisher: int) -> None:
         index = Index(open_store("s3://bucket/runs"))
         for number in range(10):

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,15 +25,9 @@ from pipelines.runners.leaving import publish_ended, publish_failed
 from pipelines.runners.process import RunProgress
 from tests.evaluation.small_run import small_run
 from tests.pipeline.synthetic_runs import synthetic_record, write_record
-from tests.security.hostile_s3 import HostileS3, serving
+from tests.security.hostile_s3 import HostileS3
 
 SHELF = "s3://bucket/team/runs"
-
-
-@pytest.fixture(name="server")
-def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
-    with serving(HostileS3(), monkeypatch) as server:
-        yield server
 
 
 @pytest.fixture(name="runs")
@@ -63,17 +56,17 @@ def files(folder: Path, *names: str) -> list[ListedFile]:
 
 
 def test_a_published_run_is_its_record_with_every_file_beside_it_and_the_dataset_only_if_asked(
-    runs: Path, server: HostileS3
+    runs: Path, s3: HostileS3
 ) -> None:
     publish(runs, "whole", SHELF)
     record = record_in(open_store(SHELF), "whole")
     assert record is not None
-    there = {key.removeprefix("team/runs/whole/") for key in server.objects if "/whole/" in key}
+    there = {key.removeprefix("team/runs/whole/") for key in s3.objects if "/whole/" in key}
     assert set(record.files) == there - {"run.json"}
     assert {"report.html", "settings.yaml", "evaluation/predictions.parquet", "model/manifest.json"} <= there
     assert not any(name.startswith("dataset/") for name in there)
     for name, file in record.files.items():
-        assert server.objects[f"team/runs/whole/{name}"] == (runs / "whole" / name).read_bytes()
+        assert s3.objects[f"team/runs/whole/{name}"] == (runs / "whole" / name).read_bytes()
         assert sha256_of(runs / "whole" / name) == file.sha256
     assert {kind: record.artifacts[kind] for kind in ("evaluation", "report")} == {
         "evaluation": "evaluation",
@@ -82,7 +75,7 @@ def test_a_published_run_is_its_record_with_every_file_beside_it_and_the_dataset
     assert "dataset" not in record.artifacts
     assert record.headline == synthetic_record(0).headline
     publish(runs, "whole", SHELF, dataset=True)
-    assert "team/runs/whole/dataset/manifest.json" in server.objects
+    assert "team/runs/whole/dataset/manifest.json" in s3.objects
 
 
 def test_nothing_published_tells_where_files_lay_and_a_failed_run_keeps_its_page_and_reason_to_itself(
@@ -99,11 +92,9 @@ def test_nothing_published_tells_where_files_lay_and_a_failed_run_keeps_its_page
     assert [line.split()[0] for line in list_runs(tmp_path / "shelf").splitlines()[1:]] == ["failed", "whole"]
 
 
-def test_the_record_comes_after_all_files_and_the_index_after_the_record(
-    runs: Path, server: HostileS3
-) -> None:
+def test_the_record_comes_after_all_files_and_the_index_after_the_record(runs: Path, s3: HostileS3) -> None:
     order: list[str] = []
-    server.on_put = lambda key: order.append(key.removeprefix("team/runs/"))
+    s3.on_put = lambda key: order.append(key.removeprefix("team/runs/"))
     publish(runs, "whole", SHELF)
     record, *rest = order[order.index("whole/run.json") :]
     assert record == "whole/run.json"
@@ -112,13 +103,13 @@ def test_the_record_comes_after_all_files_and_the_index_after_the_record(
     assert rest[1:] == ["index.html"]
 
 
-def test_the_hundredth_run_costs_as_many_requests_as_the_second(server: HostileS3) -> None:
+def test_the_hundredth_run_costs_as_many_requests_as_the_second(s3: HostileS3) -> None:
     def cost(number: int) -> tuple[int, int]:
-        del server.requests[:]
+        del s3.requests[:]
         puts: list[str] = []
-        server.on_put = puts.append
+        s3.on_put = puts.append
         publish_run(SHELF, synthetic_record(number), [])
-        return len(server.requests), len([key for key in puts if not key.endswith("/run.json")])
+        return len(s3.requests), len([key for key in puts if not key.endswith("/run.json")])
 
     costs = [cost(number) for number in range(100)]
     assert max(puts for _, puts in costs) <= 3
@@ -129,7 +120,7 @@ def test_the_hundredth_run_costs_as_many_requests_as_the_second(server: HostileS
     assert len(indexed_records(open_store(SHELF), Index(open_store(SHELF)))) == 100
 
 
-def test_publishers_at_the_same_time_lose_nothing_and_the_page_has_all_of_them(server: HostileS3) -> None:
+def test_publishers_at_the_same_time_lose_nothing_and_the_page_has_all_of_them(s3: HostileS3) -> None:
     def publish_some(publisher: int) -> None:
         for number in range(4):
             publish_run(SHELF, synthetic_record(number, name=f"p{publisher}-{number}"), [])
@@ -139,18 +130,16 @@ def test_publishers_at_the_same_time_lose_nothing_and_the_page_has_all_of_them(s
     names = {f"p{publisher}-{number}" for publisher in range(4) for number in range(4)}
     store = open_store(SHELF)
     assert {record.name for record in indexed_records(store, Index(store))} == names
-    assert set(re.findall(rb"<td>(p\d-\d)</td>", server.objects["team/runs/index.html"])) == {
+    assert set(re.findall(rb"<td>(p\d-\d)</td>", s3.objects["team/runs/index.html"])) == {
         name.encode() for name in names
     }
 
 
-def test_the_same_again_sends_no_file_twice_and_a_changed_file_anew(
-    tmp_path: Path, server: HostileS3
-) -> None:
+def test_the_same_again_sends_no_file_twice_and_a_changed_file_anew(tmp_path: Path, s3: HostileS3) -> None:
     (tmp_path / "a").write_text("one", encoding="utf-8")
     (tmp_path / "b").write_text("two", encoding="utf-8")
     sent: list[str] = []
-    server.on_put = sent.append
+    s3.on_put = sent.append
     publish_run(SHELF, synthetic_record(0), files(tmp_path, "a", "b"))
     del sent[:]
     publish_run(SHELF, synthetic_record(0), files(tmp_path, "a", "b"))
@@ -161,26 +150,26 @@ def test_the_same_again_sends_no_file_twice_and_a_changed_file_anew(
 
 
 def test_a_file_that_is_replaced_is_never_taken_for_one_of_the_record_before(
-    tmp_path: Path, server: HostileS3
+    tmp_path: Path, s3: HostileS3
 ) -> None:
     """The publisher is cut off between a changed file and its record: no record is better than a wrong one."""
     (tmp_path / "a").write_text("one", encoding="utf-8")
     publish_run(SHELF, synthetic_record(0), files(tmp_path, "a"))
     (tmp_path / "a").write_text("two", encoding="utf-8")
-    server.refusing = {"team/runs/run-0000/run.json": 403}
+    s3.refusing = {"team/runs/run-0000/run.json": 403}
     with pytest.raises(StoreError):
         publish_run(SHELF, synthetic_record(0), files(tmp_path, "a"))
     assert record_in(open_store(SHELF), "run-0000") is None
-    server.refusing = {}
+    s3.refusing = {}
     record = publish_run(SHELF, synthetic_record(0), files(tmp_path, "a"))
     assert record_in(open_store(SHELF), "run-0000") == record
 
 
-def test_a_file_that_changed_after_its_step_is_not_published(runs: Path, server: HostileS3) -> None:
+def test_a_file_that_changed_after_its_step_is_not_published(runs: Path, s3: HostileS3) -> None:
     (runs / "whole/evaluation/scores.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"scores\.json was changed"):
         publish(runs, "whole", SHELF)
-    assert "team/runs/whole/run.json" not in server.objects
+    assert "team/runs/whole/run.json" not in s3.objects
 
 
 def test_a_run_goes_to_no_folder_of_its_own_and_not_while_it_is_going_on(
@@ -193,11 +182,11 @@ def test_a_run_goes_to_no_folder_of_its_own_and_not_while_it_is_going_on(
 
 
 def test_a_damaged_record_in_the_store_is_replaced_and_said(
-    runs: Path, server: HostileS3, caplog: pytest.LogCaptureFixture
+    runs: Path, s3: HostileS3, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(runs, "whole", SHELF)
     key = "team/runs/whole/run.json"
-    server.objects[key] = server.objects[key].replace(b'"seconds": 60.0', b'"seconds": 61.0')
+    s3.objects[key] = s3.objects[key].replace(b'"seconds": 60.0', b'"seconds": 61.0')
     with pytest.raises(ArtifactError, match="was changed after it was published"):
         record_in(open_store(SHELF), "whole")
     publish(runs, "whole", SHELF)
@@ -206,19 +195,19 @@ def test_a_damaged_record_in_the_store_is_replaced_and_said(
 
 
 def test_a_deleted_run_leaves_the_index_first_and_what_was_cut_off_is_completed(
-    runs: Path, server: HostileS3
+    runs: Path, s3: HostileS3
 ) -> None:
     publish(runs, "whole", SHELF)
     publish(runs, "failed", SHELF)
-    server.refusing = {"team/runs/index.html": 403}
+    s3.refusing = {"team/runs/index.html": 403}
     with pytest.raises(StoreError):
         withdraw_run(SHELF, "whole")
-    server.refusing = {}
+    s3.refusing = {}
     index = Index(open_store(SHELF))
     assert [record.name for record in indexed_records(open_store(SHELF), index)] == ["failed"]
-    server.objects["team/runs/whole/left"] = b"x"
+    s3.objects["team/runs/whole/left"] = b"x"
     assert withdraw_run(SHELF, "whole") == 1
-    assert not any("/whole/" in key for key in server.objects)
+    assert not any("/whole/" in key for key in s3.objects)
     with pytest.raises(StoreError, match="there is no run whole"):
         withdraw_run(SHELF, "whole")
     publish(runs, "whole", SHELF)
@@ -226,20 +215,20 @@ def test_a_deleted_run_leaves_the_index_first_and_what_was_cut_off_is_completed(
 
 
 def test_an_index_that_was_damaged_or_deleted_is_made_again_from_the_records(
-    server: HostileS3, caplog: pytest.LogCaptureFixture
+    s3: HostileS3, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
         publish_run(SHELF, synthetic_record(number), [])
     withdraw_run(SHELF, "run-0002")
-    for key in [key for key in server.objects if "/.index/" in key]:
-        piece = unpacked(server.objects[key], key.removeprefix("team/runs/"))
+    for key in [key for key in s3.objects if "/.index/" in key]:
+        piece = unpacked(s3.objects[key], key.removeprefix("team/runs/"))
         if piece.deleted:
-            server.objects[key] += b"x"
+            s3.objects[key] += b"x"
         elif piece.records[0]["name"] == "run-0001":
-            del server.objects[key]
+            del s3.objects[key]
     assert reindex(SHELF) == 2
     assert "is damaged" in caplog.text
-    (snapshot,) = (key for key in server.objects if "/.index/" in key)
+    (snapshot,) = (key for key in s3.objects if "/.index/" in key)
     assert "/snapshot/" in snapshot
     caplog.clear()
     assert reindex(SHELF) == 2
@@ -262,10 +251,10 @@ def test_commands_say_where_a_run_was_published_also_for_programs(
 
 
 def test_a_run_whose_store_refuses_at_its_end_is_whole_here_and_the_named_command_sends_it(
-    runs: Path, server: HostileS3, capsys: pytest.CaptureFixture[str]
+    runs: Path, s3: HostileS3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     progress = RunProgress(sys.stdout, runs, 5)
-    server.refusing = {"team/runs/whole/": 403}
+    s3.refusing = {"team/runs/whole/": 403}
     with pytest.raises(UploadError) as refused:
         publish_ended(runs / "whole", SHELF, progress)
     assert str(refused.value).startswith("the run whole could not be published: cannot write whole/")
@@ -275,9 +264,9 @@ def test_a_run_whose_store_refuses_at_its_end_is_whole_here_and_the_named_comman
     )
     publish_failed(runs / "whole", SHELF, progress)
     assert "could not be published" in capsys.readouterr().out
-    server.refusing = {}
+    s3.refusing = {}
     assert main(shlex.split(str(refused.value).split("`")[1])) == 0
-    assert "team/runs/whole/run.json" in server.objects
+    assert "team/runs/whole/run.json" in s3.objects
 
 
 def test_runs_that_earlier_code_published_are_named_when_the_index_is_made_again(
