@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from model_core.disk import followed, require_room, writing
 from model_core.documents import parse_json
-from model_core.errors import ArtifactError
+from model_core.errors import ArtifactError, counted
 from model_core.locks import clear_leftovers, unfinished_folder
 from model_core.manifest import FileRecord, Manifest
 from model_core.store.names import contained
@@ -258,7 +258,7 @@ def read_manifest(path: Path, *, producer: str) -> Manifest:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not a manifest of this version ({error.error_count()} fields differ); {again}",
+            f"{path} is not a manifest of this version ({counted(error.error_count(), 'wrong field')}); {again}",
             path=path,
         ) from error
     content.pop("sha256", None)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from model_core.artifacts import intact_file, read_json
 from model_core.disk import entries
-from model_core.errors import ArtifactError, UserError, denied, quoted
+from model_core.errors import ArtifactError, UserError, counted, denied, quoted
 from model_core.results.findings import Findings
 from model_core.results.headline import Headline, headline_of
 from model_core.results.quality import Quality
@@ -81,7 +81,8 @@ def read_record(path: Path) -> RunRecord:
         record = RunRecord.model_validate(read_json(path))
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not the record of a run ({error.error_count()} fields differ); delete it or run that again",
+            f"{path} is not the record of a run ({counted(error.error_count(), 'wrong field')}); delete it, or run that "
+            "again",
             path=path,
         ) from error
     if record.name != path.parent.name or not is_run_name(record.name):

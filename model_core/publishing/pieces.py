@@ -99,7 +99,7 @@ def _is_record(value: object) -> bool:
 
 
 def is_time(value: object) -> bool:
-    """Whether ``value`` is a time of publishing: ISO 8601 with microseconds, in UTC, and before the last year."""
+    """Whether ``value`` is a time of publishing: ISO 8601 in UTC with microseconds, and not the last there can be."""
     if not isinstance(value, str) or _TIME.fullmatch(value) is None:
         return False
     try:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from model_core.artifacts import content_digest
 from model_core.documents import parse_json
-from model_core.errors import ArtifactError, OversizedError, StoreError
+from model_core.errors import ArtifactError, OversizedError, StoreError, counted
 from model_core.manifest import FileRecord
 from model_core.publishing.pieces import is_time
 from model_core.results.run import RECORD, RunRecord
@@ -102,7 +102,7 @@ def as_record(content: Mapping[str, object], where: str) -> RunRecord:
         record = RunRecord.model_validate(content)
     except ValidationError as error:
         raise ArtifactError(
-            f"{where} is not the record of a run ({error.error_count()} fields differ); {_AGAIN}"
+            f"{where} is not the record of a run ({counted(error.error_count(), 'wrong field')}); {_AGAIN}"
         ) from error
     if not is_run_name(record.name):
         raise ArtifactError(f"{where} gives its run a name that no run can have; {_AGAIN}")

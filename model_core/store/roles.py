@@ -88,13 +88,18 @@ class _Renewed(Provider):
     Args:
         make: gives a provider that asks for new ones.
         failed: makes a sentence of the reason of a failure.
+        variable: the one that holds the server's URL.
         pauses: seconds before each further attempt after a failure that may pass.
     """
 
     def __init__(
-        self, make: Callable[[], Provider], failed: Callable[[str], str], pauses: Sequence[float] = (0.5, 1.0)
+        self,
+        make: Callable[[], Provider],
+        failed: Callable[[str], str],
+        variable: str,
+        pauses: Sequence[float] = (0.5, 1.0),
     ) -> None:
-        self._make, self._failed, self._pauses = make, failed, pauses
+        self._make, self._failed, self._variable, self._pauses = make, failed, variable, pauses
         self._keys: Credentials | None = None
         self._again = 0.0
         """When to ask for new ones, on the monotonic clock."""
@@ -130,7 +135,7 @@ class _Renewed(Provider):
         try:
             keys = provider.retrieve()
         except urllib3.exceptions.SSLError as error:
-            raise StoreError(self._failed(unsafe(error, "that server", ROLE_ENDPOINT))) from None
+            raise StoreError(self._failed(unsafe(error, "that server", self._variable))) from None
         except urllib3.exceptions.NewConnectionError as error:
             raise UnavailableError(
                 self._failed(f"no connection ({str(error).rpartition(': ')[2]})")
@@ -197,7 +202,8 @@ def _pods_role(
     region = region_of(environment)
     china = ".cn" if region.startswith("cn-") else ""
     url = checked_url(endpoint or f"https://sts.{region}.amazonaws.com{china}", ROLE_ENDPOINT)
-    failed = partial(_refused, f"the role {shortened(values[ROLE])}", url.netloc)
+    remedy = f"check the role, its trust policy and {ROLE_ENDPOINT}"
+    failed = partial(_refused, f"the role {shortened(values[ROLE])}", url.netloc, remedy)
 
     def make() -> Provider:
         token = _token_in(Path(values[IDENTITY_FILE]), IDENTITY_FILE)
@@ -209,24 +215,28 @@ def _pods_role(
             http_client=_Telling(pools(url.scheme, False), failed),
         )
 
-    return _Renewed(make, failed)
+    return _Renewed(make, failed, ROLE_ENDPOINT)
 
 
 def _containers_role(
     values: Mapping[str, str], pools: Callable[[str, bool], urllib3.PoolManager]
 ) -> _Renewed:
     full = values[CONTAINER_URL]
-    scheme, host = "http", "169.254.170.2"
+    scheme, host, variable = "http", "169.254.170.2", CONTAINER_PATH
     if full and not values[CONTAINER_PATH]:
-        parts = urlsplit(full)
-        scheme, host = parts.scheme, parts.hostname or ""
+        variable = CONTAINER_URL
+        try:
+            scheme, host = urlsplit(full).scheme, urlsplit(full).hostname or ""
+        except ValueError:
+            scheme, host = "", ""
         # A backslash ends the host for some readers of a URL, and not for others.
         elsewhere = scheme != "https" and (scheme != "http" or host not in _AGENTS)
         if elsewhere or "@" in full or "\\" in full:
             raise StoreError(
                 f"{CONTAINER_URL} is neither https:// nor an agent of this machine; let the cluster set it"
             )
-    failed = partial(_refused, "this container's role", host)
+    remedy = f"check that role, and whether {variable} is as the cluster sets it"
+    failed = partial(_refused, "this container's role", host, remedy)
     pool = _Telling(pools(scheme, False), failed)
 
     def make() -> Provider:
@@ -234,7 +244,7 @@ def _containers_role(
             _token_in(Path(values[CONTAINER_TOKEN_FILE]), CONTAINER_TOKEN_FILE)
         return IamAwsProvider(http_client=pool)
 
-    return _Renewed(make, failed)
+    return _Renewed(make, failed, variable)
 
 
 def _machines_role(values: Mapping[str, str], pools: Callable[[str, bool], urllib3.PoolManager]) -> _Renewed:
@@ -245,13 +255,12 @@ def _machines_role(values: Mapping[str, str], pools: Callable[[str, bool], urlli
         return f"{_NONE} (this machine gives none: {reason})"
 
     pool = _Telling(pools(scheme, True), failed)
-    return _Renewed(lambda: IamAwsProvider(custom_endpoint=endpoint, http_client=pool), failed, pauses=())
+    ask = partial(IamAwsProvider, custom_endpoint=endpoint, http_client=pool)
+    return _Renewed(ask, failed, MACHINE_ENDPOINT, pauses=())
 
 
-def _refused(whose: str, server: str, reason: str) -> str:
-    return (
-        f"{server} gives no keys for {whose} ({reason}); check the role, its trust policy and {ROLE_ENDPOINT}"
-    )
+def _refused(whose: str, server: str, remedy: str, reason: str) -> str:
+    return f"{server} gives no keys for {whose} ({reason}); {remedy}"
 
 
 def _token_in(file: Path, variable: str) -> str:

@@ -98,7 +98,7 @@ WRONG: dict[str, tuple[Callable[[str, Path], Path], str]] = {
     ),
     "a manifest with other fields": (
         lambda name, folder: with_manifest(name, folder, color="red"),
-        "is not a manifest of this version (1 fields differ); run the {step} step again",
+        "is not a manifest of this version (1 wrong field); run the {step} step again",
     ),
     "an edited manifest": (
         lambda name, folder: with_manifest(name, folder, created_at="2001-01-01T00:00:00"),

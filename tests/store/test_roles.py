@@ -181,8 +181,10 @@ def test_an_agent_that_refuses_is_told_and_one_elsewhere_is_not_asked(
 ) -> None:
     with gateway() as gate:
         container_with_a_role(gate.url, monkeypatch)
-        assert "127.0.0.1 gives no keys for this container's role (HTTP 401)" in refusal()
+        told = refusal()
+        assert "127.0.0.1 gives no keys for this container's role (HTTP 401)" in told
+        assert "AWS_CONTAINER_CREDENTIALS_FULL_URI is as the cluster sets it" in told
     # A backslash ends the host for one reader of a URL, and belongs to a user's name for another.
-    for url in ("http://169.254.170.3/v1/credentials", "http://192.0.2.1\\@localhost/v1/credentials"):
+    for url in ("http://169.254.170.3/v1", "http://192.0.2.1\\@localhost/v1", "http://[::1/v1"):
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
         assert "is neither https:// nor an agent of this machine" in refusal()
