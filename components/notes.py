@@ -2,7 +2,7 @@
 
 KFP tells its exit handler whether the steps as a whole failed, but not which of them, or why. What a failed step wrote
 is not kept, and a pod that is killed says nothing at all. So each step notes that it begins, and then that it ended or
-why it failed. Notes are kept beside its artifacts: that takes no parameter, which would change KFP's cache keys.
+why it failed. Notes stand beside the step's artifacts, which takes no parameter, and so leaves KFP's cache alone:
 
     <pipeline root>/<pipeline>/<run>/notes/<step>.json
     <pipeline root>/<pipeline>/<run>/notes/report.html, summary.md     what a failed report step had written

@@ -80,7 +80,7 @@ def _checked(name: str, spec: Mapping[str, Any], platform: Mapping[str, Any]) ->
 
 
 def _as_read(values: Mapping[str, Any], message: Message) -> dict[str, Any]:
-    """JSON values as KFP reads them: before, a field may be null, or be written with another name.
+    """JSON values as KFP reads them; as written, fields may be null, or have other names.
 
     Raises:
         ParseError, TypeError, AttributeError, ValueError: they are no such message.

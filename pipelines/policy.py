@@ -16,7 +16,7 @@ from model_core.variables import ACCESS_KEY, SECRETS
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _COMMIT = re.compile(r"(?:\A|[-_.])(?:g|sha)?[0-9a-f]{7,64}\Z")
 """At the end of a tag: ``0123456``, ``sha-0123456``, ``main-0123456``, or what ``git describe`` says.
-A release's number does not do: a later build may be pushed under the same one."""
+A release's number is not enough: a later build may be pushed under the same one."""
 _KEY_OF_AMAZONS = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE

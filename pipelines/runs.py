@@ -81,8 +81,8 @@ def read_record(path: Path) -> RunRecord:
         record = RunRecord.model_validate(read_json(path))
     except ValidationError as error:
         raise ArtifactError(
-            f"{path} is not the record of a run ({counted(error.error_count(), 'wrong field')}); delete it, or run that "
-            "again",
+            f"{path} is not the record of a run ({counted(error.error_count(), 'wrong field')}); delete it, or run "
+            "that again",
             path=path,
         ) from error
     if record.name != path.parent.name or not is_run_name(record.name):

@@ -16,8 +16,8 @@ _KILLED = (
     "Kubeflow's page of the run, say which"
 )
 _SILENT = (
-    "no step noted why: its pod never started (its image, its secrets, no room on the nodes), or it has no keys to the "
-    "store of KFP's artifacts (--secret or --store-role); Kubeflow's page of the run says which"
+    "no step noted why: the failed step's pod never started (its image, its secrets, no room on the nodes), or has no "
+    "keys to the store of KFP's artifacts (--secret or --store-role); Kubeflow's page of the run says which"
 )
 
 

@@ -110,7 +110,7 @@ def run(
         ``steps_ended``, how many steps noted that they ended, and ``succeeded``, 0 or 1.
 
     Raises:
-        PipelineError: something could not be done; everything else is.
+        PipelineError: something could not be done; everything else was.
         UserError: no run can have that name.
     """
     refuse_bad_run_name(run_name, "--run-name")

@@ -50,7 +50,7 @@ def post(url: str, message: Mapping[str, object]) -> None:
 
     Raises:
         StoreError: the server cannot be reached, is not who it should be, or does not take it.
-        UserError: ``url`` is none that may be posted to.
+        UserError: ``url`` may not be posted to.
     """
     url = checked_webhook(url)
     host = f"the host of {WEBHOOK}"

@@ -1,4 +1,4 @@
-"""Kubeflow's Model Registry: what it takes of its REST API to look up a model and to register one.
+"""Kubeflow's Model Registry: the part of its REST API that looks up a model and registers one.
 
 Source: https://github.com/kubeflow/model-registry/blob/main/api/openapi/model-registry.yaml (v1alpha3).
 """
@@ -29,7 +29,7 @@ REGISTRY = Service(
 _PAGE = "100"
 """Entries in one answer."""
 _MOST_PAGES = 100
-"""A registry could list without end."""
+"""Most answers for one list, which a registry could go on with without end."""
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 
@@ -184,7 +184,7 @@ class Registry:
 
 
 def int_of(text: str) -> int:
-    """A registry's id as a number, which orders versions of the same millisecond; 0 for an id that is none."""
+    """A registry's id as a number, which orders versions of the same millisecond; 0 for an id that is no number."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 

@@ -137,7 +137,7 @@ def log_training(model: Path) -> None:
     try:
         courses = read_courses(model)
     except ArtifactError as error:
-        # A training whose loss was not finite once is kept, and only its curves are not.
+        # A loss that was not finite costs the server its curves, and not the run its training.
         log.warning("MLflow is not told of the losses by epoch: %s", error)
         return
     seconds = sum(course.epochs["seconds"].sum() for course in courses)

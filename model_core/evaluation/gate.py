@@ -8,7 +8,7 @@ from model_core.results.scores import Scores
 from model_core.results.skill import Comparison, Outcome
 
 _PASSES: frozenset[Outcome] = frozenset({"better", "no evidence either way"})
-"""No verdict does not pass: nobody knows then whether the model is worse."""
+"""``no verdict`` does not pass: nobody knows then whether the model is worse."""
 
 
 def against_baselines(scores: Scores) -> tuple[str, ...]:

@@ -35,8 +35,8 @@ def publish_run(
     Args:
         record: of a run that has ended.
         files: what goes beside it; each is checked against its SHA-256 before it is sent.
-        tells_reason: whether to publish the reason of a failure, which may name files of the machine that it ran on;
-            those of a pod give nobody away.
+        tells_reason: whether to publish the reason of a failure, which may name files: a pod's are no secret, those of
+            somebody's machine may be.
 
     Returns:
         The record as it is published; of the path of a table on this machine it keeps the last part only.

@@ -153,7 +153,7 @@ def _export(server: TrackingServer, experiment: str, record: RunRecord, entry: _
 
 
 def key_of(record: RunRecord) -> str:
-    """The same for one run whenever and from wherever it is exported, also after a later try at it."""
+    """What identifies a run at a server: the same whenever and from wherever it is exported, also after a later try."""
     decisive = [
         record.name,
         _first_start(record),

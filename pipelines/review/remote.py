@@ -23,7 +23,7 @@ from pipelines.review.wanted import Wanted, fits
 
 @dataclass(frozen=True)
 class Stamped:
-    """A run with a mark by which to see, without reading its record, whether that changed."""
+    """A run with a stamp that tells, without reading its record, whether that has changed."""
 
     name: str
     stamp: str

@@ -70,9 +70,9 @@ def build_site(
             continue
         if page in asked or not path.exists() or changed & set(names):
             result = asked.get(page) or _compared(runs, names, fetch)
-            _write(path, compare_page(result, compare_figures(runs, result)))
+            _write(path, compare_page(result, compare_figures(runs, result)).encode())
         told.append((page, ", ".join(names)))
-    _write(out / INDEX, index_page(rows, told))
+    _write(out / INDEX, index_page(rows, told).encode())
     return len(changed & known)
 
 
@@ -106,16 +106,13 @@ def _write_run(runs: Path, out: Path, row: Row, uri: str | None) -> None:
     report = runs / row.name / "report.html"
     has_report = report.is_file() and not report.is_symlink()
     if has_report:
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = folder / ".report.part"
-        shutil.copyfile(report, staged)
-        staged.replace(folder / "report.html")
+        _write(folder / "report.html", report.read_bytes())
     figures, undrawn = _figures(runs, record)
     undrawn = undrawn.replace(str(runs), uri or str(runs))
     page = run_page(
         row, record.settings, files, _provenance(record), figures, undrawn, has_report=has_report, uri=uri
     )
-    _write(folder / INDEX, page)
+    _write(folder / INDEX, page.encode())
 
 
 def _figures(runs: Path, record: RunRecord) -> tuple[list[Figure], str]:
@@ -150,16 +147,21 @@ def _earlier(out: Path) -> list[list[str]]:
     return [path.stem.split("+") for path in sorted((out / _COMPARE).glob("*.html"))]
 
 
-def _write(path: Path, text: str) -> None:
-    """Write whole or not at all, and not at all if the file holds the same already."""
-    content = text.encode()
-    if path.exists() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(path: Path, content: bytes) -> None:
+    """Write whole or not at all, and not at all if the file holds the same already.
+
+    Raises:
+        ArtifactError: the file cannot be written.
+    """
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        staged.write_bytes(content)
-        staged.replace(path)
+        if path.exists() and path.read_bytes() == content:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staged.write_bytes(content)
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         raise ArtifactError(f"cannot write {path} ({error.strerror}); choose another folder") from error

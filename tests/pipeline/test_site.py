@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model_core.errors import UserError
+from model_core.errors import ArtifactError, UserError
 from model_core.results.skill import SkillInterval
 from pipelines.__main__ import main
 from pipelines.held import held_run
@@ -103,6 +103,19 @@ def test_a_folder_of_other_files_is_left_alone(runs: Path, tmp_path: Path) -> No
     with pytest.raises(UserError):
         build_site(runs, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence_and_leaves_nothing_half(
+    runs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    build_site(runs, out)
+    (out / "run/run-0000/report.html").mkdir()
+    (runs / "run-0000/report.html").write_text("the page", encoding="utf-8")
+    write_record(runs, synthetic_record(0).model_copy(update={"reused": ("train",)}))
+    with pytest.raises(ArtifactError, match=r"cannot write .*report\.html .*; choose another folder"):
+        build_site(runs, out)
+    assert sorted(path.name for path in (out / "run/run-0000").iterdir()) == ["index.html", "report.html"]
 
 
 def test_a_bar_ends_where_its_axis_does() -> None:
