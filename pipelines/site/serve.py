@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import urlsplit
 
-from model_core.errors import UserError, shown
+from model_core.errors import PgatError, UserError, shown
 from pipelines.site.build import INDEX, build_site
 
 HOST = "127.0.0.1"
@@ -27,7 +27,11 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_error(HTTPStatus.FORBIDDEN, "ask for it as localhost")
             return None
         if urlsplit(self.path).path in ("/", f"/{INDEX}"):
-            self.server.renew()
+            try:
+                self.server.renew()
+            except PgatError as error:
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, explain=shown(str(error)))
+                return None
         return super().send_head()
 
     def list_directory(self, path: object) -> None:
@@ -70,7 +74,11 @@ class SiteServer(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_port}/"
 
     def renew(self) -> None:
-        """Bring the pages up to date."""
+        """Bring the pages up to date.
+
+        Raises:
+            UserError: there is no such folder, or the pages cannot be written.
+        """
         with self._lock:
             build_site(self._runs, self._runs / SITE)
 

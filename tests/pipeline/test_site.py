@@ -185,6 +185,13 @@ def test_the_server_shows_a_new_run_at_once_and_answers_to_no_other_name(
     assert asked(server, "/../run-0000/run.json")[0] == 404
 
 
+def test_a_site_that_cannot_be_made_again_says_why_in_the_browser(runs: Path, server: SiteServer) -> None:
+    assert asked(server, "/")[0] == 200
+    runs.rename(runs.with_name("elsewhere"))
+    status, text = asked(server, "/")
+    assert (status, "there is no folder" in text) == (500, True)
+
+
 def test_wrong_input_is_one_sentence(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     there = ["--runs", str(runs)]
     for words in (
