@@ -31,7 +31,7 @@ class RunEnd:
     """Where it failed or was stopped; None if it succeeded, or if no step noted that."""
     reason: str = ""
     last_lines: tuple[str, ...] = ()
-    """What that step said last."""
+    """The last lines of that step's log."""
 
 
 def end_of(state: str, message: str, notes: Mapping[str, StepNote]) -> RunEnd:

@@ -146,7 +146,7 @@ class Registry:
         try:
             return self._connection.ask("POST", "/registered_models", RegisteredModel, body=body)
         except UserError:
-            # Somebody else may just have made it.
+            # Another run may just have made it.
             if (found := self.model(name)) is not None:
                 return found
             raise

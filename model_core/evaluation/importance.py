@@ -172,7 +172,7 @@ def exchange(count: int, block: int, generator: torch.Generator) -> Tensor:
     giver = torch.empty_like(order)
     giver[order] = order.roll(-1)
     here = torch.arange(count)
-    # The last block may be shorter: beyond its end the first windows follow.
+    # The last block may be shorter; beyond its end it goes on with the first windows.
     return (starts[giver[here // block]] + here % block) % count
 
 

@@ -28,7 +28,7 @@ def publish(uri: str, run_name: str, *, report: Path, summary: Path, evidence: E
 
 
 def record_of(run_name: str, evidence: Evidence) -> RunRecord:
-    """The record of a run, as far as its artifacts tell: as its start it has the time when its findings were made."""
+    """The record of a run, as far as its artifacts tell; it says that the run started when its findings were made."""
     settings: dict[str, object] = {}
     for manifest in evidence.manifests.values():
         settings |= {

@@ -38,7 +38,7 @@ _LIMITS = Limits(
 _ANSWER_BYTES = 2**24
 """Largest answer, unpacked."""
 _PASSING = {429, 500, 502, 503, 504}
-"""What an API answers that is asked too often or is being restarted, or a gateway in front of it."""
+"""Status codes of an API that is overloaded or being restarted, or of a gateway in front of it."""
 _SAID_CHARACTERS = 500
 
 

@@ -41,7 +41,7 @@ def compared(runs: Path, names: Sequence[str]) -> Compared:
 
     Args:
         runs: the folder of runs.
-        names: of 2 to ``MOST_RUNS`` of them; the others are compared with the first.
+        names: 2 to ``MOST_RUNS`` of them; the first is compared with each of the others.
 
     Raises:
         ArtifactError: a record or an artifact is damaged.

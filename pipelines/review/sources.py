@@ -29,7 +29,7 @@ class Runs:
     """Runs that can be read below ``folder``, once they were fetched.
 
     Args:
-        folder: of all runs, with one folder a run.
+        folder: of all runs, with a folder for each.
         uri: what messages call it.
         store: what to fetch from; None where everything lies in ``folder``.
     """

@@ -22,7 +22,7 @@ class _Handler(SimpleHTTPRequestHandler):
     server: "SiteServer"
 
     def send_head(self):  # type: ignore[no-untyped-def]
-        # A page of another origin may resolve its own name to this address.
+        # DNS rebinding: a page of another origin may let its own name resolve to this address.
         if self.headers.get("Host", "") not in self.server.names:
             self.send_error(HTTPStatus.FORBIDDEN, "ask for it as localhost")
             return None
@@ -70,7 +70,7 @@ class SiteServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where to look."""
+        """The address to open in a browser."""
         return f"http://{HOST}:{self.server_port}/"
 
     def renew(self) -> None:
