@@ -18,7 +18,15 @@ from urllib.parse import urlsplit
 
 from components.tracking.entries import Point
 from model_core.disk import temporary_folder
-from model_core.errors import DeniedError, StoreError, UnavailableError, UserError, quoted, shortened
+from model_core.errors import (
+    ArtifactError,
+    DeniedError,
+    StoreError,
+    UnavailableError,
+    UserError,
+    quoted,
+    shortened,
+)
 
 KEY_TAG = "pgat.key"
 """Tag that says which run of this project an MLflow run is."""
@@ -146,6 +154,7 @@ class TrackingServer:
         """Keep a file with a run under ``name``, in place of an earlier one.
 
         Raises:
+            ArtifactError: the file cannot be read, or not be copied to a temporary folder.
             StoreError: the server names a folder of this machine for it, which MLflow's client would write to.
         """
         with self._told():
@@ -157,10 +166,18 @@ class TrackingServer:
                 "server take the files (mlflow server --artifacts-destination …)",
                 uri=self.uri,
             )
-        with temporary_folder() as folder, self._told():
-            # MLflow's client takes the file's own name, and its pages show a file by its ending.
-            shutil.copyfile(file, folder / name)
-            self._client.log_artifact(run_id, str(folder / name))
+        with temporary_folder() as folder:
+            try:
+                # MLflow's client takes the file's own name, and its pages show a file by its ending.
+                shutil.copyfile(file, folder / name)
+            except OSError as error:
+                raise ArtifactError(
+                    f"{file} is not sent, since it cannot be copied to {folder} ({error.strerror}); make room there, "
+                    "and check that the file can be read",
+                    path=file,
+                ) from error
+            with self._told():
+                self._client.log_artifact(run_id, str(folder / name))
 
     def steps(self, run_id: str, metric: str) -> set[int]:
         """The steps at which a metric has a value."""

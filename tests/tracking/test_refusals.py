@@ -11,7 +11,7 @@ from components.tracking import running
 from components.tracking.entries import parameters, points
 from components.tracking.server import TrackingServer
 from components.train.launchers import launch_from_settings
-from model_core.errors import StoreError
+from model_core.errors import ArtifactError, StoreError
 from model_core.results.record import read_result
 from model_core.results.training import TrainResults
 from pipelines.__main__ import main
@@ -152,6 +152,13 @@ def test_a_server_that_wants_files_in_a_folder_of_this_machine_gets_none_there(
     with pytest.raises(StoreError, match="on this machine"):
         TrackingServer(other.url).upload("r", tmp_path / "sent", "settings.yaml")
     assert (tmp_path / "settings.yaml").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_file_that_cannot_be_read_is_not_blamed_on_the_server(other: HostileS3, tmp_path: Path) -> None:
+    info = {"run_id": "r", "experiment_id": "1", "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}
+    other.says = (200, [json.dumps({"run": {"info": info, "data": {}}}).encode()])
+    with pytest.raises(ArtifactError, match=r"nothing is not sent.*\(No such file or directory\)"):
+        TrackingServer(other.url).upload("r", tmp_path / "nothing", "settings.yaml")
 
 
 def test_a_run_that_is_not_there_is_told_before_any_server_is_asked(
