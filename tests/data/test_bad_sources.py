@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from model_core.config.data import DataSettings
 from model_core.config.table import FormatSettings
 from model_core.data.prepare import prepare
 from model_core.documents import parse_yaml
@@ -48,11 +47,6 @@ def test_a_folder_is_no_table(tmp_path: Path) -> None:
 def test_an_unknown_sample_is_answered_with_the_known_ones() -> None:
     with pytest.raises(SourceError, match="sample://dax is not a sample; choose one of sample://nasdaq"):
         prepare("sample://dax", SETTINGS)
-
-
-def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="has 100 rows, too few for one train window of 250 known"):
-        prepare(saved(table(100), tmp_path), DataSettings())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from components.prepare_data import __main__ as prepare_data
+from model_core.config.data import DataSettings
 from model_core.data.prepare import prepare
 from model_core.errors import SkyError, SourceError
 from tests.data.market import SETTINGS, saved, table
@@ -181,6 +182,11 @@ def test_the_sentence_names_the_place_the_value_and_the_remedy(name: str, tmp_pa
     with pytest.raises((SourceError, SkyError)) as refusal:
         prepare(saved(spoil(table()), tmp_path), SETTINGS)
     assert sentence in str(refusal.value)
+
+
+def test_a_hundred_rows_are_too_few_for_the_standard_window(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="has 100 rows, too few for one train window of 250 known"):
+        prepare(saved(table(100), tmp_path), DataSettings())
 
 
 def test_a_thousand_scattered_problems_are_counted_and_listed_one_by_one_beside_the_message(

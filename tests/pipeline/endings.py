@@ -36,9 +36,11 @@ def note(state: State, **more: Any) -> StepNote:
 DONE = {step: note("ended", seconds=3.0) for step in STEPS}
 
 
-def step_fails(root: str, folder: Path, error: Exception, left: dict[str, str] | None = None) -> None:
+def step_fails(
+    root: str, folder: Path, error: Exception, left: dict[str, str] | None = None, step: str = "train"
+) -> None:
     """A step that KFP runs and that raises ``error``, with files that it ``left`` behind."""
-    metrics = Metrics(f"{root}/train/44/metrics", folder / "metrics")
+    metrics = Metrics(f"{root}/{step}/44/metrics", folder / "metrics")
     with kfp_entry_point(metrics, left):
         logging.getLogger("pgat.train").info("epoch 1")
         raise error

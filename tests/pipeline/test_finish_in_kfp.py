@@ -9,7 +9,6 @@ from kfp import local
 from kfp.dsl.executor import Executor
 from kfp.dsl.types import artifact_types
 
-from components.entry_points import kfp_entry_point
 from components.finish.component import finish
 from model_core.config.load import load_settings
 from model_core.config.run import Settings
@@ -20,7 +19,7 @@ from pipelines.compile import cluster_pipeline
 from pipelines.pods.profiles import load_pods
 from pipelines.resources import Cluster
 from pipelines.training import settings_parameters
-from tests.pipeline.endings import ROOT, Metrics, publish, recorded, step_fails
+from tests.pipeline.endings import ROOT, publish, recorded, step_fails
 from tests.store.real import real_store
 
 TINY = str(Path(__file__).parent / "tiny.yaml")
@@ -102,9 +101,9 @@ def test_a_failed_invariant_ends_with_the_red_page_of_the_report(
     monkeypatch.setenv(STEP_NOTES, "report")
     (tmp_path / "page").write_text("<p>INVARIANT FAILED</p>", encoding="utf-8")
     root = f"{ROOT}-red"
-    metrics = Metrics(f"minio://{root}/report/45/metrics", tmp_path / "metrics")
-    with pytest.raises(SystemExit), kfp_entry_point(metrics, {"report.html": str(tmp_path / "page")}):
-        raise InvariantError("INVARIANT FAILED: candles; the page is complete and shows it")
+    error = InvariantError("INVARIANT FAILED: candles; the page is complete and shows it")
+    with pytest.raises(SystemExit):
+        step_fails(f"minio://{root}", tmp_path, error, {"report.html": str(tmp_path / "page")}, "report")
     # The report had published what it found, as that of a run that succeeded.
     publish(tmp_path, "s3://mlpipeline/red", "named", b"<p>INVARIANT FAILED</p>", git_commit="abc")
     more = {"publish_uri": "s3://mlpipeline/red", "run_name": "named"}
