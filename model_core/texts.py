@@ -26,7 +26,7 @@ def read_text(path: Path, max_bytes: int) -> str:
     with path.open("rb") as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
-        raise DocumentError(f"it is larger than {max_bytes / 2**20:g} MiB")
+        raise DocumentError(f"it is larger than {max_bytes:,} bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
