@@ -239,7 +239,7 @@ def test_a_server_that_is_lost_while_it_trains_costs_one_warning(
         launch_from_settings(job(dataset, tmp_path / "model"))
     assert len(read_courses(tmp_path / "model")[0].epochs) == 2
     (warning,) = [record for record in caplog.records if record.name == "pgat.tracking"]
-    assert "which goes on" in warning.getMessage()
+    assert "this step goes on" in warning.getMessage()
 
 
 def test_json_names_each_run_and_its_address(
