@@ -14,9 +14,11 @@ from model_core.errors import quoted, redacted
 from model_core.variables import ACCESS_KEY, SECRETS
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_COMMIT = re.compile(r"(?:\A|[-_.])(?:g|sha)?[0-9a-f]{7,64}\Z")
+_DATE = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d\d){0,3}"
+_COMMIT = re.compile(rf"(?:\A|[-_.])(?!{_DATE}\Z)(?:g|sha)?[0-9a-f]{{7,64}}\Z")
 """At the end of a tag: ``0123456``, ``sha-0123456``, ``main-0123456``, or what ``git describe`` says.
-A release's number is not enough: a later build may be pushed under the same one."""
+A release's number or a date, such as ``20261127``, is not enough: a later build may be pushed under the same one. A
+commit that reads as a date, one in about 50,000 of eight digits, needs more of its digits."""
 _KEY_OF_AMAZONS = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|COOKIE|API_?KEY|PRIVATE_?KEY", re.IGNORECASE
