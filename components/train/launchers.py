@@ -82,7 +82,7 @@ def launcher_of(settings: LauncherSettings, kind: str | None = None) -> Launcher
                 resources_per_node=settings.resources_per_node,
                 secret=settings.secret,
                 service_account=settings.service_account,
-                authorities=os.environ.get(AUTHORITIES),
+                authorities=os.environ.get(AUTHORITIES) or None,
                 placement=_placement(),
                 # The store's keys come from the secret.
                 env={name: os.environ[name] for name in WHEREABOUTS if name in os.environ},

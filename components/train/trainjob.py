@@ -225,12 +225,15 @@ def _pods_of(launcher: TrainJobLauncher) -> Any:
         volumes.append({"name": "authorities", "configMap": {"name": launcher.authorities}})
         mounts.append({"name": "authorities", "mountPath": AUTHORITIES_FOLDER, "readOnly": True})
     where = launcher.placement.for_resources(launcher.resources_per_node)
+    user: dict[str, object] = {"runAsNonRoot": True}
+    if where.run_as_user is not None:
+        user["runAsUser"] = where.run_as_user
     pod = PodSpecPatch(
         service_account_name=launcher.service_account,
         volumes=volumes,
         containers=[ContainerPatch(name="node", volume_mounts=mounts)] if mounts else [],
         image_pull_secrets=[{"name": name} for name in where.pull_secrets],
-        security_context=None if where.run_as_user is None else {"runAsUser": where.run_as_user},
+        security_context=user,
         node_selector=where.node_selector or None,
         affinity=where.affinity or None,
         tolerations=list(where.tolerations),

@@ -45,7 +45,7 @@ def test_a_trainjob_trains_from_the_store_and_its_model_is_collected(
     }
     assert pod == {
         "imagePullSecrets": [{"name": "registry"}],
-        "securityContext": {"runAsUser": 1234},
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1234},
         "nodeSelector": {"pool": "gpu"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "serviceAccountName": "trainer-with-a-role",
@@ -75,18 +75,18 @@ def test_pods_without_a_secret_or_authorities_get_no_volumes(
     with on(cluster, tmp_path / "kubeconfig", monkeypatch):
         launcher.run(job_for(dataset, tmp_path / "model", checkpoint_uri=f"file://{tmp_path / 'store'}"))
     spec = cluster.created[0]["spec"]
-    assert patched_pods(spec) == ({"labels": POD_LABELS}, {})
+    assert patched_pods(spec) == ({"labels": POD_LABELS}, {"securityContext": {"runAsNonRoot": True}})
     assert "SSL_CERT_FILE" not in json.dumps(spec["trainer"])
 
 
 def test_a_trainjob_trusts_whom_the_pod_of_the_step_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = LauncherSettings(kind="trainer", image="registry.example/train:1")
-    for name in (None, "store-authorities"):
+    for name in (None, "", "store-authorities"):
         if name is not None:
             monkeypatch.setenv("PGAT_CA_CONFIG_MAP", name)
         launcher = launcher_of(settings)
         assert isinstance(launcher, TrainJobLauncher)
-        assert launcher.authorities == name
+        assert launcher.authorities == (name or None)
 
 
 @pytest.mark.parametrize(
