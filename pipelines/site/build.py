@@ -104,13 +104,25 @@ def _write_run(runs: Path, out: Path, row: Row, uri: str | None) -> None:
     except ArtifactError as error:
         row, files = row.model_copy(update={"damaged": str(error)}), []
     report = runs / row.name / "report.html"
-    has_report = report.is_file() and not report.is_symlink()
-    if has_report:
-        _write(folder / "report.html", report.read_bytes())
+    content = None
+    try:
+        if report.is_file() and not report.is_symlink():
+            content = report.read_bytes()
+    except OSError as error:
+        row = row.model_copy(update={"damaged": f"{report} cannot be read ({error.strerror})"})
+    if content is not None:
+        _write(folder / "report.html", content)
     figures, undrawn = _figures(runs, record)
     undrawn = undrawn.replace(str(runs), uri or str(runs))
     page = run_page(
-        row, record.settings, files, _provenance(record), figures, undrawn, has_report=has_report, uri=uri
+        row,
+        record.settings,
+        files,
+        _provenance(record),
+        figures,
+        undrawn,
+        has_report=content is not None,
+        uri=uri,
     )
     _write(folder / INDEX, page.encode())
 

@@ -1,5 +1,6 @@
 """The site of a folder of runs: what its pages say, what is written again, and that nothing in them is markup."""
 
+import errno
 import html
 import http.client
 import re
@@ -116,6 +117,26 @@ def test_a_report_that_cannot_be_written_is_one_sentence_and_leaves_nothing_half
     with pytest.raises(ArtifactError, match=r"cannot write .*report\.html .*; choose another folder"):
         build_site(runs, out)
     assert sorted(path.name for path in (out / "run/run-0000").iterdir()) == ["index.html", "report.html"]
+
+
+def test_a_report_that_cannot_be_read_is_told_on_the_runs_page_and_stops_no_other(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = runs / "run-0001/report.html"
+    report.write_text("the page", encoding="utf-8")
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path == report:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    out = tmp_path / "out"
+    build_site(runs, out)
+    assert "report.html cannot be read (Input/output error)" in page(out / "run/run-0001/index.html")
+    assert (out / "run/run-0002/index.html").is_file()
+    assert not (out / "run/run-0001/report.html").exists()
 
 
 def test_a_bar_ends_where_its_axis_does() -> None:
