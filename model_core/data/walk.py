@@ -9,7 +9,7 @@ is kept, as much as forecasts from rolling origins in train and validation make 
 The candle G is the same fit to Open, High and Low less Close: High lies above Close, by an amount that the ranges
 predict. It has three variants, of which validation chooses one: ``har`` has a constant and those three ranges,
 ``range`` a constant and the window's scale, ``geometry`` the scale alone. They differ in the candle only, so they are
-judged by its error: which way Close went in that one year says nothing about candles.
+judged by its error: which way Close went in that one span says nothing about candles.
 
 All of it is linear in the scale and the ranges R of a window: a[h, k] + b[h, k] · scale + Σ_i c_i[h, k] · R_i.
 """
@@ -240,9 +240,11 @@ def expected_share(agreement: Values, size: Values) -> float:
     if not size.sum() > 0:
         return 0.0
     count = len(size)
-    best = agreement.sum() / size.sum()
+    # As parts of the whole size, neither of which has a square that is too small or too large for a number.
+    agreement, size = agreement / size.sum(), size / size.sum()
+    best = agreement.sum()
     scatter = agreement - best * size
-    variance = count / (count - 1) * np.square(scatter).sum() / size.sum() ** 2
+    variance = count / (count - 1) * np.square(scatter).sum()
     if variance == 0:
         return float(np.clip(best, 0, 1))
     variance *= (count - 1) / (count - 3)

@@ -173,6 +173,9 @@ def test_the_share_is_between_what_all_blocks_agree_on_and_a_half_where_they_tel
     assert expected_share(noise, np.zeros(8)) == 0.0
     far = expected_share(-1e6 * size + 0.001 * noise, size)
     assert 0 <= far < 0.01, "so far from 0 that each density by itself is 0"
+    agreement = size * 0.3 + 0.001 * noise
+    for unit in (1e-200, 1e150):
+        assert expected_share(unit * agreement, unit * size) == pytest.approx(expected_share(agreement, size))
 
 
 def test_a_drift_that_goes_on_is_kept_and_one_that_turns_is_not() -> None:
