@@ -62,7 +62,8 @@ def broken_rules(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> list[s
     found = [
         f"{pod.name} {fault}" for pod in pods_of(spec, platform) for rule in RULES for fault in rule(pod)
     ]
-    return found + [f"the pipeline {fault}" for fault in _secrets_in_parameters(spec)]
+    of_all = [*_image_of_a_trainjob(spec), *_secrets_in_parameters(spec)]
+    return found + [f"the pipeline {fault}" for fault in of_all]
 
 
 def pods_of(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[Pod]:
@@ -83,13 +84,17 @@ def pods_of(spec: Mapping[str, Any], platform: Mapping[str, Any]) -> Iterator[Po
 
 def _fixed_image(pod: Pod) -> Iterator[str]:
     image = str(pod.container.get("image", ""))
-    name, has_digest, digest = image.partition("@")
-    tag = name.rpartition("/")[2].partition(":")[2]
-    if not (_DIGEST.fullmatch(digest) if has_digest else _COMMIT.search(tag)):
+    if _may_change(image):
         yield (
             f"has the image {quoted(image)}, which may change under its name; give its digest or the tag of a commit "
             f"(--image {pod.step}=…@sha256:…, --tag)"
         )
+
+
+def _may_change(image: str) -> bool:
+    name, has_digest, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return not (_DIGEST.fullmatch(digest) if has_digest else _COMMIT.search(tag))
 
 
 def _deadline(pod: Pod) -> Iterator[str]:
@@ -152,8 +157,28 @@ def _no_literal_secret(pod: Pod) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (_fixed_image, _deadline, _gpu_pod, _not_root, _safe_retries, _no_literal_secret)
 
 
+def _image_of_a_trainjob(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Its pods are no tasks of the pipeline: the step of the training makes them, as its settings say."""
+    for name, parameter in _parameters(spec):
+        image = _mapping(_mapping(parameter.get("defaultValue")).get("launcher")).get("image")
+        # None stands there as text: components/entry_points.py.
+        if isinstance(image, str) and image != "null" and _may_change(image):
+            yield (
+                f"starts pods of the image {quoted(image)} ({name}), which may change under its name; give "
+                "training.launcher.image by its digest or the tag of a commit"
+            )
+
+
+def _parameters(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}).items()
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _secrets_in_parameters(spec: Mapping[str, Any]) -> Iterator[str]:
-    for name, parameter in spec.get("root", {}).get("inputDefinitions", {}).get("parameters", {}).items():
+    for name, parameter in _parameters(spec):
         if any(_holds_secret(text) for text in _texts(parameter.get("defaultValue"))):
             yield f"has a secret in the default of {quoted(name)}; take it from a Kubernetes Secret (--secret)"
 

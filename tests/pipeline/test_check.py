@@ -71,6 +71,16 @@ def constant(value: str) -> Callable[[list[Document]], None]:
     )
 
 
+def launched(name: str) -> Callable[[list[Document]], None]:
+    """The pods of a TrainJob, which the step of the training starts."""
+
+    def change(documents: list[Document]) -> None:
+        given = documents[0]["root"]["inputDefinitions"]["parameters"]["training_settings"]
+        given["defaultValue"]["launcher"]["image"] = name
+
+    return change
+
+
 def another_task_that_is_retried(documents: list[Document]) -> None:
     """A task that is no step of ours, such as one that registers a model."""
     graph(documents)["register"] = copy.deepcopy(task(documents))
@@ -101,6 +111,11 @@ BROKEN: list[tuple[str, Callable[[list[Document]], Any], str]] = [
     ("url", variable("PROXY", "http://user:canary@proxy"), "has a secret in the variable 'PROXY'"),
     ("default", default_of("source", "s3://AKIACANARYCANARYCANA/x"), "has a secret in the default of 'source'"),
     ("nested", default_of("report_settings", {"title": "http://u:canary@x"}), "in the default of 'report_settings'"),
+    (
+        "image of a TrainJob",
+        launched("ghcr.io/example/pgat-train:1.0"),
+        "the pipeline starts pods of the image 'ghcr.io/example/pgat-train:1.0' (training_settings), which may",
+    ),
     ("constant", constant("http://u:canary@x"), "train is given a secret as 'launcher'"),
     (
         "argument",

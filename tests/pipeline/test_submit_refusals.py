@@ -56,7 +56,7 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
     submission(
         "http://127.0.0.1:9", settings=torchrun(), cluster=Cluster(tag="0123456", pods=load_pods(gpus=2))
     )
-    chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:1", "training.device=cuda"]
+    chosen = ["training.launcher.kind=trainer", "training.launcher.image=i:0123456", "training.device=cuda"]
     submission(
         "http://127.0.0.1:9", settings=load_settings(None, chosen), checkpoint_uri="s3://bkt/c", **PLACES
     )
