@@ -46,14 +46,16 @@ def limited(
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``python`` with these words; no file that it writes may become larger.
 
-    The system says so as it says that a disk is full, with another number.
+    The system says so as it says that a disk is full, with another number. coverage could not write its own record
+    there, and would say so in a traceback, so it is not started.
     """
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, *words],
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | (environment or {}),
+        env=surroundings | (environment or {}),
         preexec_fn=_limit(largest_file_bytes),
     )
 
