@@ -94,8 +94,8 @@ test-containers: $(READY)  ## build the step images and test them (needs docker 
 	@$(WORDS); exec $(PY) -m pytest -m containers tests/containers "$$@"
 
 coverage: $(READY)  ## list the lines that no test runs  ARGS=tests/store
-	@$(WORDS); $(PY) -m coverage run -m pytest $(SPREAD) "$$@"
-	@$(PY) -m coverage combine --quiet; $(PY) -m coverage report --show-missing --skip-covered
+	@$(WORDS); $(PY) -m coverage run -m pytest $(SPREAD) "$$@"; status=$$?; \
+	  $(PY) -m coverage combine --quiet; $(PY) -m coverage report --show-missing --skip-covered; exit $$status
 
 golden: $(READY)  ## rewrite the golden files; the commit says why
 	@$(WORDS); exec $(PY) -m pytest --golden -k golden "$$@"

@@ -36,7 +36,7 @@ def test_only_pods_of_a_trainjob_may_connect_to_pods_of_a_trainjob(
         by_trainer(dataset, tmp_path / "model", f"file://{tmp_path / 'store'}")
     patched = cluster.created[0]["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]
     pod = patched["replicatedJobs"][0]["template"]["spec"]["template"]
-    assert pod["metadata"]["labels"] == POD_LABELS
+    assert POD_LABELS.items() <= pod["metadata"]["labels"].items()
 
     policy = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))["spec"]
     assert policy["podSelector"]["matchLabels"] == POD_LABELS
