@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import settings as run
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from model_core.config.data import (
     DateSplit,
@@ -203,3 +204,10 @@ def test_a_test_span_too_short_for_a_verdict_is_warned_of_and_the_remedy_removes
     needed = re.search(r"at least (\d+) rows", warning.message)
     assert needed is not None
     assert few_windows(int(needed[1])) == []
+
+
+@pytest.mark.parametrize(("test_start", "test_end"), [("2012-01-02", None), ("2014-01-02", "2013-06-03")])
+def test_spans_whose_dates_do_not_ascend_are_refused(test_start: str, test_end: str | None) -> None:
+    dates = {"validation_start": "2013-01-02", "test_start": test_start, "test_end": test_end}
+    with pytest.raises(ValidationError, match=f"must ascend; they are 2013-01-02, {test_start}"):
+        DateSplit.model_validate({"kind": "dates", **dates})

@@ -23,6 +23,7 @@ from tests.nn.kit import SMALL, make_inputs
         ({"kind": "transformer"}, "kind"),
         ({"combiner": {"kind": "petri"}}, "kind"),
         ({"encoding": {"kernel_sizes": []}}, "kernel_sizes"),
+        ({"encoding": {"kernel_sizes": [3, 4]}}, r"must be odd; got \[3, 4\]"),
         ({"enhanced_pgat": {"influence_lags": [0]}}, "influence_lags"),
     ],
 )

@@ -50,6 +50,13 @@ def test_a_run_is_downloaded_with_every_file_checked_and_a_flipped_bit_leaves_no
         if path.is_file():
             assert sha256_of(path) == sha256_of(published / "one" / path.relative_to(tmp_path / "copy"))
     assert (tmp_path / "copy/model/best").is_dir()
+    one = ["download", "one", str(tmp_path / "scores"), "--only", "evaluation/scores.json", "--json"]
+    (file,) = json.loads(said(*one, "--runs", SHELF))["files"]
+    assert file == {
+        "name": "evaluation/scores.json",
+        "size": (published / "one/evaluation/scores.json").stat().st_size,
+        "sha256": sha256_of(published / "one/evaluation/scores.json"),
+    }
     key = "team one/runs/one/evaluation/scores.json"
     s3.objects[key] = bytes([s3.objects[key][0] ^ 1]) + s3.objects[key][1:]
     bad = str(tmp_path / "bad")
@@ -79,7 +86,9 @@ def test_a_deleted_run_is_gone_from_the_store_and_from_its_lists(
     assert "other" in listed
     assert "\none " not in listed
     publish(published, "one", str(tmp_path / "shelf"))
-    said("delete", "one", "--runs", str(tmp_path / "shelf"))
+    told = json.loads(said("delete", "one", "--runs", str(tmp_path / "shelf"), "--json"))
+    assert told["deleted"] == "one"
+    assert told["objects"] > 1
     assert "./one/" not in (tmp_path / "shelf/index.html").read_text(encoding="utf-8")
 
 

@@ -62,6 +62,14 @@ def test_settings_that_their_pods_can_follow_are_taken() -> None:
     )
 
 
+def test_a_schedule_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--tag", "0123456", "--cron", "0 0 22 * * 1-5", "--wait"]
+    assert main(["submit", "--host", "http://127.0.0.1:9", *flags]) == 2
+    assert capsys.readouterr().err == (
+        "error: --wait waits for one run, and --cron starts many; leave one of them out\n"
+    )
+
+
 @pytest.mark.parametrize("command", ["compile", "submit"])
 @pytest.mark.parametrize(
     ("flags", "reason"),
