@@ -14,15 +14,16 @@ from model_core.store.base import Store
 from model_core.store.local import LocalStore
 from model_core.store.locate import open_store, read_uri
 from model_core.store.together import together
-from pipelines.store import Server, running_server
+from pipelines.store import Server
 from tests.conftest import MOTO
 from tests.faults.proxy import Cut, Proxy
 from tests.programs import program_serving
+from tests.store.real import passing_server
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("objects"), "mlpipeline") as (server, _):
+    with passing_server(tmp_path_factory.mktemp("objects"), "mlpipeline") as (server, _):
         yield server
 
 

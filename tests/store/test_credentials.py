@@ -7,16 +7,17 @@ import pytest
 
 from model_core.errors import StoreError
 from model_core.store.locate import open_store
-from pipelines.store import Server, running_server
+from pipelines.store import Server
 from tests.store.gateway import AGENT_TOKEN, Gateway, gateway
 from tests.store.pods import ROLE, container_with_a_role, pod_with_a_role, refusal
+from tests.store.real import passing_server
 
 pytestmark = pytest.mark.usefixtures("nobody")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running_server(tmp_path_factory.mktemp("objects"), "market") as (server, _):
+    with passing_server(tmp_path_factory.mktemp("objects"), "market") as (server, _):
         yield server
 
 

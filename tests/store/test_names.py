@@ -10,7 +10,8 @@ from model_core.errors import StoreError
 from model_core.store.locate import check_uri, open_store, read_uri
 from model_core.store.probe import refuse_unwritable_object
 from pipelines.__main__ import main
-from pipelines.store import Server, running_server
+from pipelines.store import Server
+from tests.store.real import passing_server
 
 BUCKET = "market.data-2026"
 NAMES = [
@@ -35,7 +36,7 @@ NAMES = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real one, whose bucket has dots."""
-    with running_server(tmp_path_factory.mktemp("objects"), BUCKET) as (server, _):
+    with passing_server(tmp_path_factory.mktemp("objects"), BUCKET) as (server, _):
         yield server
 
 
