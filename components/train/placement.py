@@ -12,7 +12,8 @@ class Placement(Section):
     annotations: dict[str, str] = Field(default_factory=dict)
     node_selector: dict[str, str] = Field(default_factory=dict)
     affinity: dict[str, object] = Field(default_factory=dict)
-    tolerations: tuple[dict[str, object], ...] = ()
+    tolerations: tuple[dict[str, object], ...] | None = None
+    """None: nothing is said of taints; empty: none is tolerated."""
     pull_secrets: tuple[str, ...] = ()
     run_as_user: int | None = None
 
@@ -23,7 +24,7 @@ class Placement(Section):
             resources: name → amount that a pod asks for; GPUs are those of ``nvidia.com/gpu`` and the like.
         """
         makers = {_maker(name) for name in resources} - {None}
-        if self.tolerations or not makers:
+        if self.tolerations is not None or not makers:
             return self
         taints = [
             {"key": f"{maker}/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -36,5 +37,5 @@ def _maker(resource: str) -> str | None:
     """Vendor of an accelerator as the Trainer's client names it, ``gpu`` and ``mig-…`` being NVIDIA's; else None."""
     if resource.lower() == "gpu" or resource.lower().startswith("mig-"):
         return "nvidia.com"
-    maker, slash, _ = resource.partition("/")
-    return maker if slash else None
+    maker, _, kind = resource.partition("/")
+    return maker if kind == "gpu" or kind.startswith("mig-") else None

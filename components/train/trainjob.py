@@ -236,7 +236,7 @@ def _pods_of(launcher: TrainJobLauncher) -> Any:
         security_context=user,
         node_selector=where.node_selector or None,
         affinity=where.affinity or None,
-        tolerations=list(where.tolerations),
+        tolerations=list(where.tolerations or ()),
     )
     metadata = {"labels": where.labels | POD_LABELS}
     if where.annotations:

@@ -229,8 +229,8 @@ def expected_share(agreement: Values, size: Values) -> float:
     In units of a block's mean squared move, its squared error with the share s is 1 − 2 s · agreement + s² · size, so
     ŝ = Σ agreement / Σ size is best for all blocks together. The variance of ŝ comes from how the blocks scatter about
     it, as for a ratio of means, with the factor of Student's t, since they are few. The posterior is the normal
-    distribution about ŝ, truncated to [0, 1]; the tails of t itself are so flat far from ŝ that they would keep a
-    third of a drift that every block contradicts. The loss is quadratic, so the mean is returned and not the best share
+    distribution about ŝ, truncated to [0, 1]; the tails of t itself are so flat far from ŝ that they would keep
+    much of a drift that every block contradicts. The loss is quadratic, so the mean is returned and not the best share
     itself; where the blocks tell little, it stays near a half.
 
     Args:

@@ -39,22 +39,27 @@ def placement_of(pod: PodSettings) -> Placement:
         annotations=pod.annotations,
         node_selector=pod.node_selector,
         affinity=_affinity(pod),
-        tolerations=tuple(
-            {
-                key: value
-                for key, value in {
-                    "key": each.key,
-                    "operator": each.operator,
-                    "value": each.value,
-                    "effect": each.effect,
-                    "tolerationSeconds": each.seconds,
-                }.items()
-                if value is not None
-            }
-            for each in pod.tolerations
-        ),
+        tolerations=_tolerations(pod) if "tolerations" in pod.model_fields_set else None,
         pull_secrets=pod.pull_secrets,
         run_as_user=pod.run_as_user,
+    )
+
+
+def _tolerations(pod: PodSettings) -> tuple[dict[str, object], ...]:
+    """As Kubernetes writes them."""
+    return tuple(
+        {
+            name: value
+            for name, value in {
+                "key": each.key,
+                "operator": each.operator,
+                "value": each.value,
+                "effect": each.effect,
+                "tolerationSeconds": each.seconds,
+            }.items()
+            if value is not None
+        }
+        for each in pod.tolerations
     )
 
 

@@ -15,6 +15,7 @@ from model_core.config.load import load_settings
 from model_core.config.run import Settings
 from model_core.errors import SettingsError, UserError
 from pipelines.compile import cluster_pipeline
+from pipelines.pods.apply import placement_of
 from pipelines.pods.profiles import Pods, load_pods
 from pipelines.resources import Cluster
 
@@ -241,6 +242,23 @@ def test_the_pods_of_a_trainjob_are_placed_as_the_pod_of_the_training_is() -> No
         pull_secrets=("registry",),
         run_as_user=1234,
     )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tolerated"),
+    [
+        ([], ["nvidia.com/gpu"]),
+        (["train.tolerations=[]"], []),
+        (["train.gpus=1"], ["nvidia.com/gpu"]),
+        (["train.gpus=1", "train.gpu_resource=amd.com/gpu"], ["amd.com/gpu"]),
+    ],
+)
+def test_a_profile_can_leave_a_trainjob_without_tolerations(
+    overrides: list[str], tolerated: list[str]
+) -> None:
+    text = placement_of(load_pods(None, overrides).of_step["train"]).model_dump_json(exclude_defaults=True)
+    found = Placement.model_validate_json(text).for_resources({"gpu": "1"})
+    assert [each["key"] for each in found.tolerations or ()] == tolerated
 
 
 def test_pods_whose_role_opens_the_store_are_given_no_secret_and_amazons_endpoint_or_another() -> None:

@@ -95,14 +95,14 @@ def test_a_trainjob_trusts_whom_the_pod_of_the_step_trusts(monkeypatch: pytest.M
         ({"gpu": "1", "cpu": "8", "memory": "32Gi"}, ["nvidia.com/gpu"]),
         ({"mig-1g.5gb": "1"}, ["nvidia.com/gpu"]),
         ({"amd.com/gpu": "2"}, ["amd.com/gpu"]),
-        ({"cpu": "8", "ephemeral-storage": "10Gi"}, []),
+        ({"cpu": "8", "ephemeral-storage": "10Gi", "rdma/hca": "1"}, []),
     ],
 )
 def test_pods_with_gpus_tolerate_their_makers_taint_unless_more_is_said(
     resources: dict[str, str], tolerated: list[str]
 ) -> None:
     found = Placement().for_resources(resources)
-    assert [each["key"] for each in found.tolerations] == tolerated
+    assert [each["key"] for each in found.tolerations or ()] == tolerated
     said = Placement(tolerations=({"operator": "Exists"},))
     assert said.for_resources(resources) == said
 
