@@ -31,7 +31,7 @@ override PY := $(VENV)/bin/python
 override READY := $(VENV)/.ready
 # A file of tests is one worker's, which then makes what its tests share once; the order is that of tests/conftest.py.
 override SPREAD = --numprocesses "$$WORKERS" --dist loadfile --no-loadscope-reorder
-override NUMERICAL := tests/nn tests/metrics tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
+override NUMERICAL := tests/nn tests/metrics tests/evaluation tests/report/test_golden.py tests/test_losses.py $(addprefix tests/training/test_,step.py distributed.py schedule.py)
 
 .PHONY: help setup run test test-numerical test-fast test-containers step docker-step images compile submit runs check lint coverage golden bench store lock audit docs pictures servers
 
@@ -84,7 +84,7 @@ lint: $(READY)  ## check without the tests
 	@echo "lint-imports"; "$(VENV)/bin/lint-imports"
 
 test-numerical: $(READY)  ## the numerical tests once more, with the sums of another processor
-	@$(WORDS); export ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OMP_NUM_THREADS=1; \
+	@$(WORDS); export ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OMP_NUM_THREADS=1; \
 	  exec $(PY) -m pytest -m "not slow" $(SPREAD) $(NUMERICAL) "$$@"
 
 test-fast: $(READY)  ## the tests without the slow ones
