@@ -1,6 +1,7 @@
 """What every test shares: shape checks on, a private cache, and reasons for what cannot run here."""
 
 import importlib.util
+import inspect
 import os
 import shutil
 import sys
@@ -8,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import jaxtyping
@@ -38,6 +40,23 @@ jaxtyping_hook = install_import_hook(
     "beartype.beartype",
 )
 
+
+def _callers(context: int = 1) -> list[inspect.FrameInfo]:
+    """``inspect.stack``, but for the lines of source, which no caller reads.
+
+    KFP asks forty times in a pipeline who called it, and to find those lines ``inspect`` goes through every module that
+    is imported for every frame: 1.4 s a pipeline beside torch and pytest.
+    """
+    frames = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        frames.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+        frame = frame.f_back
+    return frames
+
+
+inspect.stack = _callers
 
 ABOUT = {"e2e": 60, "s3": 60, "mlflow": 60, "slow": 20}
 """How long a test with such a marker takes, in the time of one without."""

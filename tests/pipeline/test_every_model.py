@@ -38,7 +38,7 @@ TINY = [
     *("training.train_epochs=1", "training.warmup_epochs=0", "training.train_window_stride=8"),
     # Of a few validation windows nothing would be kept, and this is about what the model does.
     *("training.tensorboard=false", "training.device=cpu", "training.shrinkage=false"),
-    "evaluation.device=cpu",
+    *("evaluation.device=cpu", "evaluation.importance_windows=8"),
     *("diagnostics.max_batches=1", "diagnostics.batch_size=12", "diagnostics.device=cpu"),
     *("diagnostics.attack_strengths=[0.05]", "diagnostics.pgd_steps=2"),
     "report.example_windows=1",
