@@ -105,6 +105,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def unprinted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not laid out and printed, which takes most of a page's time: for tests that read its words."""
+    from model_core.report import drawing
+
+    monkeypatch.setattr(drawing, "_printed", lambda figure, salt: '<svg viewBox="0 0 1 1"></svg>')
+
+
+@pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileS3]:
     """An empty S3 server of this process, which the environment names with its keys."""
     with serving(HostileS3(), monkeypatch) as server:

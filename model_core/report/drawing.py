@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -108,7 +109,9 @@ def canvas(height: int, narrow_height: int | None = None) -> Iterator[Figure]:
     """A figure of this height in pixels, in the house style; draw and call ``svg_of`` inside the block."""
     size = by_width(WIDTH, NARROW_WIDTH), by_width(height, narrow_height or height)
     with mpl.rc_context(_STYLE):
-        yield Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
+        figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72, layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, narrow_columns: int = 2) -> None:
@@ -154,12 +157,7 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
         description: what a reader who cannot see the figure should know.
     """
     name = f"{name}-narrow" if _narrow.get() else name
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure.savefig(
-            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None}
-        )
-    text = buffer.getvalue()
+    text = _printed(figure, name)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
@@ -179,6 +177,21 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
     head = f'<svg {box.group()} role="img" aria-labelledby="{name}-title" xmlns:xlink="http://www.w3.org/1999/xlink">'
     title = f'<title id="{name}-title">{html.escape(description)}</title>'
     return re.sub(r"<svg[^>]*>", lambda _: head + title, text, count=1).strip()
+
+
+def _printed(figure: Figure, salt: str) -> str:
+    """The SVG file that matplotlib makes of the figure; its ids depend on ``salt``."""
+    # Left to savefig, the layout costs one more drawing, which nobody sees.
+    layout = figure.get_layout_engine()
+    assert layout is not None  # ``canvas`` gave it one
+    layout.execute(figure)
+    figure.set_layout_engine("none")
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(
+            buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None}
+        )
+    return buffer.getvalue()
 
 
 def _smaller(attribute: str) -> str:

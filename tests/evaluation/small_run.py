@@ -21,7 +21,7 @@ from model_core.training.state import Progress
 from tests.data.market import noise_dataset
 from tests.training.prepared import MODEL, TRAINING
 
-EVALUATION = EvaluationSettings(device="cpu")
+EVALUATION = EvaluationSettings(device="cpu", importance_windows=16)
 DIAGNOSTICS = DiagnosticsSettings(
     device="cpu",
     max_batches=1,

@@ -19,6 +19,8 @@ from model_core.variables import LIMITS
 from tests.faults.steps import do, output_of, words
 from tests.security.hostile_s3 import HostileS3
 
+pytestmark = pytest.mark.usefixtures("unprinted")
+
 
 def run(step: str, words: list[str]) -> int:
     """The command in this process; its exit code."""

@@ -36,6 +36,7 @@ DATA = DataSettings(
     splits=TailSplit(kind="tail", validation=VALIDATION, test=TEST),
 )
 TRAIN = TRAINING.model_copy(update={"train_epochs": 1, "tensorboard": False, "train_window_stride": 8})
+EVALUATION = EvaluationSettings(device="cpu", importance_windows=8)
 DIAGNOSTICS = DiagnosticsSettings(
     device="cpu", attack_strengths=(0.05,), attack_masks=("prices",), attacks=False, batch_size=64
 )
@@ -120,7 +121,7 @@ def through_all_steps(
             training_settings=TRAIN,
         )
     )
-    evaluate(dataset=dataset, model=model, evaluation=evaluation, settings=EvaluationSettings(device="cpu"))
+    evaluate(dataset=dataset, model=model, evaluation=evaluation, settings=EVALUATION)
     diagnose(dataset=dataset, model=model, findings=findings, settings=DIAGNOSTICS)
     report(
         dataset=dataset,

@@ -16,7 +16,7 @@ from pipelines.__main__ import main
 from pipelines.runs import find_run
 from tests.data.market import saved, table
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("preloaded")]
 TINY = str(Path(__file__).parent / "tiny.yaml")
 REPOSITORY = Path(__file__).parent.parent.parent
 
@@ -26,7 +26,7 @@ def run(runs: Path, *more: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(preloaded: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("a path with spaces") / "runs"
     assert run(folder, "--name", "first") == 0
     return folder

@@ -111,8 +111,14 @@ def _dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_a_model_is_trained_scored_diagnosed_and_reported(
-    case: Case, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case,
+    dataset: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if case.path.parent.name == "ablations" and not case.more:
+        request.getfixturevalue("unprinted")
     # Here the untrained model, whose forecasts no sky reaches, is no candidate for the best one.
     monkeypatch.setattr(Progress, "awaits_first_score", False)
     settings = case.settings

@@ -78,6 +78,7 @@ def test_a_forecast_is_drawn_with_its_fan_and_that_of_earlier_code_with_its_oute
     assert "90 % of Close" in bare
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_a_page_without_a_departure_says_so(evidence: Evidence) -> None:
     scores = evidence.scores.model_copy(update={"departure": None})
     found = checked(render_page(replace(evidence, scores=scores), SETTINGS, "a run"))
@@ -85,6 +86,7 @@ def test_a_page_without_a_departure_says_so(evidence: Evidence) -> None:
     assert found.references <= set(found.ids)
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_names_are_escaped(evidence: Evidence) -> None:
     name = '<script>alert("x")</script> & co'
     hostile = render_page(evidence, SETTINGS.model_copy(update={"title": name}), name)
@@ -107,6 +109,7 @@ def test_the_verdict_and_the_numbers_are_those_of_the_scores(evidence: Evidence,
             assert record.sha256 in text
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_what_is_missing_is_said(evidence: Evidence) -> None:
     calibration = evidence.scores.calibration.model_copy(update={"model": None, "skill": None})
     scores = evidence.scores.model_copy(update={"calibration": calibration})
@@ -119,6 +122,7 @@ def test_what_is_missing_is_said(evidence: Evidence) -> None:
     assert found.references <= set(found.ids)
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_a_better_epoch_that_was_lost_is_said_in_one_sentence(evidence: Evidence, page: str) -> None:
     damaged = replace(
         evidence, training=evidence.training.model_copy(update={"best_epoch": 1, "lost_best_epoch": 2})
@@ -131,6 +135,7 @@ def test_a_better_epoch_that_was_lost_is_said_in_one_sentence(evidence: Evidence
     assert "lost to damage" not in page
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_training_takes_as_long_in_the_header_as_in_its_section(evidence: Evidence) -> None:
     for alone, together, said in ((100.0, 60.0, "1 min 40 s"), (100.0, 300.0, "5 min 0 s")):
         times = {"seconds": alone, "seconds_of_all_attempts": together}
@@ -143,6 +148,7 @@ def test_an_interval_is_not_broken_in_its_middle(page: str) -> None:
     assert not re.search("\\[[+−][\\d.]+, [+−]", page)
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_memory_of_training_is_said(evidence: Evidence) -> None:
     saving = replace(
         evidence,
@@ -155,6 +161,7 @@ def test_memory_of_training_is_said(evidence: Evidence) -> None:
     assert "activations recomputed to save memory" in text
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_a_failed_invariant_is_named(evidence: Evidence) -> None:
     first, *rest = evidence.findings.invariants
     checks = (first.model_copy(update={"passed": False}), *rest)
@@ -206,6 +213,7 @@ def test_the_robustness_section_says_how_many_windows_stand_behind_a_row_and_why
     assert re.search(said, phrases.perturbed_windows(evidence.findings.model_copy(update=counted), 10))
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_the_page_of_a_model_that_reads_no_sky_does_not_ask_what_the_sky_adds(evidence: Evidence) -> None:
     reads = SkyRead(past_sky=False, future_sky=False)
     blind = replace(evidence, findings=evidence.findings.model_copy(update={"reads": reads}))

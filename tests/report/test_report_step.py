@@ -101,6 +101,7 @@ def inputs_of(folders: dict[str, Path]) -> dict[str, Path]:
     return {name: folders[name] for name in ("dataset", "model")}
 
 
+@pytest.mark.usefixtures("unprinted")
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_earlier_code_wrote_is_still_shown(copies: dict[str, Path], version: int) -> None:
     put_earlier(copies, version)
@@ -119,6 +120,7 @@ def test_what_later_code_wrote_is_refused(copies: dict[str, Path], artifact: str
         read_evidence(**copies)
 
 
+@pytest.mark.usefixtures("unprinted")
 def test_the_page_is_written_and_the_step_fails_where_an_invariant_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evidence: Evidence
 ) -> None:

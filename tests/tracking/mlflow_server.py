@@ -24,5 +24,7 @@ def serving(folder: Path) -> Iterator[int]:
         name: text for name, text in os.environ.items() if not name.startswith(("MLFLOW_", "PYTHON"))
     }
     environment["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # Its workers for evaluations of language models, six processes that import MLflow each.
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     with program_serving(command, folder, "/health", environment) as port:
         yield port
