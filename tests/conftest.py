@@ -60,6 +60,8 @@ inspect.stack = _callers
 
 ABOUT = {"e2e": 60, "s3": 60, "mlflow": 60, "slow": 20}
 """How long a test with such a marker takes, in the time of one without."""
+SHAPED = {"nn", "test_losses.py", "test_ablations.py"}
+"""Where the shapes in signatures are checked: every model that a configuration file describes runs there."""
 GOLDEN = Path(__file__).parent / "golden"
 AXE = Path(__file__).parent.parent / "node_modules" / "axe-core" / "axe.min.js"
 SERVERS = Path(__file__).parents[1] / ".venv-servers" / "bin"
@@ -96,6 +98,15 @@ def _private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shapes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Checked where models are what is tested; elsewhere they run as their users run them, and faster."""
+    place = request.path.relative_to(Path(__file__).parent).parts[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", place not in SHAPED)
+        yield
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``prepare_data`` would have left of the tiny market; tests do not change it."""
@@ -106,7 +117,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unprinted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made, but not laid out and printed, which takes most of a page's time: for tests that read its words."""
+    """Figures are made, but not laid out and printed, which takes most of a page's time: for tests of its words."""
     from model_core.report import drawing
 
     monkeypatch.setattr(drawing, "_printed", lambda figure, salt: '<svg viewBox="0 0 1 1"></svg>')

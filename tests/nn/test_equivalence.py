@@ -225,25 +225,26 @@ def result_and_gradients(precision):
     scalar_of(result).backward()
     return [result.detach(), *(p.grad.clone() for p in model.parameters())]
 
-exact, interpreted = result_and_gradients("fp32"), result_and_gradients(sys.argv[2])
+precisions = sys.argv[2:]
+exact, interpreted = result_and_gradients("fp32"), [result_and_gradients(precision) for precision in precisions]
 model.compile(backend=sys.argv[1])
-compiled = result_and_gradients(sys.argv[2])
-assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
-for one, expected, true in zip(compiled, interpreted, exact, strict=True):
-    # Sums that nearly cancel lose most of their digits in bf16: there the compiler may be as far off as bf16 is.
-    lost = float((expected - true).abs().max())
-    limit = 1e-4 if sys.argv[2] == "fp32" else 3e-2 * float(expected.abs().max()) + lost
-    torch.testing.assert_close(one, expected, atol=limit, rtol=1e-4)
+for number, precision in enumerate(precisions):
+    compiled = result_and_gradients(precision)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > number
+    for one, expected, true in zip(compiled, interpreted[number], exact, strict=True):
+        # Sums that nearly cancel lose most of their digits in bf16: there the compiler may be as far off as bf16 is.
+        lost = float((expected - true).abs().max())
+        limit = 1e-4 if precision == "fp32" else 3e-2 * float(expected.abs().max()) + lost
+        torch.testing.assert_close(one, expected, atol=limit, rtol=1e-4)
 assert not torch._dynamo.utils.counters["graph_break"]
 """
 """In a process of its own: the shape checks of the tests cannot be compiled."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_compiled_model_is_one_graph_with_the_same_forecast_and_gradients(precision: str) -> None:
+def test_a_compiled_model_is_one_graph_with_the_same_forecast_and_gradients() -> None:
     """Traced and differentiated by torch's compiler, then run by torch's own kernels: needs no C++ compiler."""
-    command = [sys.executable, "-c", COMPILED, "aot_eager", precision]
+    command = [sys.executable, "-c", COMPILED, "aot_eager", "fp32", "bf16"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 

@@ -23,7 +23,7 @@ from tests.pipeline.registry_server import ModelRegistry
 from tests.pipeline.submissions import submission
 from tests.serving import answering
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.usefixtures("preloaded")]
 TINY = str(Path(__file__).parent / "tiny.yaml")
 
 
