@@ -37,10 +37,10 @@ class Browser:
         asked = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
         self.session = f"/session/{self.call('/session', asked)['sessionId']}"
 
-    def call(self, path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(
-            self.base + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
+    def call(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.base + path, content, headers, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)["value"]
 
@@ -66,7 +66,10 @@ def browser() -> Iterator[Browser]:
         port = free.getsockname()[1]
     with subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL) as process:
         try:
-            yield opened(port)
+            driven = opened(port)
+            yield driven
+            # The driver leaves it running when it is told to end itself.
+            driven.call(driven.session, method="DELETE")
         finally:
             process.terminate()
 
