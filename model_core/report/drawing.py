@@ -17,7 +17,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -109,9 +108,7 @@ def canvas(height: int, narrow_height: int | None = None) -> Iterator[Figure]:
     """A figure of this height in pixels, in the house style; draw and call ``svg_of`` inside the block."""
     size = by_width(WIDTH, NARROW_WIDTH), by_width(height, narrow_height or height)
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72, layout="constrained")
-        FigureCanvasSVG(figure)
-        yield figure
+        yield Figure(figsize=(size[0] / 72, size[1] / 72), layout="constrained")
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], columns: int, narrow_columns: int = 2) -> None:
@@ -181,11 +178,6 @@ def svg_of(figure: Figure, name: str, description: str) -> str:
 
 def _printed(figure: Figure, salt: str) -> str:
     """The SVG file that matplotlib makes of the figure; its ids depend on ``salt``."""
-    # Left to savefig, the layout costs one more drawing, which nobody sees.
-    layout = figure.get_layout_engine()
-    assert layout is not None  # ``canvas`` gave it one
-    layout.execute(figure)
-    figure.set_layout_engine("none")
     buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": salt}):
         figure.savefig(
