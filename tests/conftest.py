@@ -45,7 +45,7 @@ def _callers(context: int = 1) -> list[inspect.FrameInfo]:
     """``inspect.stack``, but for the lines of source, which no caller reads.
 
     KFP asks forty times in a pipeline who called it, and to find those lines ``inspect`` goes through every module that
-    is imported for every frame: 1.4 s a pipeline beside torch and pytest.
+    is imported for every frame (docs/log.md, "The suite").
     """
     frames = []
     frame: FrameType | None = sys._getframe(1)

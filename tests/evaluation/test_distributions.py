@@ -81,10 +81,7 @@ def test_garch_is_no_less_likely_than_archs_fit_and_archs_own_forecast_from_each
 
 @pytest.mark.parametrize("tails", [6, 40, np.inf])
 def test_garchs_fit_is_the_same_where_sums_end_in_other_digits(tails: float) -> None:
-    """Moves that differ in their eleventh digit stand for the sums of another processor.
-
-    ``arch`` itself ends between 93 and 151 degrees of freedom for such moves with 40.
-    """
+    """Moves that differ in their eleventh digit stand for the sums of another processor."""
     random = np.random.default_rng(1)
     even = random.standard_normal(3000)
     moves = 0.01 * (even if np.isinf(tails) else random.standard_t(tails, 3000))
